@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+# cgmeter: one binary, build/cgmeter. `make help` lists the targets; V=1 shows the commands.
+
+VERSION := 0.1.0
+B := build
+CC := gcc
+CLANG := clang
+BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKGS := libbpf libmicrohttpd jansson zlib
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
+
+WARN := -Wall -Wextra -Wshadow -Wtype-limits -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith $(if $(CI),-Werror)
+CPPFLAGS := -D_GNU_SOURCE -DCGM_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(B)/gen -include user/base/poison.h
+CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer $(WARN) $(EXTRA_CFLAGS)
+LDFLAGS := $(EXTRA_LDFLAGS)
+LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
+
+ROOMS := base cgroup kernel model output node
+SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
+OBJ := $(SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(filter-out $(B)/user/node/main.o,$(OBJ))
+BPF_SRC := bpf/cgmeter.bpf.c
+BPF_OBJ := $(BPF_SRC:%.c=$(B)/%.o)
+SKEL := $(B)/gen/cgmeter.skel.h
+WEB := $(wildcard user/web/*.html user/web/*.css user/web/*.js user/web/*.svg)
+WEB_H := $(B)/gen/web.h
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+BPFT := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS := 20
+SANITIZE := -fsanitize=address,undefined
+
+.DELETE_ON_ERROR:
+.PHONY: all run check check-unit check-bpf check-e2e check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference clean help setup FORCE
+
+all: $(B)/cgmeter $(B)/compile_commands.json ## build build/cgmeter (installs nothing)
+
+# Rebuild everything when the flags change.
+$(B)/flags: FORCE
+	@mkdir -p $(B) && printf '%s\n' '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' > $@
+
+$(B)/cgmeter: $(OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/libcgmeter.a: $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/user/%.o: user/%.c $(B)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The kernel side: one translation unit (cgmeter.bpf.c includes the subsystems), made into a skeleton.
+$(B)/bpf/%.o: bpf/%.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(SKEL): $(B)/bpf/cgmeter.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name cgmeter_bpf > $@
+
+$(patsubst %.c,$(B)/%.o,$(wildcard user/kernel/*.c)): | $(SKEL)
+
+$(WEB_H): $(WEB) tools/gen-web
+	$(call say,WEB,$@)
+	$(Q)mkdir -p $(@D) && tools/gen-web $(WEB) > $@
+
+$(patsubst %.c,$(B)/%.o,$(wildcard user/output/*.c)): | $(WEB_H)
+
+$(B)/compile_commands.json: Makefile $(B)/flags tools/gen-compile-commands
+	$(Q)tools/gen-compile-commands '$(CC) $(CPPFLAGS) $(CFLAGS)' $(SRC) > $@
+
+# Tests: each test_x.c is a program of its own, linked with the same objects that ship.
+$(B)/tests/%: tests/%.c $(B)/libcgmeter.a $(B)/flags
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libcgmeter.a -lcmocka $(LIBS)
+
+# A fuzz target has no main(): in the test run replay.c feeds it its corpus, in `make fuzz` libFuzzer drives it.
+$(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/flags
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c) $(B)/libcgmeter.a $(LIBS)
+
+build-unit: $(UNIT) $(FUZZ)
+build-tests: all build-unit $(BPFT)
+
+run: setup ## set up if needed, build, run the node agent (ARGS="--port=…")
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)exec $(B)/cgmeter node --listen_ip=127.0.0.1 $(ARGS)
+
+setup: ## install what a build and the tests need (Debian: apt)
+	$(Q)tools/setup
+
+check: setup ## every test that this machine can run
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/run all
+
+check-unit: build-unit ## tests without root and without a kernel side
+	$(Q)tests/run unit
+check-bpf: $(BPFT) ## truth tests of the kernel side (root)
+	$(Q)tests/run bpf
+check-e2e: all ## truth tests of the running agent (root)
+	$(Q)tests/run e2e
+check-kernels: build-tests ## bpf and e2e under QEMU on other kernels (root; CGM_KERNELS="6.1 6.12")
+	$(Q)tests/run kernels
+
+asan: ## the unit tests under address and undefined-behaviour sanitizers
+	$(Q)tests/run asan
+valgrind: build-unit ## the unit tests under valgrind
+	$(Q)tests/run valgrind
+
+fuzz: ## libFuzzer on every parser of foreign text, FUZZ_SECONDS each
+	$(Q)$(MAKE) --no-print-directory B=$(B)/fuzz CC=$(CLANG) FUZZER=1 EXTRA_CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link" EXTRA_LDFLAGS="$(SANITIZE)" fuzzers
+	$(Q)for f in $(FUZZ:$(B)/%=$(B)/fuzz/%); do n=$${f##*/fuzz_}; mkdir -p $(B)/corpus/$$n; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(B)/corpus/$$n tests/fuzz/corpus/$$n || exit 1; done
+fuzzers: $(FUZZ)
+
+lint: $(SKEL) $(WEB_H) $(B)/compile_commands.json ## cppcheck, clang-tidy, includes only downwards, no leftovers
+	$(Q)tools/lint
+
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-agent, bench-scrape: a table with ratios, build/bench/NAME.json
+	$(Q)tools/bench/$*
+
+clean: ## remove build/
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' Makefile
+
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d) $(UNIT:=.d) $(BPFT:=.d)

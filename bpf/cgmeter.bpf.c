@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* The kernel side, one object; each subsystem has a file of its own. Order: sched defines the task's mark that the others use. */
+#include "cgroup.bpf.c"
+#include "sched.bpf.c"
+#include "wakeup.bpf.c"
+#include "task.bpf.c"
+#include "block.bpf.c"
+#include "net.bpf.c"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

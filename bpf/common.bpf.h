@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What every subsystem shares: switches, drop counters, reads that work by BTF and raw, histograms, rows of a slot.
+ * The subsystems (sched, block, net, cgroup, task) are one translation unit: cgmeter.bpf.c includes them all.
+ */
+#ifndef CGM_COMMON_BPF_H
+#define CGM_COMMON_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "cgmeter/abi.h"
+
+/* Read-only switches; user space sets them before the load (user/kernel/kernel.c). */
+const volatile struct cgm_config cfg = {};
+
+#define PF_KTHREAD 0x00200000
+#define CSS_ONLINE (1U << 1)
+
+/*
+ * A read of a->b->c: direct in a program that is attached by BTF (one load, faults are handled by the kernel), through
+ * bpf_probe_read_kernel() in a raw one. raw must be a literal.
+ */
+#define CGM_AT1(p, a) ((p)->a)
+#define CGM_AT2(p, a, b) ((p)->a->b)
+#define CGM_AT3(p, a, b, c) ((p)->a->b->c)
+#define CGM_AT4(p, a, b, c, d) ((p)->a->b->c->d)
+#define CGM_ATN(_1, _2, _3, _4, name, ...) name
+#define CGM_AT(p, ...) CGM_ATN(__VA_ARGS__, CGM_AT4, CGM_AT3, CGM_AT2, CGM_AT1)(p, __VA_ARGS__)
+#define RD(raw, p, ...) ((raw) ? BPF_CORE_READ(p, __VA_ARGS__) : CGM_AT(p, __VA_ARGS__))
+
+/*
+ * What could not be counted where it belongs. Key: enum cgm_drop. Written by all programs (atomic), mapped by user space.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, CGM_NR_DROPS);
+	__type(key, __u32);
+	__type(value, __u64);
+} cgm_drops SEC(".maps");
+
+static __always_inline void drop(__u32 reason)
+{
+	__u64 *v = bpf_map_lookup_elem(&cgm_drops, &reason);
+
+	if (v)
+		__sync_fetch_and_add(v, 1);
+}
+
+/* Adds to a counter of this CPU's shard: only programs with interrupts off may use it, so that nothing comes between load and store. */
+static __always_inline void add(__u64 *v, __u64 n)
+{
+	if (cfg.shard_shared)
+		__sync_fetch_and_add(v, n);
+	else
+		*v += n;
+}
+
+/* The same for programs that may be interrupted, or may move to another CPU. */
+static __always_inline void add_atomic(__u64 *v, __u64 n)
+{
+	__sync_fetch_and_add(v, n);
+}
+
+/* The bucket of abi.h: the smallest i with v <= 2^(i + SHIFT). */
+static __always_inline __u32 bucket_of(__u64 ns)
+{
+	__u32 i = 0;
+	__u64 v;
+
+	if (ns <= 1ULL << CGM_HIST_SHIFT)
+		return 0;
+	v = (ns - 1) >> CGM_HIST_SHIFT; /* >= 1; the answer is the number of its bits */
+	if (v >> 32) {
+		i += 32;
+		v >>= 32;
+	}
+	if (v >> 16) {
+		i += 16;
+		v >>= 16;
+	}
+	if (v >> 8) {
+		i += 8;
+		v >>= 8;
+	}
+	if (v >> 4) {
+		i += 4;
+		v >>= 4;
+	}
+	if (v >> 2) {
+		i += 2;
+		v >>= 2;
+	}
+	i += v >> 1 ? 2 : 1;
+	return i < CGM_HIST_BUCKETS ? i : CGM_HIST_BUCKETS - 1;
+}
+
+static __always_inline void hist_add(struct cgm_hist *h, __u64 ns)
+{
+	__u32 i = bucket_of(ns);
+
+	if (i >= CGM_HIST_BUCKETS) /* for the verifier */
+		return;
+	add(&h->buckets[i], 1);
+	add(&h->sum_ns, ns);
+}
+
+static __always_inline void hist_add_atomic(struct cgm_hist *h, __u64 ns)
+{
+	__u32 i = bucket_of(ns);
+
+	if (i >= CGM_HIST_BUCKETS)
+		return;
+	add_atomic(&h->buckets[i], 1);
+	add_atomic(&h->sum_ns, ns);
+}
+
+/* b - a, and 0 when the clock of another CPU makes it negative: that is counted. */
+static __always_inline __u64 since(__u64 b, __u64 a)
+{
+	if (b >= a)
+		return b - a;
+	drop(CGM_DROP_CLOCK);
+	return 0;
+}
+
+/* Where the row of a slot stands in a sharded array. */
+static __always_inline __u32 row_index(__u32 slot)
+{
+	return (bpf_get_smp_processor_id() & cfg.shard_mask) * cfg.nr_slots + slot;
+}
+
+#endif

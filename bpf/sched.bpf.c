@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * Where tasks spend their time: on a CPU, in its run queue, asleep. One hook, sched_switch, and no clock of our own: the kernel
+ * stamps each task in sched_info (last_queued when it becomes runnable, last_arrival when it gets a CPU; kernel/sched/stats.h), and
+ * at the tracepoint the arriving task's stamps are still the old ones. So
+ *	run-queue delay	= rq->clock - next.last_queued
+ *	stay on the CPU	= rq->clock - prev.last_arrival
+ *	off the CPU	= next.last_queued - the time at which it left, kept in the task's storage
+ * and migrations are the growth of the kernel's own se.nr_migrations. Needs CONFIG_SCHED_INFO and CONFIG_FAIR_GROUP_SCHED (the way
+ * from a task to its run queue), else see wakeup.bpf.c. Runs under the run queue's lock with interrupts off: rows of this CPU's
+ * shard are added to without atomics, and nothing here allocates.
+ */
+#include "slot.bpf.h"
+
+/* Key: shard * nr_slots + slot; the last shard holds what user space folded from removed children. Written here; mapped by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgm_sched);
+} cgm_sched SEC(".maps");
+
+struct task_mark {
+	__u64 cgroup_id; /* whose slot it is */
+	__u64 left_ns; /* rq clock when it blocked; 0: it did not */
+	__u64 nr_migrations; /* already counted */
+	__u32 slot;
+	__u8 off_cpu; /* enum cgm_off_cpu, of left_ns */
+	__u8 known; /* nr_migrations is set */
+};
+
+/* What we remember of a task. Made when the task is made (task.bpf.c), since making it here could take locks; freed with the task. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_mark);
+} cgm_task_marks SEC(".maps");
+
+#define TASK_INTERRUPTIBLE 0x1
+#define TASK_UNINTERRUPTIBLE 0x2
+#define TASK_DEAD 0x80
+#define TASK_NOLOAD 0x400
+
+/* Of a task that leaves in that state. A kernel thread that idles (TASK_IDLE) sleeps, whatever its bits say. */
+static __always_inline __u8 off_cpu_kind(const bool raw, struct task_struct *task, __u32 state)
+{
+	if (!(state & TASK_UNINTERRUPTIBLE) || (state & TASK_NOLOAD))
+		return CGM_OFF_SLEEP;
+	if (raw ? BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait) : BPF_CORE_READ_BITFIELD(task, in_iowait))
+		return CGM_OFF_IOWAIT;
+	return CGM_OFF_BLOCKED;
+}
+
+/* Who took the CPU from a task that wanted to keep it. */
+static __always_inline __u32 preemptor(const bool raw, struct task_struct *next, __u64 prev_id, __u64 next_id)
+{
+	if (RD(raw, next, flags) & PF_KTHREAD)
+		return CGM_BY_SYSTEM;
+	if (prev_id == next_id)
+		return CGM_BY_SAME;
+	return next_id == 1 ? CGM_BY_SYSTEM : CGM_BY_OTHER; /* 1: the root of any hierarchy */
+}
+
+static __always_inline struct cgm_sched *sched_row(__u32 slot)
+{
+	__u32 index = row_index(slot);
+
+	return bpf_map_lookup_elem(&cgm_sched, &index);
+}
+
+/* The slot of a task by its mark; the mark follows when the task has changed its cgroup. */
+static __always_inline __u32 slot_by_mark(struct task_mark *m, struct cgroup *cg, __u64 id)
+{
+	if (m && m->cgroup_id == id && slot_is(m->slot, id, cfg.sched_hierarchy))
+		return m->slot;
+	if (!m)
+		return slot_of_cgroup(false, cg, id, cfg.sched_hierarchy);
+	m->slot = slot_of_cgroup(false, cg, id, cfg.sched_hierarchy);
+	m->cgroup_id = id;
+	return m->slot;
+}
+
+static __always_inline void leave(struct task_struct *prev, struct task_struct *next, __u64 id, __u64 next_id, struct cgroup *cg,
+				  bool preempt, __u32 state, __u64 now)
+{
+	struct task_mark *m = bpf_task_storage_get(&cgm_task_marks, prev, 0, 0);
+	struct cgm_sched *row = sched_row(slot_by_mark(m, cg, id));
+	__u64 arrived = prev->sched_info.last_arrival;
+	__u32 by;
+
+	if (!row)
+		return;
+	if (arrived)
+		hist_add(&row->on_cpu, since(now, arrived));
+	/* As the kernel counts them: nvcsw for a task that was about to sleep, even when a signal kept it awake. */
+	if (!preempt && state) {
+		add(&row->voluntary, 1);
+		if (m) {
+			m->left_ns = state & TASK_DEAD ? 0 : now;
+			m->off_cpu = off_cpu_kind(false, prev, state);
+		}
+		return;
+	}
+	add(&row->involuntary, 1);
+	by = preemptor(false, next, id, next_id);
+	if (by < CGM_NR_PREEMPTORS)
+		add(&row->preempted[by], 1);
+	if (m)
+		m->left_ns = 0;
+}
+
+static __always_inline void arrive(struct task_struct *next, __u64 id, struct cgroup *cg, __u64 now)
+{
+	struct task_mark *m = bpf_task_storage_get(&cgm_task_marks, next, 0, 0);
+	struct cgm_sched *row = sched_row(slot_by_mark(m, cg, id));
+	__u64 queued = next->sched_info.last_queued, moved = next->se.nr_migrations;
+	__u32 kind;
+
+	if (!row)
+		return;
+	if (queued)
+		hist_add(&row->runq_delay, since(now, queued));
+	if (!m) {
+		drop(CGM_DROP_NO_TASK);
+		return;
+	}
+	kind = m->off_cpu;
+	if (m->left_ns && queued && kind < CGM_NR_OFF_CPU)
+		hist_add(&row->off_cpu[kind], since(queued, m->left_ns));
+	m->left_ns = 0;
+	if (moved != m->nr_migrations) {
+		if (m->known && moved > m->nr_migrations)
+			add(&row->migrations, moved - m->nr_migrations);
+		m->nr_migrations = moved;
+	}
+	m->known = 1;
+}
+
+SEC("?tp_btf/sched_switch")
+int BPF_PROG(cgm_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)
+{
+	__u64 now = prev->se.cfs_rq->rq->clock;
+	struct cgroup *prev_cg = task_cgroup(false, prev), *next_cg = task_cgroup(false, next);
+	__u64 prev_id = prev_cg->kn->id, next_id = next_cg->kn->id;
+
+	if (prev->pid) /* 0: idle */
+		leave(prev, next, prev_id, next_id, prev_cg, preempt, prev_state, now);
+	if (next->pid)
+		arrive(next, next_id, next_cg, now);
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What metrics.def expands to: the value enums, and the descriptors of values and Prometheus families (user/model/metrics.c). */
+#pragma once
+#include <stdint.h>
+
+enum cgm_value {
+#define CGM_VALUE(id, kind, unit, json, v1, v2) CGM_V_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_VALUES,
+};
+#define CGM_VALUE_WORDS ((CGM_NR_VALUES + 63) / 64)
+
+enum cgm_disk_value {
+#define CGM_DISK_VALUE(id, kind, unit, json, op) CGM_DISK_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_DISK_VALUES,
+};
+
+enum cgm_iface_value {
+#define CGM_IFACE_VALUE(id, kind, unit, json) CGM_IFACE_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_IFACE_VALUES,
+};
+
+enum cgm_fs_value {
+#define CGM_FS_VALUE(id, kind, unit, json) CGM_FS_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_FS_VALUES,
+};
+
+enum cgm_family_id {
+#define CGM_FAMILY(id, name, type, unit, group, help) CGM_F_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_FAMILIES,
+};
+
+enum cgm_kind { CGM_COUNTER, CGM_GAUGE };
+enum cgm_unit { CGM_NONE, CGM_NS, CGM_BYTES, CGM_MSEC, CGM_USEC, CGM_CENTI, CGM_MILLI, CGM_PAGES, CGM_SECTORS };

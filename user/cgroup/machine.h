@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /proc, /sys and statfs say of the machine: the facts of cAdvisor's MachineInfo, and the samples that only "/" has. Below a root descriptor. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cgroup/sample.h"
+
+struct cgm_cache {
+	unsigned id, level;
+	uint64_t size_bytes;
+	char type[16]; /* "Data", "Instruction", "Unified" */
+};
+
+struct cgm_core {
+	unsigned core_id, socket_id;
+	unsigned *threads; /* CPU numbers */
+	size_t nr_threads;
+	struct cgm_cache *caches; /* private to the core */
+	size_t nr_caches;
+	struct cgm_cache *uncore; /* shared by some cores of the node, not by all */
+	size_t nr_uncore;
+};
+
+struct cgm_hugepages {
+	uint64_t page_size_kb, nr_pages;
+};
+
+struct cgm_numa_node {
+	unsigned id;
+	uint64_t memory_bytes;
+	struct cgm_hugepages *hugepages;
+	size_t nr_hugepages;
+	struct cgm_core *cores;
+	size_t nr_cores;
+	struct cgm_cache *caches; /* shared by all cores of the node */
+	size_t nr_caches;
+	uint64_t *distances;
+	size_t nr_distances;
+};
+
+struct cgm_disk_info {
+	char name[32]; /* "vda" */
+	uint32_t major, minor;
+	uint64_t size_bytes;
+	char scheduler[32]; /* the active one, "none" */
+};
+
+struct cgm_net_info {
+	char name[16], mac[32];
+	int64_t speed_mbps;
+	int64_t mtu;
+};
+
+struct cgm_fs_info {
+	char *device, *mountpoint, *type; /* type as FsStats names it: "vfs", "nfs", "zfs" */
+	uint32_t major, minor;
+	uint64_t capacity_bytes, available_bytes, used_bytes, inodes, inodes_free;
+	bool has_inodes;
+};
+
+struct cgm_machine {
+	uint64_t time_ns; /* since the epoch */
+	char vendor_id[32];
+	unsigned nr_cpus, nr_physical_cores, nr_sockets;
+	uint64_t cpu_frequency_khz; /* the highest */
+	uint64_t memory_bytes, swap_bytes;
+	struct cgm_hugepages *hugepages;
+	size_t nr_hugepages;
+	char machine_id[64], system_uuid[64], boot_id[64];
+	char kernel_version[128], os_version[128];
+	struct cgm_fs_info *fs;
+	size_t nr_fs;
+	struct cgm_disk_info *disks; /* less loop*, ram*, sr* */
+	size_t nr_disks;
+	struct cgm_net_info *nics; /* less lo, veth*, docker*, nerdctl* */
+	size_t nr_nics;
+	struct cgm_numa_node *nodes;
+	size_t nr_nodes;
+};
+
+/* A fresh reading; parts that cannot be read stay empty. NULL when out of memory. Any thread. */
+struct cgm_machine *cgm_machine_read(int root_fd);
+void cgm_machine_free(struct cgm_machine *m);
+
+/* Adds the interfaces of /proc/1/net/dev (else /proc/net/dev), less lo, veth*, docker*, nerdctl*. 0 or a negative errno. */
+int cgm_machine_sample_net(int root_fd, struct cgm_sample *s);
+/* Adds the file systems (one row a device) with statfs and /proc/diskstats. Mounts are looked up anew each time. 0 or a negative errno. */
+int cgm_machine_sample_fs(int root_fd, struct cgm_sample *s);
+/* The name of a block device for labels, "/dev/vda", cached from <root_fd>/sys/dev/block; "" when unknown. Not for two threads at once. */
+const char *cgm_disk_name(int root_fd, uint32_t major, uint32_t minor, char *buf, size_t size);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What readers see: an immutable, ref-counted picture of all containers at one moment. The sampler builds one a tick and publishes it;
+ * HTTP readers take a reference to the newest and never make the sampler wait.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cgmeter/abi.h"
+#include "cgroup/cgroup.h"
+#include "model/history.h"
+#include "model/layout.h"
+
+/* Who a container is; never changes while it lives, and is one allocation. Shared by reference count, any thread. */
+struct cgm_identity {
+	uint32_t refs; /* atomic */
+	char *name; /* cgroup path, "/" for the machine */
+	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped */
+	size_t labels_len;
+};
+/* One reference. NULL: out of memory. _ref returns i; _unref accepts NULL. */
+struct cgm_identity *cgm_identity_new(const char *name);
+struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
+void cgm_identity_unref(struct cgm_identity *i);
+
+/* Block I/O of a container by device and operation. */
+struct cgm_live_block {
+	uint32_t dev; /* major << 20 | minor */
+	enum cgm_block_op op;
+	char name[32]; /* "/dev/vda" */
+	struct cgm_block b;
+};
+
+/* What the kernel side counted, descendants (also removed ones) included. */
+struct cgm_live {
+	struct cgm_sched sched;
+	struct cgm_net net;
+	struct cgm_live_block *blocks;
+	size_t nr_blocks;
+};
+
+struct cgm_row {
+	struct cgm_identity *identity;
+	struct cgm_spec spec;
+	struct cgm_layout *layout;
+	uint64_t time_ns; /* of the values, since the epoch */
+	uint64_t *values; /* layout->nr_values */
+	struct cgm_live *live; /* NULL: no kernel side */
+	struct cgm_history_view history;
+	uint32_t parent; /* row index; the root is its own parent */
+	uint32_t depth; /* 0 for "/" */
+};
+
+/* The kernel side's own state, for metrics and the page. */
+struct cgm_program_status {
+	char name[16], hook[48], mode[8]; /* mode: "btf", "raw", "iter", "off" */
+	char reason[96]; /* when off or not btf: why */
+};
+
+struct cgm_self {
+	uint64_t start_time_ns;
+	uint64_t nr_ticks, nr_missed_ticks; /* a tick that began more than half an interval late */
+	uint64_t tick_cpu_ns; /* CPU time that ticks used, total */
+	uint64_t nr_samples; /* container-samples, total */
+	uint64_t nr_lost_samples; /* out of memory */
+	uint64_t nr_vanished; /* containers gone while they were read */
+	uint64_t cpu_ns, rss_bytes; /* of the process */
+	uint64_t nr_fds; /* kept open by readers */
+	uint64_t history_bytes, snapshot_bytes, map_bytes;
+	uint64_t nr_slots, nr_slots_used;
+	uint64_t drops[CGM_NR_DROPS];
+	bool has_kernel_side; /* at least one program counts */
+	bool adopted; /* counters were adopted from a former run */
+	struct cgm_program_status *programs;
+	size_t nr_programs;
+	const char *cgroup_mode; /* "v1", "hybrid", "v2" */
+};
+
+struct cgm_snapshot {
+	uint32_t refs; /* atomic */
+	uint64_t seq; /* counts up by one a tick */
+	uint64_t time_ns;
+	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
+	size_t nr_rows;
+	struct cgm_self self;
+	void *arena; /* memory of rows' values, live and programs; freed with the snapshot */
+	size_t arena_bytes;
+};
+
+/*
+ * Builds with room for nr_rows zeroed rows; s->nr_rows begins at 0 and the builder counts it up, so that _unref at any moment releases
+ * just what was put in. The arena hands out zeroed memory, aligned to 16, that lives as long as the snapshot (NULL: out of memory).
+ * Freed by the last _unref: references of the rows are dropped, then the memory. Building: one thread; reading: any.
+ */
+struct cgm_snapshot *cgm_snapshot_new(size_t nr_rows);
+void *cgm_snapshot_alloc(struct cgm_snapshot *s, size_t size);
+struct cgm_snapshot *cgm_snapshot_ref(struct cgm_snapshot *s);
+void cgm_snapshot_unref(struct cgm_snapshot *s);
+/* The row of that name, by binary search. NULL: none. */
+const struct cgm_row *cgm_snapshot_find(const struct cgm_snapshot *s, const char *name);
+/* True when row is below (or is) the row with index top. */
+int cgm_snapshot_is_below(const struct cgm_snapshot *s, size_t row, size_t top);
+
+/*
+ * Where the newest snapshot stands. publish: takes over the reference. get: a new reference, or NULL before the first. Any thread.
+ * A mutex is held for the copy of one pointer and one increment, never while a snapshot is read or freed: nobody waits for a reader.
+ */
+struct cgm_store;
+struct cgm_store *cgm_store_new(void);
+void cgm_store_free(struct cgm_store *st);
+void cgm_store_publish(struct cgm_store *st, struct cgm_snapshot *s);
+struct cgm_snapshot *cgm_store_get(struct cgm_store *st);
