@@ -14,7 +14,7 @@ WARN := -Wall -Wextra -Wshadow -Wtype-limits -Wstrict-prototypes -Wmissing-proto
 CPPFLAGS := -D_GNU_SOURCE -DCGM_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(B)/gen -include user/base/poison.h
 CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer $(WARN) $(EXTRA_CFLAGS)
 LDFLAGS := $(EXTRA_LDFLAGS)
-LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread
+LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
 ROOMS := base cgroup kernel model output node

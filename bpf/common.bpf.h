@@ -129,7 +129,7 @@ static __always_inline __u64 since(__u64 b, __u64 a)
 /* Where the row of a slot stands in a sharded array. */
 static __always_inline __u32 row_index(__u32 slot)
 {
-	return (bpf_get_smp_processor_id() & cfg.shard_mask) * cfg.nr_slots + slot;
+	return slot * cfg.rows_per_slot + (bpf_get_smp_processor_id() & cfg.shard_mask);
 }
 
 #endif

@@ -23,7 +23,7 @@
 #define TCP_CLOSE 7
 #define TCP_NEW_SYN_RECV 12
 
-/* Key: shard * nr_slots + slot, as cgm_sched. */
+/* Key: slot * rows_per_slot + shard, as cgm_sched. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

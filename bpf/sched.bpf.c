@@ -12,7 +12,7 @@
  */
 #include "slot.bpf.h"
 
-/* Key: shard * nr_slots + slot; the last shard holds what user space folded from removed children. Written here; mapped by user space. */
+/* Key: slot * rows_per_slot + shard. Written here (the last row of each slot by user space); mapped by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -30,7 +30,10 @@ struct task_mark {
 	__u8 known; /* nr_migrations is set */
 };
 
-/* What we remember of a task. Made when the task is made (task.bpf.c), since making it here could take locks; freed with the task. */
+/*
+ * What we remember of a task. Made when the task is made (task.bpf.c), since making it here could take locks in kernels before 6.4
+ * (08a7ce384e33 gave task storage an allocator that is safe anywhere); freed with the task.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -122,6 +125,8 @@ static __always_inline void arrive(struct task_struct *next, __u64 id, struct cg
 		return;
 	if (queued)
 		hist_add(&row->runq_delay, since(now, queued));
+	if (!m && cfg.mark_in_switch)
+		m = bpf_task_storage_get(&cgm_task_marks, next, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!m) {
 		drop(CGM_DROP_NO_TASK);
 		return;

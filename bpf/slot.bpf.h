@@ -26,9 +26,12 @@ struct {
 	__type(value, __u32);
 } cgm_slot_of SEC(".maps");
 
-/* Free slots. Filled by user space, taken here. Empty: events go to slot 0 and CGM_DROP_SLOTS_FULL counts. */
+/*
+ * Free slots. Filled by user space, taken here; a stack, so that low numbers are used first and user space maps only what is in use.
+ * Empty: events go to slot 0 and CGM_DROP_SLOTS_FULL counts.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1);
 	__uint(key_size, 0);
 	__uint(value_size, sizeof(__u32));

@@ -17,11 +17,14 @@ struct {
 	__type(value, struct cgm_tasks);
 } cgm_tasks SEC(".maps");
 
-/* One row: [0] the generation of the walk, counted up by user space before each. */
+/*
+ * [0] the generation of the walk, counted up by user space before each; [1] tasks that it left without a mark, set to 0 before each: the
+ * kernel hands out storage from small per-CPU caches that it fills later, so many new marks at once take several walks.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
 } cgm_walk SEC(".maps");
@@ -57,8 +60,8 @@ int cgm_task_walk(struct bpf_iter__task *ctx)
 	struct task_mark *m;
 	struct cgm_tasks *row;
 	struct cgroup *cg;
-	__u32 zero = 0, slot, state;
-	__u64 *generation;
+	__u32 zero = 0, one = 1, slot, state;
+	__u64 *generation, *missing;
 
 	if (!task)
 		return 0;
@@ -67,6 +70,11 @@ int cgm_task_walk(struct bpf_iter__task *ctx)
 		return 0;
 	/* Heals a mark that could not be made, and makes those of tasks older than we are. */
 	m = bpf_task_storage_get(&cgm_task_marks, task, 0, task->exit_state ? 0 : BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!m && !task->exit_state) {
+		missing = bpf_map_lookup_elem(&cgm_walk, &one);
+		if (missing)
+			(*missing)++;
+	}
 	cg = task_cgroup(false, task);
 	slot = slot_by_mark(m, cg, cg->kn->id);
 	row = bpf_map_lookup_elem(&cgm_tasks, &slot);

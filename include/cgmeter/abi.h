@@ -68,7 +68,7 @@ enum cgm_preemptor {
 	CGM_NR_PREEMPTORS,
 };
 
-/* One row per shard and slot; written at sched_switch. */
+/* rows_per_slot rows a slot, one after the other; written at sched_switch. A multiple of a cache line: CPUs share none. */
 struct cgm_sched {
 	struct cgm_hist runq_delay; /* runnable, waiting for a CPU */
 	struct cgm_hist on_cpu; /* length of a stay on a CPU */
@@ -86,7 +86,7 @@ struct cgm_sock {
 	__u64 rx_bytes, rx_calls, rx_errors; /* the same for receive; bytes only peeked at are not counted */
 };
 
-/* One row per shard and slot. */
+/* rows_per_slot rows a slot. */
 struct cgm_net {
 	struct cgm_sock proto[CGM_NR_PROTOS];
 	__u64 tcp_retransmitted_segments;
@@ -172,15 +172,17 @@ struct cgm_config {
 	__u32 shard_shared; /* 1: more CPUs than shards, add atomically */
 	__u32 task_controller; /* enum cgm_task_controller */
 	__u32 sched_hierarchy, block_hierarchy, sock_hierarchy; /* 0: v2 */
-	__u32 pad;
+	__u32 rows_per_slot; /* shards + 1: the last row holds what user space folded from removed children */
 	__u64 hierarchy_mask; /* life-cycle events of the hierarchies with these bits */
+	__u32 mark_in_switch; /* 1: a task's mark may be made under a run queue's lock */
+	__u32 pad;
 };
 
 /* What a pinned set of maps was made for; it is adopted only by an agent that wants the same. */
 struct cgm_meta {
 	__u32 abi_version;
 	__u32 nr_slots, nr_shards;
-	__u32 filled; /* 1: the free slots are in their queue */
+	__u32 filled; /* 1: the free slots are on their stack */
 };
 
 enum cgm_journal_kind { CGM_JOURNAL_NONE, CGM_JOURNAL_SCHED, CGM_JOURNAL_NET, CGM_JOURNAL_BLOCK };

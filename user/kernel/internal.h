@@ -47,6 +47,7 @@ struct cgm_kernel {
 	struct ring_buffer *ring;
 	int walk_fd; /* link of the task iterator; -1: off */
 	bool adopted, pinned;
+	bool mark_in_switch; /* task storage may be made anywhere */
 	uint32_t nr_slots, nr_shards;
 	uint64_t map_bytes;
 
@@ -58,6 +59,7 @@ struct cgm_kernel {
 	struct cgm_meta *meta;
 	struct cgm_journal *journal;
 	uint64_t *drops, *walk;
+	uint32_t nr_mapped; /* sched and net: the rows of the slots below; address space is reserved for all */
 
 	/* of the last sweep */
 	uint32_t *heir; /* by slot: the slot that its counts belong to now: itself, or its nearest living ancestor's */
@@ -99,15 +101,19 @@ void cgm_walk_tasks(struct cgm_kernel *k);
 /* Ends a fold that a former run did not end. */
 void cgm_retire_recover(struct cgm_kernel *k);
 
+/* Shards 0 to nr_shards - 1 are the kernel's, nr_shards is ours. slot must be below nr_mapped. */
 static inline struct cgm_sched *cgm_sched_at(const struct cgm_kernel *k, uint32_t shard, uint32_t slot)
 {
-	return &k->sched[(size_t)shard * k->nr_slots + slot];
+	return &k->sched[(size_t)slot * (k->nr_shards + 1) + shard];
 }
 
 static inline struct cgm_net *cgm_net_at(const struct cgm_kernel *k, uint32_t shard, uint32_t slot)
 {
-	return &k->net[(size_t)shard * k->nr_slots + slot];
+	return &k->net[(size_t)slot * (k->nr_shards + 1) + shard];
 }
+
+/* kernel.c: maps the rows of all slots below nr. 0 or a negative errno (what was mapped stays). */
+int cgm_map_rows(struct cgm_kernel *k, uint32_t nr);
 
 /* Adds every counter of a row (they are all 64-bit) to another. */
 static inline void cgm_add_u64s(void *to, const void *from, size_t bytes)

@@ -15,6 +15,7 @@
 #include "kernel/internal.h"
 
 #define MAX_SHARDS 8
+#define ROWS_STEP 64 /* slots whose rows are mapped at a time */
 
 /* The last words of libbpf about a program that it could not load: "prog 'NAME': failed to load: -22". */
 static char failed_program[32], failed_text[96];
@@ -100,12 +101,14 @@ static int set_up_skeleton(struct cgm_kernel *k)
 	*cfg = (struct cgm_config){
 		.nr_slots = k->nr_slots,
 		.shard_mask = k->nr_shards - 1,
+		.rows_per_slot = k->nr_shards + 1,
 		.shard_shared = (uint32_t)libbpf_num_possible_cpus() > k->nr_shards,
 		.task_controller = c->task_controller,
 		.sched_hierarchy = c->sched_hierarchy,
 		.block_hierarchy = c->block_hierarchy,
 		.sock_hierarchy = c->sock_hierarchy,
 		.hierarchy_mask = c->hierarchy_mask,
+		.mark_in_switch = k->mark_in_switch,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		int r = bpf_map__set_max_entries(sizes[i].map, sizes[i].entries);
@@ -134,10 +137,54 @@ static void *map_array(struct bpf_map *map)
 	return p;
 }
 
+static size_t array_bytes(const struct bpf_map *map)
+{
+	return (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U);
+}
+
 static void unmap_array(struct bpf_map *map, void *p)
 {
 	if (p)
-		munmap(p, (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U));
+		munmap(p, array_bytes(map));
+}
+
+/* Address space for a whole array. Mapping a BPF array makes all its pages resident at once, so that is done as slots come into use. */
+static void *reserve_array(struct bpf_map *map)
+{
+	void *p = mmap(NULL, array_bytes(map), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Maps bytes [from, to) of an array into its reserved place, in whole pages. */
+static int map_part(struct bpf_map *map, void *base, size_t from, size_t to)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	from = from / page * page;
+	to = MIN((to + page - 1) / page * page, (array_bytes(map) + page - 1) / page * page);
+	if (mmap((char *)base + from, to - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), (off_t)from) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
+
+int cgm_map_rows(struct cgm_kernel *k, uint32_t nr)
+{
+	size_t rows = k->nr_shards + 1;
+	int r;
+
+	nr = MIN((nr + ROWS_STEP - 1) / ROWS_STEP * ROWS_STEP, k->nr_slots);
+	if (nr <= k->nr_mapped)
+		return 0;
+	r = map_part(k->skel->maps.cgm_sched, k->sched, k->nr_mapped * rows * sizeof(*k->sched), nr * rows * sizeof(*k->sched));
+	if (r == 0)
+		r = map_part(k->skel->maps.cgm_net, k->net, k->nr_mapped * rows * sizeof(*k->net), nr * rows * sizeof(*k->net));
+	if (r < 0) {
+		cgm_log_once(CGM_LOG_ERROR, "cannot map the counters of slots %u to %u: %s", k->nr_mapped, nr, strerror(-r));
+		return r;
+	}
+	k->nr_mapped = nr;
+	return 0;
 }
 
 /* Memory that the kernel says it spent on our maps (fdinfo, since 6.4: all of it; before: what the map was charged). */
@@ -166,9 +213,9 @@ static void fill_free_slots(struct cgm_kernel *k)
 
 	if (k->meta->filled)
 		return;
-	for (uint32_t slot = CGM_SLOT_OVERFLOW + 1; slot < k->nr_slots; slot++)
+	for (uint32_t slot = k->nr_slots - 1; slot > CGM_SLOT_OVERFLOW; slot--)
 		if (bpf_map_update_elem(fd, NULL, &slot, BPF_ANY) < 0) {
-			cgm_error("cannot fill the queue of free slots: %s", strerror(errno));
+			cgm_error("cannot fill the stack of free slots: %s", strerror(errno));
 			break;
 		}
 	*k->meta = (struct cgm_meta){ .abi_version = CGM_ABI_VERSION, .nr_slots = k->nr_slots, .nr_shards = k->nr_shards, .filled = 1 };
@@ -203,20 +250,36 @@ static int make_tables(struct cgm_kernel *k)
 static int after_load(struct cgm_kernel *k)
 {
 	k->slots = map_array(k->skel->maps.cgm_slots);
-	k->sched = map_array(k->skel->maps.cgm_sched);
-	k->net = map_array(k->skel->maps.cgm_net);
+	k->sched = reserve_array(k->skel->maps.cgm_sched);
+	k->net = reserve_array(k->skel->maps.cgm_net);
+	k->nr_mapped = 0;
 	k->tasks = map_array(k->skel->maps.cgm_tasks);
 	k->meta = map_array(k->skel->maps.cgm_meta);
 	k->journal = map_array(k->skel->maps.cgm_journal);
 	k->drops = map_array(k->skel->maps.cgm_drops);
 	k->walk = map_array(k->skel->maps.cgm_walk);
 	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.cgm_events), on_event, k, NULL);
-	if (!k->slots || !k->sched || !k->net || !k->tasks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
+	if (!k->slots || !k->sched || !k->net || !k->tasks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring ||
+	    cgm_map_rows(k, 1) < 0)
 		return -ENOMEM;
 	fill_free_slots(k);
 	cgm_retire_recover(k);
 	k->map_bytes = count_map_bytes(k);
 	return 0;
+}
+
+/* Every task gets its mark before the first switch is seen. */
+static void mark_tasks(struct cgm_kernel *k)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (unsigned i = 0; i < 100; i++) {
+		cgm_walk_tasks(k);
+		if (!k->walk[1])
+			return;
+		nanosleep(&pause, NULL); /* the kernel fills its cache meanwhile */
+	}
+	cgm_warning("%llu tasks are not known yet; their first sleep will not be counted", (unsigned long long)k->walk[1]);
 }
 
 /* Attaches program i, or adopts its running link. 0, or a negative errno with the choice marked as failed. */
@@ -240,7 +303,7 @@ static int attach(struct cgm_kernel *k, size_t i)
 	k->links[i] = link;
 	if (d->mode == CGM_MODE_ITER) {
 		k->walk_fd = bpf_link__fd(link);
-		cgm_walk_tasks(k); /* every task has its mark before the first switch is seen */
+		mark_tasks(k);
 	}
 	return 0;
 }

@@ -119,6 +119,8 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 
 void cgm_programs_probe(struct cgm_kernel *k, const struct btf *kernel_btf)
 {
+	k->mark_in_switch = has_member(kernel_btf, "bpf_local_storage_map", "selem_ma") ||
+			    has_member(kernel_btf, "bpf_local_storage_map", "use_kmalloc_nolock");
 	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
 		const struct cgm_program_def *d = &cgm_program_defs[i];
 

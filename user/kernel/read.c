@@ -117,6 +117,8 @@ static void find_heirs(struct cgm_kernel *k)
 		uint32_t state = __atomic_load_n(&k->slots[i].state, __ATOMIC_ACQUIRE);
 
 		k->heir[i] = i;
+		if (state != CGM_SLOT_FREE && i >= k->nr_mapped)
+			(void)cgm_map_rows(k, i + 1);
 		if (state != CGM_SLOT_DEAD && state != CGM_SLOT_DRAINING)
 			continue;
 		if (cgm_grow((void **)&pending, &cap, nr, sizeof(*pending)) < 0)
@@ -196,7 +198,8 @@ void cgm_walk_tasks(struct cgm_kernel *k)
 		cgm_log_once(CGM_LOG_WARNING, "cannot start the task iterator: %s", strerror(-fd));
 		return;
 	}
-	__atomic_fetch_add(k->walk, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&k->walk[0], 1, __ATOMIC_SEQ_CST);
+	k->walk[1] = 0;
 	/* It prints nothing; -EAGAIN: the kernel took a breath after very many tasks. */
 	for (;;) {
 		ssize_t n = read(fd, none, sizeof(none));
@@ -230,11 +233,12 @@ static void add_sched_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm
 
 void cgm_kernel_add_sched(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum)
 {
-	if (!k->slots || slot >= k->nr_slots)
+	if (!k->slots || slot >= k->nr_mapped)
 		return;
 	add_sched_rows(k, slot, sum);
 	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
-		add_sched_rows(k, i - 1, sum);
+		if (i - 1 < k->nr_mapped)
+			add_sched_rows(k, i - 1, sum);
 }
 
 static void add_net_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum)
@@ -245,11 +249,12 @@ static void add_net_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm_n
 
 void cgm_kernel_add_net(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum)
 {
-	if (!k->slots || slot >= k->nr_slots)
+	if (!k->slots || slot >= k->nr_mapped)
 		return;
 	add_net_rows(k, slot, sum);
 	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
-		add_net_rows(k, i - 1, sum);
+		if (i - 1 < k->nr_mapped)
+			add_net_rows(k, i - 1, sum);
 }
 
 bool cgm_kernel_tasks(const struct cgm_kernel *k, uint32_t slot, struct cgm_tasks *ret)

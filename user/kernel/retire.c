@@ -33,7 +33,7 @@ static void redo(struct cgm_kernel *k)
 	const struct cgm_journal *j = k->journal;
 	int fd = bpf_map__fd(k->skel->maps.cgm_block);
 
-	if (j->from_slot >= k->nr_slots || j->to_slot >= k->nr_slots)
+	if (j->from_slot >= k->nr_slots || j->to_slot >= k->nr_slots || cgm_map_rows(k, MAX(j->from_slot, j->to_slot) + 1) < 0)
 		return;
 	switch (j->kind) {
 	case CGM_JOURNAL_SCHED:
@@ -165,7 +165,7 @@ static void release(struct cgm_kernel *k, uint32_t slot, const struct keys *keys
 			fold_block(k, &keys->v[i], heir);
 	k->slots[slot] = (struct cgm_slot){ 0 };
 	if (bpf_map_update_elem(bpf_map__fd(k->skel->maps.cgm_free_slots), NULL, &slot, BPF_ANY) < 0)
-		cgm_log_once(CGM_LOG_WARNING, "a slot could not be put back into the queue of free ones: %s", strerror(errno));
+		cgm_log_once(CGM_LOG_WARNING, "a slot could not be put back onto the stack of free ones: %s", strerror(errno));
 }
 
 size_t cgm_kernel_retire(struct cgm_kernel *k)
@@ -185,7 +185,7 @@ size_t cgm_kernel_retire(struct cgm_kernel *k)
 		owned = keys.v;
 		/* Only heirs found by the last sweep are right: a slot that is draining was dead at that sweep. */
 		for (uint32_t i = 1; r == 0 && i < k->nr_slots; i++) {
-			if (k->slots[i].state != CGM_SLOT_DRAINING || k->heir[i] == i || has_requests_in_flight(k, i, &keys))
+			if (k->slots[i].state != CGM_SLOT_DRAINING || k->heir[i] == i || i >= k->nr_mapped || has_requests_in_flight(k, i, &keys))
 				continue;
 			release(k, i, &keys);
 			nr++;

@@ -47,7 +47,7 @@ void cgm_history_iter_init(struct cgm_history_iter *it, const struct cgm_history
 /* 1: it->time_ns, ->layout, ->values are the next sample; 0: end; -ENOMEM. */
 int cgm_history_iter_next(struct cgm_history_iter *it);
 void cgm_history_iter_done(struct cgm_history_iter *it);
-/* How many samples of the view lie in [start_ns, end_ns] (0: no bound); *ret_first is the index of the first. Always 0; allocates nothing. */
+/* How many samples of the view lie in [start_ns, end_ns] (0: no bound), and the index of the first. Always 0; allocates nothing. */
 int cgm_history_view_range(const struct cgm_history_view *v, uint64_t start_ns, uint64_t end_ns, size_t *ret_first, size_t *ret_nr);
-/* The next call of _next returns the sample with that index (0 = oldest; behind the last: the end). Skips whole chunks. 0 or -ENOMEM. */
+/* The next call of _next returns the sample with that index (0 = oldest; behind the last: the end). 0 or -ENOMEM. */
 int cgm_history_iter_seek(struct cgm_history_iter *it, size_t index);

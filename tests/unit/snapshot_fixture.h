@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A made-up snapshot for tests and benches of renderers: every value has a source, every histogram has counts. */
+#pragma once
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "model/snapshot.h"
+
+struct fixture_config {
+	size_t nr_rows, nr_cpus;
+	bool disk, live; /* one disk in every row; the kernel side's numbers */
+	bool root_devices; /* "/" also has two interfaces and two file systems, one of them on the disk */
+};
+
+static inline uint64_t fixture_number(size_t row, size_t i)
+{
+	uint64_t x = (row + 1) * 0x9e3779b97f4a7c15ULL + (i + 1) * 0xbf58476d1ce4e5b9ULL;
+
+	x ^= x >> 31;
+	x *= 0x94d049bb133111ebULL;
+	return x >> (20 + i % 24);
+}
+
+static inline void fixture_numbers(uint64_t *v, size_t nr, size_t row, size_t salt)
+{
+	for (size_t i = 0; i < nr; i++)
+		v[i] = fixture_number(row, i + salt);
+}
+
+static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, size_t row)
+{
+	static const struct cgm_layout_block root[] = {
+		{ .kind = CGM_LAYOUT_IFACE, .name = "eth0", .nr = CGM_NR_IFACE_VALUES },
+		{ .kind = CGM_LAYOUT_IFACE, .name = "wg\"0", .nr = CGM_NR_IFACE_VALUES },
+		{ .kind = CGM_LAYOUT_FS, .name = "/dev/vda", .type = "vfs", .nr = CGM_NR_FS_VALUES },
+		{ .kind = CGM_LAYOUT_FS, .name = "/mnt/tools", .type = "vfs", .nr = CGM_NR_FS_VALUES },
+	};
+	struct cgm_layout *l = cgm_calloc(1, sizeof(*l) + 8 * sizeof(l->blocks[0]));
+
+	if (!l)
+		return NULL;
+	l->refs = 1;
+	for (size_t i = 0; i < CGM_NR_VALUES; i++)
+		l->have[i / 64] |= 1ULL << i % 64;
+	if (c->nr_cpus)
+		l->blocks[l->nr_blocks++] = (struct cgm_layout_block){ .kind = CGM_LAYOUT_CPU, .nr = (uint32_t)c->nr_cpus };
+	if (c->disk)
+		l->blocks[l->nr_blocks++] =
+			(struct cgm_layout_block){ .kind = CGM_LAYOUT_DISK, .major = 254, .name = "/dev/vda", .nr = CGM_NR_DISK_VALUES };
+	for (size_t i = 0; c->root_devices && row == 0 && i < 4; i++)
+		l->blocks[l->nr_blocks++] = root[i];
+	l->nr_values = CGM_NR_VALUES;
+	for (uint32_t i = 0; i < l->nr_blocks; i++) {
+		l->blocks[i].first = l->nr_values;
+		l->nr_values += l->blocks[i].nr;
+	}
+	return l;
+}
+
+static inline void fixture_live(struct cgm_live *live, struct cgm_live_block *blocks, size_t row)
+{
+	fixture_numbers((uint64_t *)&live->sched, sizeof(live->sched) / 8, row, 1000);
+	fixture_numbers((uint64_t *)&live->net, sizeof(live->net) / 8, row, 2000);
+	live->blocks = blocks;
+	live->nr_blocks = 2;
+	for (size_t i = 0; i < 2; i++) {
+		blocks[i].dev = 254 << 20;
+		blocks[i].op = i ? CGM_BLOCK_WRITE : CGM_BLOCK_READ;
+		snprintf(blocks[i].name, sizeof(blocks[i].name), "/dev/vda");
+		fixture_numbers((uint64_t *)&blocks[i].b, sizeof(blocks[i].b) / 8, row, 3000 + 1000 * i);
+		blocks[i].b.issued = blocks[i].b.requests + i;
+	}
+}
+
+static inline bool fixture_row(struct cgm_snapshot *s, const struct fixture_config *c, size_t n)
+{
+	struct cgm_row *row = &s->rows[s->nr_rows++];
+	char name[128] = "/";
+
+	if (n)
+		snprintf(name, sizeof(name), "/kubepods.slice/kubepods-burstable.slice/cri-containerd-%08zx%032zx.scope", n * 2654435761 % 0xffffffff, n);
+	row->identity = cgm_identity_new(name);
+	row->layout = fixture_layout(c, n);
+	if (!row->identity || !row->layout)
+		return false;
+	row->time_ns = s->time_ns;
+	row->depth = n > 0;
+	row->values = cgm_snapshot_alloc(s, row->layout->nr_values * sizeof(uint64_t));
+	row->live = c->live ? cgm_snapshot_alloc(s, sizeof(*row->live) + 2 * sizeof(struct cgm_live_block)) : NULL;
+	if (!row->values || (c->live && !row->live))
+		return false;
+	fixture_numbers(row->values, row->layout->nr_values, n, 0);
+	if (row->live)
+		fixture_live(row->live, (struct cgm_live_block *)(row->live + 1), n);
+	row->spec = (struct cgm_spec){
+		.creation_time_ns = 1795361498ULL * 1000000000,
+		.has_cpu = true,
+		.has_memory = true,
+		.has_processes = true,
+		.cpu_shares = 1024,
+		.cpu_quota_usec = n % 2 ? 50000 : 0,
+		.cpu_period_usec = 100000,
+		.memory_limit = n % 3 ? 9223372036854771712ULL : 1 << 30,
+		.memory_reservation = UINT64_MAX,
+		.memory_swap_limit = UINT64_MAX,
+		.pids_limit = UINT64_MAX,
+	};
+	return true;
+}
+
+/* NULL: out of memory. */
+static inline struct cgm_snapshot *fixture_snapshot(const struct fixture_config *c)
+{
+	static struct cgm_program_status programs[] = {
+		{ "sched_switch", "tp_btf/sched_switch", "btf", "" },
+		{ "block_issue", "block_rq_issue", "off", "no \"BTF\"\nin C:\\boot" },
+	};
+	struct cgm_snapshot *s = cgm_snapshot_new(c->nr_rows);
+
+	if (!s)
+		return NULL;
+	s->seq = 1;
+	s->time_ns = 1795362956824000000;
+	s->self.cgroup_mode = "hybrid";
+	s->self.programs = programs;
+	s->self.nr_programs = 2;
+	s->self.tick_cpu_ns = 1500000000;
+	s->self.start_time_ns = 1795361498500000000;
+	s->self.drops[CGM_DROP_SLOTS_FULL] = 3;
+	s->self.adopted = true;
+	for (size_t i = 0; i < c->nr_rows; i++) {
+		if (!fixture_row(s, c, i)) {
+			cgm_snapshot_unref(s);
+			return NULL;
+		}
+	}
+	return s;
+}

@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "output/prometheus.h"
+#include "unit/snapshot_fixture.h"
+
+DEFINE_CLEANUP(cgm_snapshot, cgm_snapshot_unref)
+DEFINE_CLEANUP(cgm_prometheus, cgm_prometheus_free)
+#define _cleanup_snapshot_ _cleanup_(cgm_snapshot_freep)
+#define _cleanup_buf_ _cleanup_(cgm_buf_done)
+
+static const struct cgm_machine machine = {
+	.nr_cpus = 8,
+	.nr_physical_cores = 4,
+	.nr_sockets = 1,
+	.memory_bytes = 25276510208,
+	.machine_id = "m1",
+	.system_uuid = "u1",
+	.boot_id = "b1",
+	.kernel_version = "6.18.44",
+	.os_version = "Debian \"12\"",
+};
+
+/* ---- a strict reader of both formats; it fails the test at the first fault ---- */
+
+struct checker {
+	bool open_metrics;
+	char family[128], type[16];
+	struct cgm_hash families, series;
+	char *keys[200000];
+	size_t nr_keys, nr_lines, nr_samples;
+	bool has_samples;
+	/* the histogram being read: its labels less le */
+	char hist_labels[400];
+	double last_le, last_bucket, inf_bucket;
+};
+
+static char *keep(struct checker *c, const char *s)
+{
+	assert_true(c->nr_keys < ARRAY_SIZE(c->keys));
+	c->keys[c->nr_keys] = strdup(s);
+	return c->keys[c->nr_keys++];
+}
+
+static void once(struct checker *c, struct cgm_hash *h, const char *key)
+{
+	if (cgm_hash_get(h, key))
+		fail_msg("twice: %s", key);
+	char *k = keep(c, key);
+	assert_int_equal(cgm_hash_put(h, k, k), 0);
+}
+
+static bool is_name(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!isalpha((unsigned char)s[i]) && s[i] != '_' && (i == 0 || !isdigit((unsigned char)s[i])))
+			return false;
+	return len > 0;
+}
+
+/* Passes over a quoted value; returns what follows the closing quote. */
+static const char *skip_quoted(const char *p)
+{
+	assert_int_equal(*p++, '"');
+	for (; *p != '"'; p++) {
+		assert_true(*p != '\0' && *p != '\n');
+		if (*p == '\\') {
+			p++;
+			assert_true(*p == '\\' || *p == '"' || *p == 'n');
+		}
+	}
+	return p + 1;
+}
+
+/* Reads {…}; copies the labels less le to ret, and le's value. Returns what follows. */
+static const char *read_labels(const char *p, char *ret, size_t size, char *le, size_t le_size)
+{
+	char names[400] = ",", name[64];
+
+	ret[0] = le[0] = '\0';
+	if (*p != '{')
+		return p;
+	do {
+		const char *start = ++p, *end;
+
+		while (*p && *p != '=')
+			p++;
+		assert_true(is_name(start, (size_t)(p - start)));
+		snprintf(name, sizeof(name), ",%.*s,", (int)(p - start), start);
+		assert_null(strstr(names, name)); /* no label twice */
+		strncat(names, name + 1, sizeof(names) - strlen(names) - 1);
+		end = skip_quoted(p + 1);
+		if (!strcmp(name, ",le,"))
+			snprintf(le, le_size, "%.*s", (int)(end - p - 3), p + 2);
+		else
+			snprintf(ret + strlen(ret), size - strlen(ret), "%.*s,", (int)(end - start), start);
+		p = end;
+	} while (*p == ',');
+	assert_int_equal(*p, '}');
+	return p + 1;
+}
+
+static double read_number(const char *p)
+{
+	size_t whole = strspn(p, "0123456789");
+	const char *end = p + whole;
+
+	assert_true(whole > 0 && (whole == 1 || *p != '0'));
+	if (*end == '.') {
+		size_t fraction = strspn(end + 1, "0123456789");
+
+		assert_true(fraction > 0 && end[fraction] != '0');
+		end += fraction + 1;
+	}
+	assert_int_equal(*end, '\0');
+	return strtod(p, NULL);
+}
+
+static void check_bucket(struct checker *c, const char *labels, const char *le, double v)
+{
+	double bound = strcmp(le, "+Inf") ? read_number(le) : 1e300;
+
+	if (strcmp(labels, c->hist_labels)) {
+		assert_true(c->last_le == 0); /* the one before was ended by its count */
+		snprintf(c->hist_labels, sizeof(c->hist_labels), "%s", labels);
+	}
+	assert_true(bound > c->last_le && v >= c->last_bucket);
+	c->last_le = bound;
+	c->last_bucket = v;
+}
+
+static void check_suffix(struct checker *c, const char *suffix, const char *labels, const char *le, double v)
+{
+	if (!strcmp(c->type, "histogram")) {
+		if (!strcmp(suffix, "_bucket")) {
+			check_bucket(c, labels, le, v);
+			return;
+		}
+		assert_string_equal(labels, c->hist_labels);
+		assert_true(c->last_le == 1e300); /* +Inf came */
+		if (!strcmp(suffix, "_count")) {
+			assert_true(v == c->last_bucket && v > 0);
+			c->last_le = c->last_bucket = 0;
+			c->hist_labels[0] = '\0';
+		} else {
+			assert_string_equal(suffix, "_sum");
+		}
+	} else if (c->open_metrics && !strcmp(c->type, "counter")) {
+		assert_string_equal(suffix, "_total");
+	} else if (c->open_metrics && !strcmp(c->type, "info")) {
+		assert_string_equal(suffix, "_info");
+		assert_true(v == 1);
+	} else {
+		assert_string_equal(suffix, "");
+	}
+	assert_string_equal(le, "");
+}
+
+static void check_sample(struct checker *c, const char *line)
+{
+	char labels[400], le[32], key[700];
+	const char *p = line + strcspn(line, "{ "), *value;
+
+	assert_true(is_name(line, (size_t)(p - line)));
+	assert_memory_equal(line, c->family, strlen(c->family));
+	value = read_labels(p, labels, sizeof(labels), le, sizeof(le));
+	assert_int_equal(*value, ' ');
+	snprintf(key, sizeof(key), "%.*s", (int)(p - line - (ptrdiff_t)strlen(c->family)), line + strlen(c->family));
+	check_suffix(c, key, labels, le, read_number(value + 1));
+	snprintf(key, sizeof(key), "%.*s", (int)(value - line), line);
+	once(c, &c->series, key);
+	c->has_samples = true;
+	c->nr_samples++;
+}
+
+static void check_comment(struct checker *c, const char *line)
+{
+	char word[8], name[128], text[300] = "", unit[302];
+
+	assert_int_equal(sscanf(line, "# %7s %127s %299[^\n]", word, name, text), 3);
+	if (!strcmp(word, "HELP")) {
+		assert_true(c->has_samples || !c->family[0]); /* no family without samples */
+		once(c, &c->families, name);
+		snprintf(c->family, sizeof(c->family), "%s", name);
+		c->has_samples = false;
+		c->type[0] = '\0';
+		return;
+	}
+	assert_string_equal(name, c->family);
+	assert_false(c->has_samples);
+	if (!strcmp(word, "TYPE")) {
+		assert_string_equal(c->type, "");
+		assert_non_null(strstr(c->open_metrics ? " counter gauge histogram info unknown " : " counter gauge histogram ", text));
+		snprintf(c->type, sizeof(c->type), "%s", text);
+		return;
+	}
+	assert_true(c->open_metrics);
+	assert_string_equal(word, "UNIT");
+	snprintf(unit, sizeof(unit), "_%s", text);
+	assert_true(strlen(name) > strlen(unit) && !strcmp(name + strlen(name) - strlen(unit), unit));
+}
+
+/* Returns how many samples the page has. */
+static size_t check_page(const struct cgm_buf *page, bool open_metrics)
+{
+	struct checker *c = calloc(1, sizeof(*c));
+	char *text = strndup(page->p, page->len), *next;
+	bool eof = false;
+	size_t nr;
+
+	c->open_metrics = open_metrics;
+	assert_int_equal(strlen(text), page->len);
+	for (char *line = text; *line; line = next) {
+		next = strchr(line, '\n');
+		assert_non_null(next); /* each line is ended */
+		*next++ = '\0';
+		assert_false(eof);
+		if (open_metrics && !strcmp(line, "# EOF"))
+			eof = true;
+		else if (line[0] == '#')
+			check_comment(c, line);
+		else
+			check_sample(c, line);
+	}
+	assert_true(eof == open_metrics && c->has_samples && c->last_le == 0);
+	nr = c->nr_samples;
+	for (size_t i = 0; i < c->nr_keys; i++)
+		free(c->keys[i]);
+	cgm_hash_done(&c->families);
+	cgm_hash_done(&c->series);
+	free(c);
+	free(text);
+	return nr;
+}
+
+/* ---- tests ---- */
+
+static const struct fixture_config full = { .nr_rows = 4, .nr_cpus = 2, .disk = true, .live = true, .root_devices = true };
+
+static void render(struct cgm_buf *page, const struct cgm_snapshot *s, enum cgm_prometheus_format format)
+{
+	cgm_buf_done(page);
+	assert_non_null(s);
+	assert_int_equal(cgm_prometheus_render(s, &machine, format, page), 0);
+	cgm_buf_char(page, '\0');
+	page->len--;
+}
+
+static void assert_line(const struct cgm_buf *page, const char *line)
+{
+	size_t len = strlen(line);
+
+	for (const char *p = page->p; (p = strstr(p, line)); p++)
+		if ((p == page->p || p[-1] == '\n') && p[len] == '\n')
+			return;
+	fail_msg("not on the page: %s", line);
+}
+
+static void assert_absent(const struct cgm_buf *page, const char *text)
+{
+	if (strstr(page->p, text))
+		fail_msg("on the page: %s", text);
+}
+
+static void test_prometheus_render__both_formats_are_well_formed(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	size_t nr;
+
+	(void)state;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	nr = check_page(&page, false);
+	assert_true(nr > 800);
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	assert_int_equal(check_page(&page, true), nr);
+	assert_line(&page, "# TYPE container_memory_failcnt unknown");
+	assert_line(&page, "# TYPE container_cpu_usage_seconds counter");
+	assert_line(&page, "# UNIT container_cpu_usage_seconds seconds");
+	assert_line(&page, "# TYPE cgmeter_build info");
+	assert_line(&page, "cgmeter_build_info{version=\"" CGM_VERSION "\"} 1");
+}
+
+static void test_prometheus_render__names_that_need_escapes(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	cgm_identity_unref(s->rows[1].identity);
+	s->rows[1].identity = cgm_identity_new("/a\\x2d\"b\"\n\xff");
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	s->rows[1].values[CGM_V_MEMORY_RSS] = 5;
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	check_page(&page, true);
+	assert_line(&page, "container_memory_rss{id=\"/a\\\\x2d\\\"b\\\"\\n\\\\xff\"} 5");
+	assert_line(&page, "cgmeter_program_attached{program=\"block_issue\",hook=\"block_rq_issue\",mode=\"off\","
+			   "reason=\"no \\\"BTF\\\"\\nin C:\\\\boot\"} 0");
+}
+
+static void test_prometheus_render__units_are_exact(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 1, .nr_cpus = 3 });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	uint64_t *v = s->rows[0].values;
+
+	(void)state;
+	v[CGM_V_CPU_USAGE_USER] = 1031290000000;
+	v[CGM_V_CPU_USAGE_SYSTEM] = UINT64_MAX;
+	v[CGM_V_CPU_PSI_SOME_TOTAL] = 1000001;
+	v[CGM_V_CPU_LOAD_AVERAGE] = 1500;
+	v[CGM_V_MEMORY_USAGE] = 10000000000000000000U;
+	v[CGM_V_MEMORY_CACHE] = 0;
+	v[CGM_V_MEMORY_RSS] = 9;
+	v[CGM_V_MEMORY_SWAP] = 10;
+	v[CGM_V_MEMORY_KERNEL] = 999999;
+	v[CGM_V_MEMORY_MAPPED_FILE] = 1000000;
+	v[CGM_V_THREADS_MAX] = UINT64_MAX;
+	v[CGM_NR_VALUES] = 754999878906;
+	v[CGM_NR_VALUES + 1] = 0;
+	v[CGM_NR_VALUES + 2] = 1;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	assert_line(&page, "container_cpu_user_seconds_total{id=\"/\"} 1031.29");
+	assert_line(&page, "container_cpu_system_seconds_total{id=\"/\"} 18446744073.709551615");
+	assert_line(&page, "container_pressure_cpu_waiting_seconds_total{id=\"/\"} 1.000001");
+	assert_line(&page, "container_cpu_load_average_10s{id=\"/\"} 1500");
+	assert_line(&page, "container_memory_usage_bytes{id=\"/\"} 10000000000000000000");
+	assert_line(&page, "container_memory_cache{id=\"/\"} 0");
+	assert_line(&page, "container_memory_rss{id=\"/\"} 9");
+	assert_line(&page, "container_memory_swap{id=\"/\"} 10");
+	assert_line(&page, "container_memory_kernel_usage{id=\"/\"} 999999");
+	assert_line(&page, "container_memory_mapped_file{id=\"/\"} 1000000");
+	assert_line(&page, "container_threads_max{id=\"/\"} 0");
+	assert_line(&page, "container_cpu_usage_seconds_total{id=\"/\",cpu=\"cpu00\"} 754.999878906");
+	assert_line(&page, "container_cpu_usage_seconds_total{id=\"/\",cpu=\"cpu02\"} 0.000000001");
+	assert_absent(&page, "cpu=\"cpu01\"");
+	assert_absent(&page, "cpu=\"total\"");
+	assert_line(&page, "cgmeter_tick_cpu_seconds_total 1.5");
+	assert_line(&page, "process_start_time_seconds 1795361498.5");
+}
+
+static void test_prometheus_render__numbers_at_each_power_of_ten(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 1 });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	char line[128];
+
+	(void)state;
+	for (uint64_t power = 1; power <= 1000000000000000000; power *= 10) {
+		for (int around = -1; around <= 1; around++) {
+			uint64_t v = power * 10 + (uint64_t)around;
+
+			s->rows[0].values[CGM_V_MEMORY_RSS] = v;
+			render(&page, s, CGM_PROMETHEUS_TEXT);
+			snprintf(line, sizeof(line), "container_memory_rss{id=\"/\"} %llu", (unsigned long long)v);
+			assert_line(&page, line);
+		}
+	}
+}
+
+static void test_prometheus_render__without_cpus_the_total(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 2 });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	s->rows[0].values[CGM_V_CPU_USAGE_TOTAL] = 2500000000;
+	s->rows[1].values[CGM_V_CPU_USAGE_TOTAL] = 0;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	assert_line(&page, "container_cpu_usage_seconds_total{id=\"/\",cpu=\"total\"} 2.5");
+	assert_absent(&page, "container_cpu_usage_seconds_total{id=\"/k");
+	s->rows[0].values[CGM_V_CPU_USAGE_TOTAL] = 0;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	assert_absent(&page, "container_cpu_usage_seconds_total"); /* the header neither */
+}
+
+static void test_prometheus_render__no_source_no_sample(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 2, .nr_cpus = 1 });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	s->rows[0].layout->have[CGM_V_MEMORY_PGSCAN / 64] &= ~(1ULL << CGM_V_MEMORY_PGSCAN % 64);
+	s->rows[0].layout->have[CGM_V_MEMORY_PGSTEAL / 64] &= ~(1ULL << CGM_V_MEMORY_PGSTEAL % 64);
+	s->rows[1].layout->have[CGM_V_MEMORY_PGSCAN / 64] &= ~(1ULL << CGM_V_MEMORY_PGSCAN % 64);
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	assert_absent(&page, "container_memory_pgscan_total");
+	assert_absent(&page, "container_memory_pgsteal_total{id=\"/\"}");
+	assert_non_null(strstr(page.p, "container_memory_pgsteal_total{id=\"/k"));
+	assert_absent(&page, "cgmeter_container_"); /* no kernel side */
+	assert_absent(&page, "container_network_");
+	assert_absent(&page, "container_fs_");
+}
+
+static void test_prometheus_render__spec_rules(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 3 });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	char line[300];
+
+	(void)state;
+	s->rows[2].spec.has_cpu = s->rows[2].spec.has_memory = false;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	assert_line(&page, "container_start_time_seconds{id=\"/\"} 1795361498");
+	assert_line(&page, "container_last_seen{id=\"/\"} 1795362956");
+	assert_line(&page, "container_spec_cpu_period{id=\"/\"} 100000");
+	assert_line(&page, "container_spec_cpu_shares{id=\"/\"} 1024");
+	assert_line(&page, "container_spec_memory_limit_bytes{id=\"/\"} 1073741824");
+	assert_line(&page, "container_spec_memory_swap_limit_bytes{id=\"/\"} 0");
+	assert_absent(&page, "container_spec_cpu_quota{id=\"/\"}");
+	assert_absent(&page, "container_cpu_cfs_periods_total{id=\"/\"}");
+	snprintf(line, sizeof(line), "container_spec_cpu_quota{%s} 50000", s->rows[1].identity->labels);
+	assert_line(&page, line);
+	snprintf(line, sizeof(line), "container_spec_memory_limit_bytes{%s} 0", s->rows[1].identity->labels);
+	assert_line(&page, line);
+	snprintf(line, sizeof(line), "container_cpu_cfs_periods_total{%s} ", s->rows[1].identity->labels);
+	assert_non_null(strstr(page.p, line));
+	snprintf(line, sizeof(line), "container_spec_cpu_period{%s}", s->rows[2].identity->labels);
+	assert_absent(&page, line);
+	snprintf(line, sizeof(line), "container_spec_memory_limit_bytes{%s}", s->rows[2].identity->labels);
+	assert_absent(&page, line);
+	snprintf(line, sizeof(line), "container_memory_rss{%s}", s->rows[2].identity->labels);
+	assert_non_null(strstr(page.p, line));
+}
+
+static void test_prometheus_render__devices(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	struct cgm_layout *l = s->rows[0].layout, *l1 = s->rows[1].layout;
+	uint64_t *disk = s->rows[0].values + l->blocks[1].first, *fs = s->rows[0].values + l->blocks[4].first, *tools = fs + CGM_NR_FS_VALUES;
+	char line[300];
+
+	(void)state;
+	disk[CGM_DISK_IOS_READ] = 111;
+	disk[CGM_DISK_BYTES_READ] = 222;
+	fs[CGM_FS_READS_COMPLETED] = 333;
+	fs[CGM_FS_IO_TIME] = 1500;
+	fs[CGM_FS_HAS_INODES] = 0;
+	memset(tools, 0, CGM_NR_FS_VALUES * sizeof(*tools)); /* unmounted */
+	l1->blocks[1].name[0] = '\0';
+	s->rows[1].values[l1->blocks[1].first + CGM_DISK_IOS_READ] = 444;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	/* of the machine: the file system's number, not the cgroup's; bytes only the cgroup has */
+	assert_line(&page, "container_fs_reads_total{id=\"/\",device=\"/dev/vda\"} 333");
+	assert_line(&page, "container_fs_reads_bytes_total{id=\"/\",device=\"/dev/vda\"} 222");
+	assert_line(&page, "container_fs_io_time_seconds_total{id=\"/\",device=\"/dev/vda\"} 1.5");
+	assert_line(&page, "container_blkio_device_usage_total{id=\"/\",device=\"/dev/vda\",major=\"254\",minor=\"0\",operation=\"Read\"} 222");
+	assert_absent(&page, "container_fs_inodes_free{id=\"/\"");
+	assert_absent(&page, "/mnt/tools");
+	assert_non_null(strstr(page.p, "container_network_receive_bytes_total{id=\"/\",interface=\"wg\\\"0\"} "));
+	snprintf(line, sizeof(line), "container_fs_reads_total{%s,device=\"254:0\"} 444", s->rows[1].identity->labels);
+	assert_line(&page, line);
+}
+
+static void test_prometheus_render__histogram(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 1, .live = true });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	struct cgm_hist *h = &s->rows[0].live->sched.runq_delay;
+
+	(void)state;
+	memset(h, 0, sizeof(*h));
+	memset(&s->rows[0].live->sched.off_cpu[CGM_OFF_BLOCKED], 0, sizeof(*h));
+	h->buckets[0] = 1;
+	h->buckets[1] = 10;
+	h->buckets[2] = 100;
+	h->buckets[26] = 1000;
+	h->buckets[27] = 10000;
+	h->sum_ns = 123456789012;
+	s->rows[0].live->blocks[1].name[0] = '\0';
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"0.000001024\"} 1");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"0.000004096\"} 111");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"17.179869184\"} 111");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"68.719476736\"} 1111");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"+Inf\"} 11111");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_sum{id=\"/\"} 123.456789012");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_count{id=\"/\"} 11111");
+	assert_absent(&page, "le=\"0.000002048\"");
+	assert_absent(&page, "kind=\"blocked\""); /* never counted */
+	assert_non_null(strstr(page.p, "cgmeter_container_cpu_off_seconds_bucket{id=\"/\",kind=\"sleep\",le=\"0.000001024\"} "));
+	assert_non_null(strstr(page.p, "cgmeter_container_block_latency_seconds_sum{id=\"/\",device=\"/dev/vda\",operation=\"read\"} "));
+	assert_non_null(strstr(page.p, "cgmeter_container_block_latency_seconds_sum{id=\"/\",device=\"254:0\",operation=\"write\"} "));
+	assert_line(&page, "cgmeter_container_block_in_flight{id=\"/\",device=\"254:0\",operation=\"write\"} 1");
+}
+
+static void test_prometheus_render__machine_and_agent(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	assert_line(&page, "machine_cpu_cores{machine_id=\"m1\",system_uuid=\"u1\",boot_id=\"b1\"} 8");
+	assert_line(&page, "machine_memory_bytes{machine_id=\"m1\",system_uuid=\"u1\",boot_id=\"b1\"} 25276510208");
+	assert_line(&page, "cadvisor_version_info{cadvisorRevision=\"\",cadvisorVersion=\"" CGM_VERSION
+			   "\",dockerVersion=\"\",kernelVersion=\"6.18.44\",osVersion=\"Debian \\\"12\\\"\"} 1");
+	assert_line(&page, "machine_scrape_error 0");
+	assert_line(&page, "cgmeter_cgroup_mode{mode=\"hybrid\"} 1");
+	assert_line(&page, "cgmeter_counters_adopted 1");
+	assert_line(&page, "cgmeter_program_attached{program=\"sched_switch\",hook=\"tp_btf/sched_switch\",mode=\"btf\",reason=\"\"} 1");
+	assert_non_null(strstr(page.p, "cgmeter_dropped_total{reason=\""));
+	page.len = 0;
+	assert_int_equal(cgm_prometheus_render(s, NULL, CGM_PROMETHEUS_TEXT, &page), 0);
+	cgm_buf_char(&page, '\0');
+	assert_line(&page, "machine_scrape_error 1");
+	assert_absent(&page, "machine_cpu_cores");
+	assert_absent(&page, "cadvisor_version_info");
+}
+
+static void test_prometheus_render__every_allocation_fails_once(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	unsigned long n = 1;
+
+	(void)state;
+	for (;; n++) {
+		_cleanup_buf_ struct cgm_buf page = { 0 };
+		int err;
+
+		cgm_mem_fail_at(n);
+		err = cgm_prometheus_render(s, &machine, CGM_PROMETHEUS_OPENMETRICS, &page);
+		cgm_mem_fail_at(0);
+		if (!err)
+			break;
+		assert_int_equal(err, -ENOMEM);
+		assert_true(page.failed);
+	}
+	assert_in_range(n, 5, 50);
+}
+
+static uint64_t render_in_pieces(const struct cgm_snapshot *s)
+{
+	_cleanup_(cgm_prometheus_freep) struct cgm_prometheus *p = cgm_prometheus_new(s, &machine, CGM_PROMETHEUS_TEXT);
+	_cleanup_buf_ struct cgm_buf piece = { 0 };
+	uint64_t start_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	while (cgm_prometheus_next(p, 65536, &piece) == 1)
+		piece.len = 0;
+	return cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+}
+
+static void test_prometheus_render__500_rows(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ 500, 2, true, true, true });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	uint64_t best_ns = UINT64_MAX, start_ns;
+	size_t nr_lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		page.len = 0;
+		start_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		assert_int_equal(cgm_prometheus_render(s, &machine, CGM_PROMETHEUS_TEXT, &page), 0);
+		start_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+		if (i == 0)
+			print_message("%.2f ms into a fresh buffer\n", (double)start_ns / 1e6);
+		best_ns = MIN(best_ns, start_ns);
+	}
+	for (const char *p = page.p; (p = memchr(p, '\n', page.len - (size_t)(p - page.p))); p++)
+		nr_lines++;
+	print_message("%.2f ms in pieces\n", (double)render_in_pieces(s) / 1e6);
+	print_message("%.2f ms into a used one, %zu lines, %.1f MB\n", (double)best_ns / 1e6, nr_lines, (double)page.len / 1e6);
+	assert_true(nr_lines > 500 * 150);
+}
+
+static void test_prometheus_next__pieces_make_the_same_page(void **state)
+{
+	static const size_t wants[] = { 1, 1000, 65536, SIZE_MAX };
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ 100, 2, true, true, true });
+	_cleanup_buf_ struct cgm_buf whole = { 0 };
+
+	(void)state;
+	s->rows[0].live = NULL; /* a family whose first sample is not in the first row */
+	for (size_t i = 0; i < 70; i++)
+		s->rows[i].spec.cpu_quota_usec = 0; /* nor in the first piece */
+	assert_int_equal(cgm_prometheus_render(s, &machine, CGM_PROMETHEUS_OPENMETRICS, &whole), 0);
+	check_page(&whole, true);
+	for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
+		_cleanup_(cgm_prometheus_freep) struct cgm_prometheus *p = cgm_prometheus_new(s, &machine, CGM_PROMETHEUS_OPENMETRICS);
+		_cleanup_buf_ struct cgm_buf piece = { 0 };
+		size_t at = 0;
+		int more;
+
+		assert_non_null(p);
+		while ((more = cgm_prometheus_next(p, wants[i], &piece)) == 1) {
+			assert_true(at + piece.len <= whole.len);
+			assert_true(piece.len >= wants[i] || at + piece.len == whole.len);
+			assert_memory_equal(piece.p, whole.p + at, piece.len);
+			at += piece.len;
+			piece.len = 0;
+		}
+		assert_int_equal(more, 0);
+		assert_int_equal(at, whole.len);
+		assert_true(wants[i] == SIZE_MAX || piece.cap <= 300000);
+	}
+	cgm_mem_fail_at(1);
+	assert_null(cgm_prometheus_new(s, NULL, CGM_PROMETHEUS_TEXT));
+	cgm_mem_fail_at(0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prometheus_render__both_formats_are_well_formed),
+		cmocka_unit_test(test_prometheus_render__names_that_need_escapes),
+		cmocka_unit_test(test_prometheus_render__units_are_exact),
+		cmocka_unit_test(test_prometheus_render__numbers_at_each_power_of_ten),
+		cmocka_unit_test(test_prometheus_render__without_cpus_the_total),
+		cmocka_unit_test(test_prometheus_render__no_source_no_sample),
+		cmocka_unit_test(test_prometheus_render__spec_rules),
+		cmocka_unit_test(test_prometheus_render__devices),
+		cmocka_unit_test(test_prometheus_render__histogram),
+		cmocka_unit_test(test_prometheus_render__machine_and_agent),
+		cmocka_unit_test(test_prometheus_render__every_allocation_fails_once),
+		cmocka_unit_test(test_prometheus_next__pieces_make_the_same_page),
+		cmocka_unit_test(test_prometheus_render__500_rows),
+	};
+
+	return cmocka_run_group_tests_name("prometheus", tests, NULL, NULL);
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The agent's main loop. One tick, in order: events and listing (discover), files and kernel maps (sample), children into parents
+ * (fold), a new snapshot (publish). Rendering is done by the HTTP threads from the snapshot.
+ */
+#include "node/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cgroup/machine.h"
+#include "node/agent_state.h"
+#include "node/fold.h"
+#include "node/publish.h"
+
+/* How old a container's limits may be; they cost a dozen files. */
+#define SPEC_INTERVAL_NS (10 * CGM_NSEC_PER_SEC)
+
+/* ---- discover ---- */
+
+static void discover(struct cgm_agent *a, uint64_t now)
+{
+	uint64_t drops[CGM_NR_DROPS];
+
+	cgm_kernel_poll(a->kernel, cgm_containers_event, &a->containers);
+	cgm_kernel_drops(a->kernel, drops);
+	if (drops[CGM_DROP_EVENTS] != a->seen_event_drops)
+		a->containers.incomplete = true;
+	a->seen_event_drops = drops[CGM_DROP_EVENTS];
+	/* Without life-cycle events every tick lists. */
+	if (a->containers.incomplete || now - a->last_list_ns >= a->o->list_interval_ns || !cgm_kernel_has(a->kernel, "cgroup")) {
+		cgm_containers_list(&a->containers);
+		a->last_list_ns = now;
+	}
+	cgm_containers_sort(&a->containers);
+}
+
+/* ---- sample ---- */
+
+static int read_spec(struct cgm_container *c, uint64_t now)
+{
+	int r;
+
+	if (c->spec_read_ns && now - c->spec_read_ns < SPEC_INTERVAL_NS)
+		return 0;
+	r = cgm_reader_spec(c->reader, &c->spec);
+	/* Spread over time: the first reading of each is as old as its place says. */
+	if (r == 0)
+		c->spec_read_ns = c->spec_read_ns ? now : now - (c->index * CGM_NSEC_PER_MSEC * 37) % SPEC_INTERVAL_NS;
+	return r;
+}
+
+static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio, uint64_t time_ns, uint64_t now)
+{
+	struct cgm_sample *s = &a->sample;
+	int r;
+
+	cgm_sample_reset(s);
+	s->time_ns = time_ns;
+	r = cgm_reader_sample(c->reader, want_diskio, s);
+	if (r == 0)
+		r = read_spec(c, now);
+	if (r < 0)
+		return r;
+	if (!c->depth) {
+		cgm_machine_sample_net(a->root_fd, s);
+		cgm_machine_sample_fs(a->root_fd, s);
+		c->spec.has_network = s->nr_ifaces > 0;
+		c->spec.has_filesystem = s->nr_fs > 0;
+	}
+	cgm_fold_load(c, a->o->interval_ns);
+	return cgm_fold_sample(&a->containers, c, s);
+}
+
+static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now)
+{
+	bool want_diskio = !cgm_kernel_has(a->kernel, "block");
+	struct cgm_containers *cs = &a->containers;
+
+	a->history_bytes = 0;
+	for (size_t i = 0; i < cs->nr; i++) {
+		struct cgm_container *c = cs->sorted[i];
+		int r = sample(a, c, want_diskio, snap->time_ns, now);
+
+		if (r == 0)
+			r = cgm_publish_row(a, snap, c, &a->sample);
+		if (r == 0) {
+			a->self.nr_samples++;
+		} else if (r == -ENOENT || r == -ENODEV) {
+			/* It keeps its place until the end of the tick, so that the rows' parents stay right. */
+			c->gone = true;
+			a->self.nr_vanished++;
+		} else {
+			a->self.nr_lost_samples++;
+			cgm_log_once(CGM_LOG_WARNING, "a sample of %s was lost: %s", c->identity->name, strerror(-r));
+		}
+	}
+}
+
+/* ---- one tick ---- */
+
+/* Rows left out (vanished containers) move the others up: parents are found again by the containers' places. */
+static void mend_parents(const struct cgm_containers *cs, struct cgm_snapshot *snap)
+{
+	size_t row = 0;
+
+	if (snap->nr_rows == cs->nr)
+		return;
+	for (size_t i = 0; i < cs->nr && row < snap->nr_rows; i++) {
+		struct cgm_container *c = cs->sorted[i];
+
+		if (snap->rows[row].identity != c->identity)
+			c->index = c->parent ? c->parent->index : 0; /* its children go to its parent */
+		else
+			c->index = (uint32_t)row++;
+		if (row && snap->rows[row - 1].identity == c->identity)
+			snap->rows[row - 1].parent = c->parent ? c->parent->index : 0;
+	}
+}
+
+static void tick(struct cgm_agent *a)
+{
+	uint64_t cpu = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID), time_ns = cgm_clock_real_ns(), now = cgm_clock_mono_ns();
+	struct cgm_snapshot *snap;
+
+	discover(a, now);
+	snap = cgm_snapshot_new(a->containers.nr);
+	if (!snap) {
+		a->self.nr_lost_samples += a->containers.nr;
+		cgm_log_once(CGM_LOG_ERROR, "out of memory: a whole tick was lost");
+		return;
+	}
+	snap->time_ns = time_ns;
+	snap->seq = ++a->seq;
+	cgm_kernel_sweep(a->kernel);
+	cgm_fold(&a->containers);
+	sample_all(a, snap, now);
+	mend_parents(&a->containers, snap);
+	a->self.nr_ticks++;
+	cgm_publish_self(a, snap);
+	cgm_store_publish(a->store, snap);
+	if (cgm_containers_drop_gone(&a->containers))
+		a->containers.unsorted = true;
+	cgm_kernel_retire(a->kernel);
+	a->self.tick_cpu_ns += cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+}
+
+/* ---- start and end ---- */
+
+static void raise_fd_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
+		cgm_warning("cannot raise the limit of open files: %s", strerror(errno));
+	cgm_reader_set_fd_budget(rl.rlim_cur > 1024 ? rl.rlim_cur - 512 : rl.rlim_cur / 2);
+}
+
+static struct cgm_kernel_config kernel_config(struct cgm_agent *a)
+{
+	static const char *const names[] = { [CGM_CTRL_CPU] = "cpu",	   [CGM_CTRL_CPUACCT] = "cpuacct", [CGM_CTRL_CPUSET] = "cpuset",
+					     [CGM_CTRL_MEMORY] = "memory", [CGM_CTRL_BLKIO] = "blkio",	   [CGM_CTRL_PIDS] = "pids",
+					     [CGM_CTRL_UNIFIED] = "unified" };
+	const struct cgm_options *o = a->o;
+	const struct cgm_hierarchy *h = a->trees.h;
+	enum cgm_controller sched = cgm_trees_sched_controller(&a->trees);
+	enum cgm_controller block = h[CGM_CTRL_BLKIO].dir_fd >= 0 ? CGM_CTRL_BLKIO : CGM_CTRL_UNIFIED;
+	struct cgm_kernel_config c = {
+		.pin_dir = o->pin_dir,
+		.sched_hierarchy = h[sched].id,
+		.block_hierarchy = h[block].id,
+		.sock_hierarchy = h[sched].id,
+		.task_controller = cgm_task_controller_by_name(names[sched]),
+		.off = strcmp(o->bpf, "off") == 0,
+		.sched_hook = strcmp(o->sched_hook, "switch") == 0 ? CGM_SCHED_SWITCH :
+			      strcmp(o->sched_hook, "wakeup") == 0 ? CGM_SCHED_WAKEUP :
+								     CGM_SCHED_AUTO,
+	};
+
+	/* Where scheduler and block have a hierarchy each, a cgroup takes a slot in both. */
+	c.nr_slots = (uint32_t)o->max_cgroups * (c.sched_hierarchy == c.block_hierarchy ? 1 : 2);
+	a->self.nr_slots = c.nr_slots;
+	for (unsigned i = 0; i < CGM_NR_CONTROLLERS; i++)
+		if (h[i].dir_fd >= 0 && h[i].id < 64)
+			c.hierarchy_mask |= 1ULL << h[i].id;
+	a->containers.sched_controller = sched;
+	a->containers.block_controller = block;
+	a->containers.sched_hierarchy = c.sched_hierarchy;
+	a->containers.block_hierarchy = c.block_hierarchy;
+	return c;
+}
+
+/* One line for each thing that is missing, said once, at the start. */
+static void say_what_is_missing(struct cgm_agent *a)
+{
+	const struct cgm_program *p;
+	size_t nr = cgm_kernel_programs(a->kernel, &p), off = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		a->self.has_kernel_side |= strcmp(p[i].mode, "off") != 0;
+		off += strcmp(p[i].mode, "off") == 0;
+	}
+	if (!a->self.has_kernel_side) {
+		cgm_warning("no kernel side: %s; serving what the cgroup files hold. Missing: run-queue delay, off-CPU time, context switches, "
+			    "block latency, socket traffic, task states",
+			    nr ? p[0].reason : "no programs");
+		return;
+	}
+	for (size_t i = 0; off && i < nr; i++)
+		if (strcmp(p[i].mode, "off") == 0 && strncmp(p[i].reason, "not needed", 10) != 0)
+			cgm_info("kernel side: %s (%s) is off: %s", p[i].name, p[i].hook, p[i].reason);
+	if (cgm_kernel_adopted(a->kernel))
+		cgm_info("adopted the counters pinned in %s by a former run", a->o->pin_dir);
+	a->self.adopted = cgm_kernel_adopted(a->kernel);
+}
+
+static int open_all(struct cgm_agent *a)
+{
+	struct cgm_kernel_config config;
+	int r;
+
+	a->root_fd = open(a->o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->root_fd < 0) {
+		cgm_error("--root: cannot open %s: %s", a->o->root, strerror(errno));
+		return -errno;
+	}
+	raise_fd_limit();
+	r = cgm_trees_open(a->root_fd, &a->trees);
+	if (r < 0) {
+		cgm_error("no cgroup file system is mounted, or it cannot be opened: %s", strerror(-r));
+		return r;
+	}
+	a->has_trees = true;
+	config = kernel_config(a);
+	r = cgm_kernel_open(&config, &a->kernel);
+	if (r < 0) {
+		cgm_error("cannot start the kernel side: %s", strerror(-r));
+		return r;
+	}
+	say_what_is_missing(a);
+	a->containers.trees = &a->trees;
+	a->containers.kernel = a->kernel;
+	a->containers.keep_ns = a->o->keep_ns;
+	a->containers.incomplete = true; /* lists at the first tick */
+	a->store = cgm_store_new();
+	return a->store ? 0 : -ENOMEM;
+}
+
+static int start_http(struct cgm_agent *a)
+{
+	struct cgm_http_config config = {
+		.listen_ip = a->o->listen_ip,
+		.port = (uint16_t)a->o->port,
+		.store = a->store,
+		.version = CGM_VERSION,
+		.root_fd = a->root_fd,
+		.machine_interval_ns = a->o->machine_interval_ns,
+	};
+	const char *host = *a->o->listen_ip ? a->o->listen_ip : "127.0.0.1";
+	int r = cgm_http_start(&config, &a->http);
+
+	if (r < 0)
+		return r;
+	host = strchr(host, ':') ? "[::1]" : host;
+	cgm_info("page     http://%s:%u/", host, cgm_http_port(a->http));
+	cgm_info("metrics  http://%s:%u/metrics", host, cgm_http_port(a->http));
+	cgm_info("REST     http://%s:%u/api/v1.3/containers/", host, cgm_http_port(a->http));
+	return 0;
+}
+
+static void close_all(struct cgm_agent *a)
+{
+	cgm_http_stop(a->http);
+	cgm_store_free(a->store);
+	cgm_containers_done(&a->containers);
+	cgm_sample_done(&a->sample);
+	cgm_kernel_close(a->kernel);
+	if (a->has_trees)
+		cgm_trees_close(&a->trees);
+	if (a->root_fd >= 0)
+		close(a->root_fd);
+}
+
+/* ---- the loop ---- */
+
+static int add_fd(int epoll_fd, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
+}
+
+static int open_timer(uint64_t interval_ns)
+{
+	uint64_t first = cgm_clock_mono_ns() + interval_ns;
+	struct itimerspec its = {
+		.it_interval = { (time_t)(interval_ns / CGM_NSEC_PER_SEC), (long)(interval_ns % CGM_NSEC_PER_SEC) },
+		.it_value = { (time_t)(first / CGM_NSEC_PER_SEC), (long)(first % CGM_NSEC_PER_SEC) },
+	};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd >= 0)
+		timerfd_settime(fd, TFD_TIMER_ABSTIME, &its, NULL);
+	return fd;
+}
+
+static void on_timer(struct cgm_agent *a, int timer_fd)
+{
+	uint64_t expired;
+
+	if (read(timer_fd, &expired, sizeof(expired)) != sizeof(expired))
+		return;
+	a->self.nr_missed_ticks += expired - 1;
+	tick(a);
+}
+
+/* Until a signal that ends us. */
+static int loop(struct cgm_agent *a, const sigset_t *ends)
+{
+	_cleanup_close_ int epoll_fd = epoll_create1(EPOLL_CLOEXEC), timer_fd = open_timer(a->o->interval_ns);
+	_cleanup_close_ int signal_fd = signalfd(-1, ends, SFD_CLOEXEC | SFD_NONBLOCK);
+	int event_fd = cgm_kernel_event_fd(a->kernel);
+
+	if (epoll_fd < 0 || timer_fd < 0 || signal_fd < 0 || add_fd(epoll_fd, timer_fd) < 0 || add_fd(epoll_fd, signal_fd) < 0 ||
+	    add_fd(epoll_fd, event_fd) < 0) {
+		cgm_error("cannot start the main loop: %s", strerror(errno));
+		return 1;
+	}
+	for (;;) {
+		struct epoll_event e[3];
+		int nr = epoll_wait(epoll_fd, e, ARRAY_SIZE(e), -1);
+
+		for (int i = 0; i < nr; i++) {
+			if (e[i].data.fd == signal_fd)
+				return 0;
+			if (e[i].data.fd == timer_fd)
+				on_timer(a, timer_fd);
+			else
+				cgm_kernel_poll(a->kernel, cgm_containers_event, &a->containers);
+		}
+	}
+}
+
+int cgm_agent_run(const struct cgm_options *o)
+{
+	struct cgm_agent a = { .o = o, .root_fd = -1, .start_real_ns = cgm_clock_real_ns() };
+	sigset_t ends;
+	int status = 1;
+
+	/* Before any thread is made, so that all inherit it. */
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_ARENA_MAX, 2);
+	cgm_log_set_level(o->verbose ? CGM_LOG_DEBUG : CGM_LOG_INFO);
+	if (open_all(&a) == 0) {
+		tick(&a); /* so that the first request finds an answer */
+		if (start_http(&a) == 0)
+			status = loop(&a, &ends);
+	}
+	close_all(&a);
+	return status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All that the running agent holds; shared by the files of this room. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cgroup/cgroup.h"
+#include "kernel/kernel.h"
+#include "model/snapshot.h"
+#include "node/containers.h"
+#include "node/options.h"
+#include "output/http.h"
+
+struct cgm_agent {
+	const struct cgm_options *o;
+	int root_fd;
+	struct cgm_trees trees;
+	bool has_trees;
+	struct cgm_kernel *kernel;
+	struct cgm_containers containers;
+	struct cgm_sample sample; /* scratch */
+	struct cgm_store *store;
+	struct cgm_http *http;
+	uint64_t start_real_ns, seq;
+	uint64_t last_list_ns; /* monotonic */
+	uint64_t seen_event_drops;
+	uint64_t history_bytes; /* of the tick under way */
+	struct cgm_self self; /* counters over all ticks */
+};

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `cgmeter probe`: what this kernel and machine offer, program by program, and what is lost without each. */
+#pragma once
+
+/* Prints to stdout, as text or with --json as JSON. Returns the exit status. Loads and attaches every program for a moment and pins nothing. */
+int cgm_probe_run(int argc, char *const *argv);

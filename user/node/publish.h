@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a snapshot out of the containers' samples. Sampler's thread. */
+#pragma once
+#include "node/agent_state.h"
+
+/* Packs the sample of a container, appends it to its history and makes its row. 0 or -ENOMEM. */
+int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_container *c, const struct cgm_sample *s);
+/* The agent's own numbers. */
+void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap);

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One table, made of metrics.def in the order of that file, drives everything: an entry opens a family, the entries behind it
+ * are its series. A family whose samples no macro can describe has a function here or in prometheus_agent.c.
+ */
+#include "output/prometheus.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "model/label.h"
+#include "output/prometheus_write.h"
+
+#define ROWS_A_STEP 16 /* a step of a histogram family is some 50 to 100 KB */
+#define TEXT(literal) { sizeof(literal) - 1, literal }
+
+enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
+
+static const struct family {
+	const char *name, *unit, *help;
+	enum type type;
+} families[] = {
+#define CGM_FAMILY(id, name, type, unit, group, help) [CGM_F_##id] = { name, unit, help, type },
+#include "cgmeter/metrics.def"
+};
+
+/* DIGITS_V_x: digits behind the point of that value. */
+enum {
+#define CGM_VALUE(id, kind, unit, json, v1, v2) DIGITS_V_##id = CGM_DIGITS_##unit,
+#define CGM_DISK_VALUE(id, kind, unit, json, op) DIGITS_DISK_##id = CGM_DIGITS_##unit,
+#define CGM_IFACE_VALUE(id, kind, unit, json) DIGITS_IFACE_##id = CGM_DIGITS_##unit,
+#define CGM_FS_VALUE(id, kind, unit, json) DIGITS_FS_##id = CGM_DIGITS_##unit,
+#include "cgmeter/metrics.def"
+};
+
+static const struct cgm_prom_entry entries[] = {
+#define CGM_FAMILY(id, name, type, unit, group, help) { .kind = FAMILY, .family = CGM_F_##id },
+#define CGM_SERIES(f, v, l) { VALUE, CGM_F_##f, CGM_V_##v, DIGITS_V_##v, 0, l },
+#define CGM_DISK_SERIES(f, v, l) { DISK, CGM_F_##f, CGM_DISK_##v, DIGITS_DISK_##v, 0, l },
+#define CGM_IFACE_SERIES(f, v) { IFACE, CGM_F_##f, CGM_IFACE_##v, DIGITS_IFACE_##v, 0, "" },
+#define CGM_FS_SERIES(f, v) { FS, CGM_F_##f, CGM_FS_##v, DIGITS_FS_##v, 0, "" },
+#define CGM_HIST_SERIES(f, member, l) { HIST, CGM_F_##f, offsetof(struct cgm_live, sched.member), 0, 0, l },
+#define CGM_LIVE_SERIES(f, which, member, l) { LIVE, CGM_F_##f, offsetof(struct cgm_live, which.member), 0, 0, l },
+#define CGM_WRITTEN_SERIES(f, l, source) { .kind = WRITTEN, .family = CGM_F_##f },
+#define CGM_MACHINE_SERIES(f, member) \
+	{ MACHINE, CGM_F_##f, offsetof(struct cgm_machine, member), 0, sizeof(((struct cgm_machine *)0)->member), "" },
+#define CGM_SELF_SERIES(f, member, unit) \
+	{ SELF, CGM_F_##f, offsetof(struct cgm_self, member), CGM_DIGITS_##unit, sizeof(((struct cgm_self *)0)->member), "" },
+#include "cgmeter/metrics.def"
+};
+
+static bool ends_with(const char *s, size_t len, const char *end)
+{
+	size_t end_len = strlen(end);
+
+	return len > end_len && !memcmp(s + len - end_len, end, end_len);
+}
+
+/* Escapes a HELP text: OpenMetrics wants quotes escaped too. */
+static void put_help(struct cgm_prometheus *r, const char *help)
+{
+	for (; *help; help++) {
+		if (*help == '\n') {
+			cgm_buf_lit(r->out, "\\n");
+			continue;
+		}
+		if (*help == '\\' || (*help == '"' && r->open_metrics))
+			cgm_buf_char(r->out, '\\');
+		cgm_buf_char(r->out, *help);
+	}
+}
+
+/* "# WORD name " */
+static void put_comment(struct cgm_prometheus *r, const char *word, size_t name_len)
+{
+	cgm_buf_str(r->out, word);
+	cgm_buf_put(r->out, r->name, name_len);
+	cgm_buf_char(r->out, ' ');
+}
+
+static void put_header(struct cgm_prometheus *r, const struct family *f)
+{
+	static const char *const text_types[] = { "counter", "gauge", "histogram", "gauge" };
+	static const char *const open_types[] = { "counter", "gauge", "histogram", "info" };
+	const char *type = r->open_metrics ? open_types[f->type] : text_types[f->type];
+	size_t len = strlen(f->name); /* of the family's name: in OpenMetrics the suffix belongs to the sample */
+
+	if (r->open_metrics && f->type == COUNTER) {
+		/* A counter's sample must end in _total; cAdvisor has one that does not. */
+		if (ends_with(f->name, len, "_total"))
+			len -= strlen("_total");
+		else
+			type = "unknown";
+	} else if (r->open_metrics && f->type == INFO) {
+		len -= strlen("_info");
+	}
+	put_comment(r, "# HELP ", len);
+	put_help(r, f->help);
+	cgm_buf_char(r->out, '\n');
+	put_comment(r, "# TYPE ", len);
+	cgm_buf_str(r->out, type);
+	cgm_buf_char(r->out, '\n');
+	if (r->open_metrics && f->unit[0] && ends_with(f->name, len, f->unit)) {
+		put_comment(r, "# UNIT ", len);
+		cgm_buf_str(r->out, f->unit);
+		cgm_buf_char(r->out, '\n');
+	}
+}
+
+/* `,labels` without the closing brace. */
+static void text_labels(struct cgm_prom_text *t, const char *labels)
+{
+	t->len = 0;
+	if (!labels[0])
+		return;
+	cgm_prom_text_add(t, ",");
+	cgm_prom_text_add(t, labels);
+}
+
+static uint64_t no_limit_is_0(uint64_t bytes)
+{
+	return bytes > 1ULL << 62 ? 0 : bytes;
+}
+
+/* Families from the row's time and spec. False: no sample. */
+static bool spec_value(const struct cgm_row *row, enum cgm_family_id f, uint64_t *ret)
+{
+	const struct cgm_spec *s = &row->spec;
+
+	switch (f) {
+	case CGM_F_LAST_SEEN:
+		*ret = row->time_ns / 1000000000; /* whole seconds, as the next two in cAdvisor */
+		return true;
+	case CGM_F_START_TIME:
+	case CGM_F_CREATION_TIME:
+		*ret = s->creation_time_ns / 1000000000;
+		return true;
+	case CGM_F_SPEC_CPU_PERIOD:
+		*ret = s->cpu_period_usec;
+		return s->has_cpu;
+	case CGM_F_SPEC_CPU_QUOTA:
+		*ret = s->cpu_quota_usec;
+		return s->has_cpu && s->cpu_quota_usec;
+	case CGM_F_SPEC_CPU_SHARES:
+		*ret = s->cpu_shares;
+		return s->has_cpu;
+	case CGM_F_SPEC_MEMORY_LIMIT:
+		*ret = no_limit_is_0(s->memory_limit);
+		return s->has_memory;
+	case CGM_F_SPEC_MEMORY_RESERVATION:
+		*ret = no_limit_is_0(s->memory_reservation);
+		return s->has_memory;
+	case CGM_F_SPEC_MEMORY_SWAP_LIMIT:
+		*ret = no_limit_is_0(s->memory_swap_limit);
+		return s->has_memory;
+	default:
+		return false;
+	}
+}
+
+static void put_spec(struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	static const struct cgm_prom_text own = TEXT("} ");
+	uint64_t v;
+
+	for (size_t i = r->row; i < r->row_end; i++)
+		if (spec_value(&r->s->rows[i], f, &v))
+			cgm_prom_row(r, &r->s->rows[i], &own, v, 0);
+}
+
+/* Each CPU that was used; returns false when the row has no numbers per CPU. */
+static bool put_row_cpus(struct cgm_prometheus *r, const struct cgm_row *row)
+{
+	static const char before[] = ",cpu=\"cpu";
+	const struct cgm_layout *l = row->layout;
+	struct cgm_prom_text own;
+	unsigned cpu = 0;
+
+	for (uint32_t b = 0; b < l->nr_blocks; b++) {
+		for (uint32_t i = 0; l->blocks[b].kind == CGM_LAYOUT_CPU && i < l->blocks[b].nr; i++, cpu++) {
+			uint64_t v = row->values[l->blocks[b].first + i];
+			char *p;
+
+			if (!v)
+				continue;
+			p = cgm_prom_put(own.p, before, sizeof(before) - 1);
+			if (cpu < 10)
+				*p++ = '0';
+			p = cgm_prom_u64(p, cpu);
+			own.len = (size_t)(cgm_prom_put(p, "\"} ", 3) - own.p);
+			cgm_prom_row(r, row, &own, v, CGM_DIGITS_NS);
+		}
+	}
+	return cpu > 0;
+}
+
+static void put_cpu_usage(struct cgm_prometheus *r)
+{
+	static const struct cgm_prom_text total = TEXT(",cpu=\"total\"} ");
+
+	for (size_t i = r->row; i < r->row_end; i++) {
+		const struct cgm_row *row = &r->s->rows[i];
+
+		if (!put_row_cpus(r, row) && row->values[CGM_V_CPU_USAGE_TOTAL])
+			cgm_prom_row(r, row, &total, row->values[CGM_V_CPU_USAGE_TOTAL], CGM_DIGITS_NS);
+	}
+}
+
+/* CFS numbers mean nothing without a quota. */
+static bool wants_quota(unsigned value)
+{
+	return value == CGM_V_CPU_CFS_PERIODS || value == CGM_V_CPU_CFS_THROTTLED_PERIODS || value == CGM_V_CPU_CFS_THROTTLED_TIME ||
+	       value == CGM_V_CPU_CFS_BURST_PERIODS || value == CGM_V_CPU_CFS_BURST_TIME;
+}
+
+static void put_values(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
+{
+	bool quota = wants_quota(e->index);
+
+	for (size_t i = r->row; i < r->row_end; i++) {
+		const struct cgm_row *row = &r->s->rows[i];
+		uint64_t v = row->values[e->index];
+
+		if (!cgm_layout_has(row->layout, (enum cgm_value)e->index) || (quota && !row->spec.cpu_quota_usec))
+			continue;
+		if (e->index == CGM_V_THREADS_MAX && v == UINT64_MAX)
+			v = 0; /* no limit, as cAdvisor says it */
+		cgm_prom_row(r, row, own, v, e->digits);
+	}
+}
+
+static bool family_has(enum cgm_family_id f, enum cgm_prom_kind kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		if (entries[i].family == f && entries[i].kind == kind)
+			return true;
+	return false;
+}
+
+static void put_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
+{
+	bool also_fs = family_has(e->family, FS);
+
+	for (size_t i = r->row; i < r->row_end; i++)
+		cgm_prom_disks(r, e, &r->s->rows[i], also_fs);
+}
+
+static void put_live(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
+{
+	for (size_t i = r->row; i < r->row_end; i++) {
+		const struct cgm_row *row = &r->s->rows[i];
+
+		if (row->live)
+			cgm_prom_row(r, row, own, *(const uint64_t *)((const char *)row->live + e->index), 0);
+	}
+}
+
+static void put_hists(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
+{
+	struct cgm_prom_text labels;
+
+	text_labels(&labels, e->labels);
+	for (size_t i = r->row; i < r->row_end; i++) {
+		const struct cgm_row *row = &r->s->rows[i];
+
+		if (row->live)
+			cgm_prom_hist(r, row, &labels, (const struct cgm_hist *)((const char *)row->live + e->index));
+	}
+}
+
+static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	switch (f) {
+	case CGM_F_CPU_USAGE:
+		put_cpu_usage(r);
+		return;
+	case CGM_F_BLOCK_LATENCY:
+	case CGM_F_BLOCK_SERVICE:
+	case CGM_F_BLOCK_BYTES:
+	case CGM_F_BLOCK_REQUESTS:
+	case CGM_F_BLOCK_ERRORS:
+	case CGM_F_BLOCK_IN_FLIGHT:
+		for (size_t i = r->row; i < r->row_end; i++)
+			if (r->s->rows[i].live)
+				cgm_prom_blocks(r, f, &r->s->rows[i]);
+		return;
+	default:
+		if (r->row > 0 || !cgm_prom_agent_family(r, f))
+			put_spec(r, f);
+	}
+}
+
+static uint64_t member(const void *base, const struct cgm_prom_entry *e)
+{
+	const char *p = (const char *)base + e->index;
+
+	return e->size == 8 ? *(const uint64_t *)p : e->size == 4 ? *(const uint32_t *)p : *(const uint8_t *)p;
+}
+
+static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
+{
+	struct cgm_prom_text own;
+
+	text_labels(&own, e->labels ? e->labels : "");
+	cgm_prom_text_add(&own, "} ");
+	switch (e->kind) {
+	case FAMILY:
+		break;
+	case WRITTEN:
+		put_written(r, e->family);
+		break;
+	case VALUE:
+		put_values(r, e, &own);
+		break;
+	case DISK:
+		put_disks(r, e);
+		break;
+	case IFACE:
+		for (size_t i = r->row; i < r->row_end; i++)
+			cgm_prom_ifaces(r, e, &r->s->rows[i]);
+		break;
+	case FS:
+		for (size_t i = r->row; i < r->row_end; i++)
+			cgm_prom_fs(r, e, &r->s->rows[i]);
+		break;
+	case LIVE:
+		put_live(r, e, &own);
+		break;
+	case HIST:
+		put_hists(r, e);
+		break;
+	case MACHINE:
+		if (r->machine && r->row == 0)
+			cgm_prom_machine_number(r, member(r->machine, e));
+		break;
+	case SELF:
+		if (r->row == 0)
+			cgm_prom_plain(r, NULL, member(&r->s->self, e), e->digits);
+		break;
+	}
+}
+
+static void le_init(struct cgm_prom_le *le, uint64_t bound_ns)
+{
+	static const char before[] = ",le=\"", after[] = "\"} ";
+	char *p = cgm_prom_put(le->p, before, sizeof(before) - 1);
+
+	p = cgm_prom_fixed(p, bound_ns, CGM_DIGITS_NS);
+	p = cgm_prom_put(p, after, sizeof(after) - 1);
+	le->len = (size_t)(p - le->p);
+}
+
+static void init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const struct cgm_machine *machine,
+		 enum cgm_prometheus_format format)
+{
+	*r = (struct cgm_prometheus){ .s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS };
+	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++)
+		le_init(&r->le[i], 1ULL << (CGM_HIST_SHIFT + 2 * i));
+}
+
+/* Writes the next rows of the next entry of the table. The header of a family goes before its first sample, whenever that comes. */
+static void step(struct cgm_prometheus *r)
+{
+	const struct cgm_prom_entry *e = &entries[r->entry];
+	size_t start = r->out->len, samples;
+
+	if (e->kind == FAMILY) {
+		r->name = families[e->family].name;
+		r->name_len = strlen(r->name);
+		r->header_waits = true;
+		r->entry++;
+		return;
+	}
+	r->row_end = MIN(r->row + ROWS_A_STEP, r->s->nr_rows);
+	if (r->header_waits)
+		put_header(r, &families[e->family]);
+	samples = r->out->len;
+	put_series(r, e);
+	if (r->out->failed)
+		return;
+	if (r->out->len > samples)
+		r->header_waits = false;
+	else
+		r->out->len = start;
+	r->row = r->row_end;
+	if (r->row < r->s->nr_rows)
+		return;
+	r->row = 0;
+	if (++r->entry == ARRAY_SIZE(entries) && r->open_metrics)
+		cgm_buf_lit(r->out, "# EOF\n");
+}
+
+struct cgm_prometheus *cgm_prometheus_new(const struct cgm_snapshot *s, const struct cgm_machine *machine,
+					  enum cgm_prometheus_format format)
+{
+	struct cgm_prometheus *r = cgm_malloc(sizeof(*r));
+
+	if (r)
+		init(r, s, machine, format);
+	return r;
+}
+
+void cgm_prometheus_free(struct cgm_prometheus *r)
+{
+	free(r);
+}
+
+int cgm_prometheus_next(struct cgm_prometheus *r, size_t want_bytes, struct cgm_buf *out)
+{
+	size_t start = out->len;
+
+	r->out = out;
+	while (r->entry < ARRAY_SIZE(entries) && !out->failed && out->len - start < want_bytes)
+		step(r);
+	return out->failed ? -ENOMEM : out->len > start;
+}
+
+int cgm_prometheus_render(const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format,
+			  struct cgm_buf *out)
+{
+	struct cgm_prometheus r;
+	int err;
+
+	init(&r, s, machine, format);
+	err = cgm_prometheus_next(&r, SIZE_MAX, out);
+	return err < 0 ? err : 0;
+}
