@@ -64,42 +64,9 @@ static __always_inline void add_atomic(__u64 *v, __u64 n)
 	__sync_fetch_and_add(v, n);
 }
 
-/* The bucket of abi.h: the smallest i with v <= 2^(i + SHIFT). */
-static __always_inline __u32 bucket_of(__u64 ns)
-{
-	__u32 i = 0;
-	__u64 v;
-
-	if (ns <= 1ULL << CGM_HIST_SHIFT)
-		return 0;
-	v = (ns - 1) >> CGM_HIST_SHIFT; /* >= 1; the answer is the number of its bits */
-	if (v >> 32) {
-		i += 32;
-		v >>= 32;
-	}
-	if (v >> 16) {
-		i += 16;
-		v >>= 16;
-	}
-	if (v >> 8) {
-		i += 8;
-		v >>= 8;
-	}
-	if (v >> 4) {
-		i += 4;
-		v >>= 4;
-	}
-	if (v >> 2) {
-		i += 2;
-		v >>= 2;
-	}
-	i += v >> 1 ? 2 : 1;
-	return i < CGM_HIST_BUCKETS ? i : CGM_HIST_BUCKETS - 1;
-}
-
 static __always_inline void hist_add(struct cgm_hist *h, __u64 ns)
 {
-	__u32 i = bucket_of(ns);
+	__u32 i = cgm_hist_bucket(ns);
 
 	if (i >= CGM_HIST_BUCKETS) /* for the verifier */
 		return;
@@ -109,7 +76,7 @@ static __always_inline void hist_add(struct cgm_hist *h, __u64 ns)
 
 static __always_inline void hist_add_atomic(struct cgm_hist *h, __u64 ns)
 {
-	__u32 i = bucket_of(ns);
+	__u32 i = cgm_hist_bucket(ns);
 
 	if (i >= CGM_HIST_BUCKETS)
 		return;

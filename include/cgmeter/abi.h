@@ -28,6 +28,39 @@ struct cgm_hist {
 	__u64 sum_ns;
 };
 
+/* The bucket of a value: the smallest i with ns <= 2^(i + SHIFT). The same code on both sides. */
+static inline __attribute__((always_inline)) __u32 cgm_hist_bucket(__u64 ns)
+{
+	__u32 i = 0;
+	__u64 v;
+
+	if (ns <= 1ULL << CGM_HIST_SHIFT)
+		return 0;
+	v = (ns - 1) >> CGM_HIST_SHIFT; /* >= 1; the answer is the number of its bits */
+	if (v >> 32) {
+		i += 32;
+		v >>= 32;
+	}
+	if (v >> 16) {
+		i += 16;
+		v >>= 16;
+	}
+	if (v >> 8) {
+		i += 8;
+		v >>= 8;
+	}
+	if (v >> 4) {
+		i += 4;
+		v >>= 4;
+	}
+	if (v >> 2) {
+		i += 2;
+		v >>= 2;
+	}
+	i += v >> 1 ? 2 : 1;
+	return i < CGM_HIST_BUCKETS ? i : CGM_HIST_BUCKETS - 1;
+}
+
 /* A cgroup's name for the kernel: kernfs ids are unique only inside one hierarchy. hierarchy is 0 for v2, else the number of /proc/self/cgroup. */
 struct cgm_cgroup_key {
 	__u64 id; /* st_ino of the cgroup's directory */

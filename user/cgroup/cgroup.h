@@ -102,7 +102,8 @@ int cgm_reader_spec(struct cgm_reader *r, struct cgm_spec *ret);
 /*
  * How old a slow value may become (default 5 s; 0: every file at every sample). CPU time per CPU and memory usage are read at every
  * sample; memory.stat when the usage has moved; user and system time when a tick (10 ms) of CPU was used; the number of tasks when
- * 1 ms of CPU was used; and everything, these included, when it is older than this. In between the last value stands.
+ * 1 ms of CPU was used; and everything, these included, when it is older than this (v1's cpu.stat without a quota: twice, pids.max:
+ * four times). In between the last value stands.
  */
 void cgm_reader_set_slow_ns(uint64_t ns);
 

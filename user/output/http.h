@@ -6,6 +6,7 @@
 #include "cgroup/machine.h"
 #include "model/snapshot.h"
 
+/* Everything it points to must outlive the server; nothing is taken over. */
 struct cgm_http_config {
 	const char *listen_ip; /* "" or NULL: all addresses */
 	uint16_t port; /* 0: any free one, see cgm_http_port */

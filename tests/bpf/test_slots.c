@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The registry: life-cycle events, slots given out once each, overflow counted and charged to nobody else, counts of removed cgroups kept by
+ * their parent, slots used again from zero.
+ *
+ *	/cgmbpf-PID-p		parent
+ *	/cgmbpf-PID-p/c		child, comes and goes
+ */
+#include "bpf/util.h"
+
+static void work(_unused_ void *arg)
+{
+	const struct timespec ts = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < 20; i++)
+		nanosleep(&ts, NULL);
+}
+
+struct seen {
+	uint64_t made, removed;
+	char name[64];
+	uint32_t hierarchy;
+};
+
+static void on_event(void *arg, const struct cgm_event *e)
+{
+	struct seen *s = arg;
+
+	if (e->hierarchy != s->hierarchy || strcmp(e->path + 1, s->name) != 0)
+		return;
+	s->made += e->type == CGM_EVENT_MKDIR;
+	s->removed += e->type == CGM_EVENT_RMDIR;
+	assert_int_equal(e->parent_id, 1);
+	assert_int_not_equal(e->slot, CGM_SLOT_OVERFLOW);
+}
+
+static void test_slots__events(void **state)
+{
+	struct rig *t = *state;
+	struct seen s = { .hierarchy = t->config.sched_hierarchy };
+
+	if (!cgm_kernel_has(t->kernel, "cgroup")) {
+		print_message("no life-cycle programs on this kernel\n");
+		skip();
+	}
+	group_path(s.name, sizeof(s.name), "event");
+	group_make(t, s.name);
+	group_remove(t, s.name);
+	assert_true(cgm_kernel_poll(t->kernel, on_event, &s) >= 2);
+	assert_int_equal(s.made, 1);
+	assert_int_equal(s.removed, 1);
+}
+
+/* Two calls: out of the registry, then folded. */
+static void retire_all(struct rig *t)
+{
+	for (int i = 0; i < 3; i++) {
+		cgm_kernel_sweep(t->kernel);
+		cgm_kernel_retire(t->kernel);
+	}
+	cgm_kernel_sweep(t->kernel);
+}
+
+static void test_slots__removed_child(void **state)
+{
+	struct rig *t = *state;
+	struct cgm_sched before, while_dead, after;
+	uint32_t parent, child, used = cgm_kernel_slots_used(t->kernel);
+	char p[64], c[96];
+
+	group_path(p, sizeof(p), "p");
+	snprintf(c, sizeof(c), "%s/c", p);
+	group_make(t, p);
+	group_make(t, c);
+	parent = sched_slot(t, p);
+	child = sched_slot(t, c);
+	group_run(t, c, work, NULL, NULL);
+	before = read_sched(t, child);
+	assert_true(before.voluntary >= 20);
+	assert_int_equal(read_sched(t, parent).voluntary, 0);
+	assert_true(cgm_kernel_slot_live(t->kernel, child));
+	group_remove(t, c);
+	/* Dead, not folded: the parent has them already. */
+	while_dead = read_sched(t, parent);
+	assert_false(cgm_kernel_slot_live(t->kernel, child));
+	assert_true(while_dead.voluntary >= before.voluntary);
+	retire_all(t);
+	after = read_sched(t, parent);
+	assert_int_equal(after.voluntary, while_dead.voluntary);
+	assert_int_equal(after.off_cpu[CGM_OFF_SLEEP].sum_ns, while_dead.off_cpu[CGM_OFF_SLEEP].sum_ns);
+	assert_int_equal(hist_count(&after.runq_delay), hist_count(&while_dead.runq_delay));
+	group_remove(t, p);
+	retire_all(t);
+	assert_in_range(cgm_kernel_slots_used(t->kernel), used, used + 4); /* those of the hierarchies' roots may have come meanwhile */
+}
+
+/* More comings and goings than there are slots: each begins at zero, none is lost. */
+static void test_slots__used_again(void **state)
+{
+	struct rig t = { 0 };
+	struct cgm_sched s, root;
+	char path[64];
+
+	(void)state;
+	rig_open(&t);
+	t.config.nr_slots = 128;
+	rig_load(&t);
+	if (!cgm_kernel_has(t.kernel, "cgroup")) {
+		print_message("no life-cycle programs on this kernel\n");
+		skip();
+	}
+	root = read_sched(&t, cgm_kernel_register(t.kernel, t.config.sched_hierarchy, 1, 0));
+	group_path(path, sizeof(path), "again");
+	for (unsigned i = 0; i < 160; i++) {
+		uint32_t slot;
+
+		group_make(&t, path);
+		slot = sched_slot(&t, path);
+		assert_int_not_equal(slot, CGM_SLOT_OVERFLOW);
+		s = read_sched(&t, slot);
+		assert_int_equal(s.voluntary + s.involuntary + hist_count(&s.runq_delay), 0);
+		if (i % 40 == 0) {
+			group_run(&t, path, work, NULL, NULL);
+			assert_true(read_sched(&t, slot).voluntary >= 20);
+		}
+		group_remove(&t, path);
+		retire_all(&t);
+	}
+	s = read_sched(&t, cgm_kernel_slot(t.kernel, t.config.sched_hierarchy, 1));
+	assert_true(s.voluntary >= root.voluntary + 4 * 20);
+	rig_unload(&t);
+	cgm_trees_close(&t.trees);
+	close(t.root_fd);
+}
+
+#define TINY 16
+
+static void test_slots__overflow(void **state)
+{
+	struct rig t = { 0 };
+	uint64_t drops[CGM_NR_DROPS];
+	struct cgm_sched lost;
+	char path[64];
+	uint32_t slots[2 * TINY], none = 0;
+
+	(void)state;
+	rig_open(&t);
+	t.config.nr_slots = TINY;
+	rig_load(&t);
+	if (!cgm_kernel_has(t.kernel, "cgroup")) {
+		print_message("no life-cycle programs on this kernel\n");
+		skip();
+	}
+	for (unsigned i = 0; i < 2 * TINY; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "o%u", i);
+		group_path(path, sizeof(path), name);
+		group_make(&t, path);
+		slots[i] = sched_slot(&t, path);
+		none += slots[i] == CGM_SLOT_OVERFLOW;
+		for (unsigned j = 0; j < i; j++)
+			assert_true(slots[i] == CGM_SLOT_OVERFLOW || slots[i] != slots[j]);
+	}
+	assert_in_range(none, TINY, 2 * TINY); /* other cgroups of the machine may have taken some */
+	cgm_kernel_drops(t.kernel, drops);
+	assert_true(drops[CGM_DROP_SLOTS_FULL] >= none);
+	/* The last one has no slot; what it does is counted in slot 0, and for none of the others. */
+	lost = read_sched(&t, CGM_SLOT_OVERFLOW);
+	group_run(&t, path, work, NULL, NULL);
+	assert_true(read_sched(&t, CGM_SLOT_OVERFLOW).voluntary >= lost.voluntary + 20);
+	for (unsigned i = 0; i < 2 * TINY; i++)
+		if (slots[i] != CGM_SLOT_OVERFLOW)
+			assert_int_equal(read_sched(&t, slots[i]).voluntary, 0);
+	for (unsigned i = 0; i < 2 * TINY; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "o%u", i);
+		group_path(path, sizeof(path), name);
+		group_remove(&t, path);
+	}
+	rig_unload(&t);
+	cgm_trees_close(&t.trees);
+	close(t.root_fd);
+}
+
+static const struct CMUnitTest slots_tests[] = {
+	cmocka_unit_test_setup_teardown(test_slots__events, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_slots__removed_child, rig_setup, rig_teardown),
+	cmocka_unit_test(test_slots__used_again),
+	cmocka_unit_test(test_slots__overflow),
+};
+RUN_BPF_TESTS(slots_tests)

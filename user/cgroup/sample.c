@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cgroup/sample.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void cgm_sample_reset(struct cgm_sample *s)
+{
+	s->time_ns = 0;
+	memset(s->v, 0, sizeof(s->v));
+	memset(s->have, 0, sizeof(s->have));
+	s->nr_cpus = s->nr_disks = s->nr_ifaces = s->nr_fs = 0;
+}
+
+void cgm_sample_done(struct cgm_sample *s)
+{
+	free(s->cpu_ns);
+	free(s->disks);
+	free(s->ifaces);
+	free(s->fs);
+	*s = (struct cgm_sample){ 0 };
+}
+
+struct cgm_disk_row *cgm_sample_disk(struct cgm_sample *s, uint32_t major, uint32_t minor)
+{
+	struct cgm_disk_row *row;
+
+	for (size_t i = 0; i < s->nr_disks; i++)
+		if (s->disks[i].major == major && s->disks[i].minor == minor)
+			return &s->disks[i];
+	if (cgm_grow((void **)&s->disks, &s->cap_disks, s->nr_disks, sizeof(*s->disks)) < 0)
+		return NULL;
+	row = &s->disks[s->nr_disks++];
+	*row = (struct cgm_disk_row){ .major = major, .minor = minor };
+	return row;
+}
+
+struct cgm_iface_row *cgm_sample_iface(struct cgm_sample *s, const char *name)
+{
+	struct cgm_iface_row *row;
+	size_t len = strnlen(name, sizeof(row->name) - 1);
+
+	for (size_t i = 0; i < s->nr_ifaces; i++)
+		if (strncmp(s->ifaces[i].name, name, sizeof(row->name) - 1) == 0)
+			return &s->ifaces[i];
+	if (cgm_grow((void **)&s->ifaces, &s->cap_ifaces, s->nr_ifaces, sizeof(*s->ifaces)) < 0)
+		return NULL;
+	row = &s->ifaces[s->nr_ifaces++];
+	*row = (struct cgm_iface_row){ 0 };
+	memcpy(row->name, name, len);
+	return row;
+}
+
+struct cgm_fs_row *cgm_sample_fs(struct cgm_sample *s, const char *device, const char *type)
+{
+	struct cgm_fs_row *row;
+
+	for (size_t i = 0; i < s->nr_fs; i++)
+		if (strncmp(s->fs[i].device, device, sizeof(row->device) - 1) == 0)
+			return &s->fs[i];
+	if (cgm_grow((void **)&s->fs, &s->cap_fs, s->nr_fs, sizeof(*s->fs)) < 0)
+		return NULL;
+	row = &s->fs[s->nr_fs++];
+	*row = (struct cgm_fs_row){ 0 };
+	memcpy(row->device, device, strnlen(device, sizeof(row->device) - 1));
+	memcpy(row->type, type, strnlen(type, sizeof(row->type) - 1));
+	return row;
+}
+
+int cgm_sample_cpus(struct cgm_sample *s, size_t nr_cpus)
+{
+	if (nr_cpus > s->cap_cpus) {
+		uint64_t *p = cgm_realloc(s->cpu_ns, nr_cpus * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		s->cpu_ns = p;
+		s->cap_cpus = nr_cpus;
+	}
+	s->nr_cpus = nr_cpus;
+	if (nr_cpus)
+		memset(s->cpu_ns, 0, nr_cpus * sizeof(*s->cpu_ns));
+	return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON answers: cAdvisor's REST schema (field names, order, omission rules, units) and the page's own. Everything is written by
+ * hand into a cgm_buf, straight from a snapshot; jansson parses the request body only (json_request.c). Any thread.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "cgroup/machine.h"
+#include "model/history.h"
+#include "model/snapshot.h"
+#include "output/stream.h"
+
+/* ---- json_text.c: the words of the language ---- */
+
+/* A string with its quotes: escaped, bytes that are not UTF-8 replaced by U+FFFD. */
+void cgm_json_string(struct cgm_buf *b, const char *s);
+/* A counter or a measured number. Above 2^63-1 it is 2^63-1: jansson and many clients read signed 64-bit. Limits are exact: cgm_buf_u64. */
+void cgm_json_u64(struct cgm_buf *b, uint64_t v);
+void cgm_json_bool(struct cgm_buf *b, bool v);
+/* ns since the epoch as RFC 3339 in UTC, trailing zeros of the fraction cut, quoted; 0 is Go's zero time, "0001-01-01T00:00:00Z". */
+void cgm_json_time(struct cgm_buf *b, uint64_t time_ns);
+/* Cuts a comma that ends the text, so that lists can be written as "element," each. */
+void cgm_json_chop(struct cgm_buf *b);
+
+/* ---- json_stats.c: one sample ---- */
+
+/* A ContainerStats object. values lie as the layout says. */
+void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values);
+
+/* ---- json_request.c: the body of a request ---- */
+
+/* ContainerInfoRequest. */
+struct cgm_json_request {
+	int64_t nr_stats; /* newest so many; -1: all that are held */
+	uint64_t start_ns, end_ns; /* since the epoch, inclusive; 0: no bound */
+};
+#define CGM_JSON_REQUEST_DEFAULT ((struct cgm_json_request){ .nr_stats = 60 })
+
+/*
+ * Empty text and "null" give the defaults; unknown keys are passed over. -EINVAL: *ret_fault is a text in fresh memory of the
+ * caller's that names the field (NULL when out of memory). -ENOMEM.
+ */
+int cgm_json_request_parse(const char *text, size_t len, struct cgm_json_request *ret, char **ret_fault);
+
+/* ---- json_container.c: ContainerInfo ---- */
+
+/*
+ * ContainerInfo of the row with that index; recursive: an array of it and all its descendants. Takes a reference of s.
+ * NULL when out of memory.
+ */
+struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, size_t row, bool recursive, const struct cgm_json_request *request);
+
+/* ---- json_machine.c: MachineInfo ---- */
+
+void cgm_json_machine(struct cgm_buf *b, const struct cgm_machine *m);
+
+/* ---- json_page.c: what the page asks for; see README.md for the shape ---- */
+
+/* All containers of the snapshot in one array. Takes a reference of s. NULL when out of memory. */
+struct cgm_stream *cgm_json_tree(struct cgm_snapshot *s);
+/* The histograms of one container. */
+struct cgm_stream *cgm_json_waits(struct cgm_snapshot *s, size_t row);
+/* The agent's own state. */
+void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version);

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the page asks for. Fields that only the kernel side can give are null without it. */
+#include "output/json.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "kernel/kernel.h"
+
+#define ROWS_A_PIECE 32
+
+/* ,"key": */
+static void put_key(struct cgm_buf *b, const char *key)
+{
+	cgm_buf_lit(b, ",\"");
+	cgm_buf_str(b, key);
+	cgm_buf_lit(b, "\":");
+}
+
+static void put_number(struct cgm_buf *b, const char *key, uint64_t v)
+{
+	put_key(b, key);
+	cgm_json_u64(b, v);
+}
+
+static void put_known(struct cgm_buf *b, const char *key, bool known, uint64_t v)
+{
+	put_key(b, key);
+	if (known)
+		cgm_json_u64(b, v);
+	else
+		cgm_buf_lit(b, "null");
+}
+
+static uint64_t hist_count(const struct cgm_hist *h)
+{
+	uint64_t nr = 0;
+
+	for (size_t i = 0; i < CGM_HIST_BUCKETS; i++)
+		nr += h->buckets[i];
+	return nr;
+}
+
+/* ---- tree ---- */
+
+struct tree {
+	struct cgm_stream stream;
+	struct cgm_snapshot *snapshot;
+	size_t row; /* next one */
+};
+
+/* False when no source of this machine tells. */
+static bool count_tasks(const struct cgm_row *r, uint64_t *ret)
+{
+	static const enum cgm_value states[] = { CGM_V_TASKS_SLEEPING, CGM_V_TASKS_RUNNING,	 CGM_V_TASKS_STOPPED,
+						 CGM_V_TASKS_IOWAIT,   CGM_V_TASKS_UNINTERRUPTIBLE };
+
+	*ret = 0;
+	if (cgm_layout_has(r->layout, CGM_V_THREADS_CURRENT)) {
+		*ret = r->values[CGM_V_THREADS_CURRENT];
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		*ret += r->values[states[i]];
+	return cgm_layout_has(r->layout, CGM_V_TASKS_RUNNING);
+}
+
+static void put_live(struct cgm_buf *b, const struct cgm_live *live)
+{
+	uint64_t rx = 0, tx = 0, read = 0, written = 0;
+
+	for (size_t i = 0; live && i < CGM_NR_PROTOS; i++) {
+		rx += live->net.proto[i].rx_bytes;
+		tx += live->net.proto[i].tx_bytes;
+	}
+	for (size_t i = 0; live && i < live->nr_blocks; i++) {
+		read += live->blocks[i].op == CGM_BLOCK_READ ? live->blocks[i].b.bytes : 0;
+		written += live->blocks[i].op == CGM_BLOCK_WRITE ? live->blocks[i].b.bytes : 0;
+	}
+	put_known(b, "socket_rx_bytes", live, rx);
+	put_known(b, "socket_tx_bytes", live, tx);
+	put_known(b, "block_read_bytes", live, read);
+	put_known(b, "block_write_bytes", live, written);
+	put_known(b, "runq_delay_sum_ns", live, live ? live->sched.runq_delay.sum_ns : 0);
+	put_known(b, "runq_delay_count", live, live ? hist_count(&live->sched.runq_delay) : 0);
+}
+
+static void put_row(struct cgm_buf *b, const struct cgm_row *r)
+{
+	uint64_t nr_tasks;
+	bool known = count_tasks(r, &nr_tasks);
+
+	cgm_buf_lit(b, "{\"name\":");
+	cgm_json_string(b, r->identity->name);
+	put_number(b, "parent", r->parent);
+	put_number(b, "time_ns", r->time_ns);
+	put_known(b, "cpu_usage_ns", cgm_layout_has(r->layout, CGM_V_CPU_USAGE_TOTAL), r->values[CGM_V_CPU_USAGE_TOTAL]);
+	put_known(b, "memory_usage_bytes", cgm_layout_has(r->layout, CGM_V_MEMORY_USAGE), r->values[CGM_V_MEMORY_USAGE]);
+	put_known(b, "memory_working_set_bytes", cgm_layout_has(r->layout, CGM_V_MEMORY_WORKING_SET), r->values[CGM_V_MEMORY_WORKING_SET]);
+	put_known(b, "nr_tasks", known, nr_tasks);
+	put_live(b, r->live);
+	cgm_buf_char(b, '}');
+}
+
+static int tree_next(struct cgm_stream *stream, struct cgm_buf *out)
+{
+	struct tree *t = (struct tree *)stream;
+	const struct cgm_snapshot *s = t->snapshot;
+
+	if (!t->row) {
+		cgm_buf_lit(out, "{\"time_ns\":");
+		cgm_json_u64(out, s->time_ns);
+		put_number(out, "seq", s->seq);
+		put_key(out, "containers");
+		cgm_buf_char(out, '[');
+	}
+	for (size_t i = 0; i < ROWS_A_PIECE && t->row < s->nr_rows; i++, t->row++) {
+		if (t->row)
+			cgm_buf_char(out, ',');
+		put_row(out, &s->rows[t->row]);
+	}
+	if (t->row < s->nr_rows)
+		return out->failed ? -ENOMEM : 1;
+	cgm_buf_lit(out, "]}");
+	return out->failed ? -ENOMEM : 0;
+}
+
+static void tree_free(struct cgm_stream *stream)
+{
+	struct tree *t = (struct tree *)stream;
+
+	cgm_snapshot_unref(t->snapshot);
+	free(t);
+}
+
+struct cgm_stream *cgm_json_tree(struct cgm_snapshot *s)
+{
+	struct tree *t = cgm_calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->stream = (struct cgm_stream){ .next = tree_next, .free = tree_free };
+	t->snapshot = cgm_snapshot_ref(s);
+	return &t->stream;
+}
+
+/* ---- waits ---- */
+
+struct waits {
+	struct cgm_stream stream;
+	struct cgm_snapshot *snapshot;
+	const struct cgm_row *row;
+	bool began;
+	size_t block; /* next one */
+};
+
+static void put_hist(struct cgm_buf *b, const struct cgm_hist *h)
+{
+	cgm_buf_lit(b, "{\"count\":");
+	cgm_json_u64(b, hist_count(h));
+	put_number(b, "sum_ns", h->sum_ns);
+	put_key(b, "buckets");
+	cgm_buf_char(b, '[');
+	for (size_t i = 0; i < CGM_HIST_BUCKETS; i++) {
+		cgm_json_u64(b, h->buckets[i]);
+		cgm_buf_char(b, ',');
+	}
+	cgm_json_chop(b);
+	cgm_buf_lit(b, "]}");
+}
+
+static void put_sched(struct cgm_buf *b, const struct cgm_sched *s)
+{
+	static const char *const kinds[CGM_NR_OFF_CPU] = { "sleep", "blocked", "iowait" };
+
+	put_key(b, "runq_delay");
+	put_hist(b, &s->runq_delay);
+	put_key(b, "on_cpu");
+	put_hist(b, &s->on_cpu);
+	put_key(b, "off_cpu");
+	cgm_buf_char(b, '{');
+	for (size_t i = 0; i < CGM_NR_OFF_CPU; i++) {
+		cgm_json_string(b, kinds[i]);
+		cgm_buf_char(b, ':');
+		put_hist(b, &s->off_cpu[i]);
+		cgm_buf_char(b, ',');
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
+}
+
+static void put_block(struct cgm_buf *b, const struct cgm_live_block *l)
+{
+	static const char *const ops[CGM_NR_BLOCK_OPS] = { "read", "write", "discard", "flush", "other" };
+
+	cgm_buf_lit(b, "{\"device\":");
+	cgm_json_string(b, l->name);
+	put_key(b, "op");
+	cgm_json_string(b, l->op < CGM_NR_BLOCK_OPS ? ops[l->op] : "other");
+	put_number(b, "bytes", l->b.bytes);
+	put_number(b, "requests", l->b.requests);
+	put_number(b, "errors", l->b.errors);
+	put_number(b, "in_flight", l->b.issued > l->b.requests ? l->b.issued - l->b.requests : 0);
+	put_key(b, "queue_to_done");
+	put_hist(b, &l->b.queue_to_done);
+	put_key(b, "issue_to_done");
+	put_hist(b, &l->b.issue_to_done);
+	cgm_buf_char(b, '}');
+}
+
+static void put_waits_head(struct cgm_buf *b, const struct cgm_row *row)
+{
+	cgm_buf_lit(b, "{\"name\":");
+	cgm_json_string(b, row->identity->name);
+	put_number(b, "time_ns", row->time_ns);
+	put_key(b, "bounds_ns");
+	cgm_buf_char(b, '[');
+	for (unsigned i = 0; i + 1 < CGM_HIST_BUCKETS; i++) {
+		cgm_buf_u64(b, cgm_hist_bound_ns(i));
+		cgm_buf_char(b, ',');
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, ']');
+	if (row->live)
+		put_sched(b, &row->live->sched);
+	else
+		cgm_buf_lit(b, ",\"runq_delay\":null,\"on_cpu\":null,\"off_cpu\":null");
+	cgm_buf_str(b, row->live ? ",\"block\":[" : ",\"block\":null}");
+}
+
+static int waits_next(struct cgm_stream *stream, struct cgm_buf *out)
+{
+	struct waits *w = (struct waits *)stream;
+	const struct cgm_live *live = w->row->live;
+	bool more = live && w->block < live->nr_blocks;
+
+	if (!w->began) {
+		w->began = true;
+		put_waits_head(out, w->row);
+		return out->failed ? -ENOMEM : live != NULL;
+	}
+	if (more) {
+		if (w->block)
+			cgm_buf_char(out, ',');
+		put_block(out, &live->blocks[w->block++]);
+	} else {
+		cgm_buf_lit(out, "]}");
+	}
+	return out->failed ? -ENOMEM : more;
+}
+
+static void waits_free(struct cgm_stream *stream)
+{
+	struct waits *w = (struct waits *)stream;
+
+	cgm_snapshot_unref(w->snapshot);
+	free(w);
+}
+
+struct cgm_stream *cgm_json_waits(struct cgm_snapshot *s, size_t row)
+{
+	struct waits *w = cgm_calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->stream = (struct cgm_stream){ .next = waits_next, .free = waits_free };
+	w->snapshot = cgm_snapshot_ref(s);
+	w->row = &s->rows[row];
+	return &w->stream;
+}
+
+/* ---- status ---- */
+
+static void put_programs(struct cgm_buf *b, const struct cgm_self *self)
+{
+	put_key(b, "programs");
+	cgm_buf_char(b, '[');
+	for (size_t i = 0; i < self->nr_programs; i++) {
+		const struct cgm_program_status *p = &self->programs[i];
+
+		cgm_buf_lit(b, "{\"name\":");
+		cgm_json_string(b, p->name);
+		put_key(b, "hook");
+		cgm_json_string(b, p->hook);
+		put_key(b, "mode");
+		cgm_json_string(b, p->mode);
+		put_key(b, "reason");
+		cgm_json_string(b, p->reason);
+		cgm_buf_lit(b, "},");
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, ']');
+}
+
+static void put_drops(struct cgm_buf *b, const struct cgm_self *self)
+{
+	put_key(b, "drops");
+	cgm_buf_char(b, '{');
+	for (unsigned i = 0; i < CGM_NR_DROPS; i++) {
+		cgm_json_string(b, cgm_drop_name((enum cgm_drop)i));
+		cgm_buf_char(b, ':');
+		cgm_json_u64(b, self->drops[i]);
+		cgm_buf_char(b, ',');
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
+}
+
+void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version)
+{
+	const struct cgm_self *self = &s->self;
+
+	cgm_buf_lit(b, "{\"version\":");
+	cgm_json_string(b, version);
+	put_key(b, "cgroup_mode");
+	cgm_json_string(b, self->cgroup_mode ? self->cgroup_mode : "");
+	put_key(b, "has_kernel_side");
+	cgm_json_bool(b, self->has_kernel_side);
+	put_key(b, "adopted");
+	cgm_json_bool(b, self->adopted);
+	put_number(b, "time_ns", s->time_ns);
+	put_number(b, "start_time_ns", self->start_time_ns);
+	put_number(b, "seq", s->seq);
+	put_number(b, "nr_containers", s->nr_rows);
+	put_number(b, "nr_ticks", self->nr_ticks);
+	put_number(b, "nr_missed_ticks", self->nr_missed_ticks);
+	put_number(b, "tick_cpu_ns", self->tick_cpu_ns);
+	put_number(b, "nr_samples", self->nr_samples);
+	put_number(b, "nr_lost_samples", self->nr_lost_samples);
+	put_number(b, "nr_vanished", self->nr_vanished);
+	put_number(b, "cpu_ns", self->cpu_ns);
+	put_number(b, "rss_bytes", self->rss_bytes);
+	put_number(b, "nr_fds", self->nr_fds);
+	put_number(b, "history_bytes", self->history_bytes);
+	put_number(b, "snapshot_bytes", self->snapshot_bytes);
+	put_number(b, "map_bytes", self->map_bytes);
+	put_number(b, "nr_slots", self->nr_slots);
+	put_number(b, "nr_slots_used", self->nr_slots_used);
+	put_drops(b, self);
+	put_programs(b, self);
+	cgm_buf_char(b, '}');
+}

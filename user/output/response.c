@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "output/request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "output/gzip.h"
+#include "output/json.h"
+#include "output/negotiate.h"
+
+#define BLOCK_BYTES 16384
+#define SMALL_BYTES 1024 /* below, gzip gains nothing */
+
+static const char type_json[] = "application/json";
+
+struct cgm_sender {
+	struct cgm_stream *stream;
+	struct cgm_buf piece;
+	size_t sent; /* of piece */
+	int state; /* 1: the stream has more; 0: piece is the last; negative: it failed */
+	struct cgm_gzip *gzip; /* NULL: as it is */
+	bool closed; /* the trailer of gzip is out */
+};
+
+static void sender_free(void *cls)
+{
+	struct cgm_sender *s = cls;
+
+	if (!s)
+		return;
+	cgm_stream_free(s->stream);
+	cgm_gzip_free(s->gzip);
+	cgm_buf_done(&s->piece);
+	free(s);
+}
+
+static void sender_freep(struct cgm_sender **s)
+{
+	sender_free(*s);
+}
+
+static void refill(struct cgm_sender *s)
+{
+	s->sent = 0;
+	s->piece.len = 0;
+	s->state = s->stream->next(s->stream, &s->piece);
+}
+
+/* Moves bytes of the piece to out. Returns how many bytes were written, or -EIO. */
+static ssize_t drain(struct cgm_sender *s, char *out, size_t room)
+{
+	const char *in = s->piece.p + s->sent;
+	size_t left = s->piece.len - s->sent, nr = MIN(left, room);
+	char *to = out;
+	int r;
+
+	if (!s->gzip) {
+		if (nr)
+			memcpy(out, in, nr);
+		s->sent += nr;
+		return (ssize_t)nr;
+	}
+	r = cgm_gzip_run(s->gzip, &in, &left, &to, &room, s->state == 0);
+	if (r < 0)
+		return r;
+	s->closed = r > 0;
+	s->sent = s->piece.len - left;
+	return to - out;
+}
+
+static bool sender_is_done(const struct cgm_sender *s)
+{
+	return s->state == 0 && s->sent == s->piece.len && (!s->gzip || s->closed);
+}
+
+/* Called by the server whenever the client can take more. */
+static ssize_t sender_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	struct cgm_sender *s = cls;
+	size_t nr = 0;
+
+	(void)pos;
+	while (nr < max && !sender_is_done(s)) {
+		ssize_t got;
+
+		if (s->state > 0 && s->sent == s->piece.len)
+			refill(s);
+		if (s->state < 0)
+			break;
+		got = drain(s, buf + nr, max - nr);
+		if (got < 0) {
+			s->state = (int)got;
+			break;
+		}
+		nr += (size_t)got;
+	}
+	if (nr)
+		return (ssize_t)nr;
+	return s->state < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+const char *cgm_request_header(const struct cgm_request *rq, const char *name)
+{
+	return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
+}
+
+/* Queues a response and lets go of it. NULL: out of memory, the connection is closed. */
+static enum MHD_Result queue(struct cgm_request *rq, unsigned status, struct MHD_Response *response)
+{
+	enum MHD_Result r;
+
+	if (!response)
+		return MHD_NO;
+	r = MHD_queue_response(rq->connection, status, response);
+	MHD_destroy_response(response);
+	return r;
+}
+
+static void add_gzip_header(struct MHD_Response *response, bool gzip)
+{
+	if (response && gzip)
+		MHD_add_response_header(response, "Content-Encoding", "gzip");
+}
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+	if (response)
+		MHD_add_response_header(response, name, value);
+}
+
+enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const char *fmt, ...)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+	struct MHD_Response *response;
+	char message[512], list[32];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	cgm_buf_printf(&text, "{\"error\":{\"status\":%u,\"message\":", status);
+	cgm_json_string(&text, message);
+	cgm_buf_lit(&text, "}}\n");
+	response = text.failed ? NULL : MHD_create_response_from_buffer(text.len, text.p, MHD_RESPMEM_MUST_COPY);
+	add_header(response, "Content-Type", type_json);
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED && rq->route)
+		add_header(response, "Allow", cgm_method_list(rq->route->methods, list, sizeof(list)));
+	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
+		add_header(response, "Retry-After", "1");
+	return queue(rq, status, response);
+}
+
+enum MHD_Result cgm_answer_stream(struct cgm_request *rq, struct cgm_stream *stream)
+{
+	_cleanup_(cgm_stream_freep) struct cgm_stream *taken = stream;
+	_cleanup_(sender_freep) struct cgm_sender *s = cgm_calloc(1, sizeof(*s));
+	bool gzip = cgm_accepts_gzip(cgm_request_header(rq, "Accept-Encoding"));
+	struct MHD_Response *response;
+
+	if (s && gzip)
+		s->gzip = cgm_gzip_new();
+	if (!taken || !s || (gzip && !s->gzip))
+		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	s->stream = TAKE_PTR(taken);
+	refill(s); /* a failure that comes at once can still be told by the status */
+	if (s->state < 0)
+		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, sender_read, s, sender_free);
+	if (!response)
+		return MHD_NO;
+	TAKE_PTR(s);
+	/* libmicrohttpd 0.9.75 sends the end of a chunked body also after a HEAD: without chunks it cannot. */
+	if (rq->head_only)
+		MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+	add_header(response, "Content-Type", type_json);
+	add_header(response, "Vary", "Accept-Encoding");
+	add_gzip_header(response, gzip);
+	return queue(rq, MHD_HTTP_OK, response);
+}
+
+enum MHD_Result cgm_answer_buf(struct cgm_request *rq, const char *type, struct cgm_buf *text)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf plain = *text, packed = { 0 };
+	bool gzip = plain.len >= SMALL_BYTES && cgm_accepts_gzip(cgm_request_header(rq, "Accept-Encoding"));
+	struct cgm_buf *body = gzip ? &packed : &plain;
+	struct MHD_Response *response;
+
+	*text = (struct cgm_buf){ 0 };
+	if (plain.failed || (gzip && cgm_gzip_buf(&plain, &packed) < 0))
+		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	response = MHD_create_response_from_buffer(body->len, body->p, MHD_RESPMEM_MUST_FREE);
+	if (response)
+		*body = (struct cgm_buf){ 0 };
+	add_header(response, "Content-Type", type);
+	add_header(response, "Vary", "Accept-Encoding");
+	add_gzip_header(response, gzip);
+	return queue(rq, MHD_HTTP_OK, response);
+}
+
+enum MHD_Result cgm_answer_static(struct cgm_request *rq, const char *type, const void *p, size_t len)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(len, (void *)p, MHD_RESPMEM_PERSISTENT);
+
+	add_header(response, "Content-Type", type);
+	return queue(rq, MHD_HTTP_OK, response);
+}
+
+static void release_body(void *cls)
+{
+	cgm_body_unref(cls);
+}
+
+enum MHD_Result cgm_answer_metrics(struct cgm_request *rq, struct cgm_body *body, enum cgm_prometheus_format format, bool gzip)
+{
+	static const char *const types[] = {
+		[CGM_PROMETHEUS_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
+		[CGM_PROMETHEUS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	};
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer_with_free_callback_cls(body->text.len, body->text.p, release_body, body);
+
+	if (!response)
+		cgm_body_unref(body);
+	add_header(response, "Content-Type", types[format]);
+	add_header(response, "Vary", "Accept, Accept-Encoding");
+	add_gzip_header(response, gzip);
+	return queue(rq, MHD_HTTP_OK, response);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rendered body of /metrics, made once for each snapshot, format and encoding, however many scrapers come. Its locks are its own:
+ * the sampler never takes them. Any thread.
+ */
+#pragma once
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "output/prometheus.h"
+
+struct cgm_body {
+	uint32_t refs; /* atomic */
+	uint64_t seq; /* of the snapshot */
+	struct cgm_buf text;
+};
+void cgm_body_unref(struct cgm_body *b);
+DEFINE_CLEANUP(cgm_body, cgm_body_unref)
+
+struct cgm_scrape {
+	struct {
+		pthread_mutex_t lock; /* held while this format is rendered: a second scraper waits for the body that it wants */
+		struct cgm_body *plain, *gzip; /* newest, or NULL */
+	} formats[2]; /* enum cgm_prometheus_format */
+};
+void cgm_scrape_init(struct cgm_scrape *c);
+void cgm_scrape_done(struct cgm_scrape *c);
+/* A reference to the body for this snapshot or a newer one. 0 or -ENOMEM. machine may be NULL. */
+int cgm_scrape_get(struct cgm_scrape *c, const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format,
+		   bool gzip, struct cgm_body **ret);
+/* Lets go of bodies of older snapshots than seq, where no render is under way. */
+void cgm_scrape_trim(struct cgm_scrape *c, uint64_t seq);
