@@ -184,18 +184,31 @@ int BPF_PROG(cgm_sock_recv, struct sock *sk, int ret, int flags)
 	return received(sk, ret, flags);
 }
 
-/* Before 6.3 (6e6eda44b939) there were no such tracepoints; where the kernel allows fexit, the functions that hold them now. */
-SEC("?fexit/sock_sendmsg")
-int BPF_PROG(cgm_fx_send, struct socket *sock, struct msghdr *msg, int ret)
-{
-	return sent(sock->sk, ret);
-}
+/*
+ * Before 6.3 (6e6eda44b939) there were no such tracepoints; where the kernel allows fexit, the protocols' own send and receive functions
+ * (sock_sendmsg() itself is inlined into its callers). Other families than these are not counted then.
+ */
+#define SEND_EXIT(name, function)                                                                   \
+	SEC("?fexit/" #function)                                                                    \
+	int BPF_PROG(name, struct socket *sock, struct msghdr *msg, unsigned long size, int ret)    \
+	{                                                                                           \
+		return sent(sock->sk, ret);                                                         \
+	}
+#define RECV_EXIT(name, function)                                                                           \
+	SEC("?fexit/" #function)                                                                            \
+	int BPF_PROG(name, struct socket *sock, struct msghdr *msg, unsigned long size, int flags, int ret) \
+	{                                                                                                   \
+		return received(sock->sk, ret, flags);                                                      \
+	}
 
-SEC("?fexit/sock_recvmsg")
-int BPF_PROG(cgm_fx_recv, struct socket *sock, struct msghdr *msg, int flags, int ret)
-{
-	return received(sock->sk, ret, flags);
-}
+SEND_EXIT(cgm_fx_send4, inet_sendmsg)
+SEND_EXIT(cgm_fx_send6, inet6_sendmsg)
+SEND_EXIT(cgm_fx_send_us, unix_stream_sendmsg)
+SEND_EXIT(cgm_fx_send_ud, unix_dgram_sendmsg)
+RECV_EXIT(cgm_fx_recv4, inet_recvmsg)
+RECV_EXIT(cgm_fx_recv6, inet6_recvmsg)
+RECV_EXIT(cgm_fx_recv_us, unix_stream_recvmsg)
+RECV_EXIT(cgm_fx_recv_ud, unix_dgram_recvmsg)
 
 SEC("?tp_btf/tcp_retransmit_skb")
 int BPF_PROG(cgm_tcp_retrans, const struct sock *sk, const struct sk_buff *skb)

@@ -75,7 +75,7 @@ static void skip_without_net(struct rig *t, const char *program)
 	for (size_t i = 0; i < nr; i++)
 		if (strcmp(p[i].group, "net") == 0 && strstr(p[i].name, program) && strcmp(p[i].mode, "off") != 0)
 			return;
-	print_message("no program %s on this kernel\n", program);
+	print_message("# skip: no program %s on this kernel\n", program);
 	skip();
 }
 

@@ -51,7 +51,7 @@ static void skip_unless_pinned(struct rig *t)
 {
 	if (t->kernel->pinned && cgm_kernel_has(t->kernel, "sched"))
 		return;
-	print_message("no BPF file system, or no programs on this kernel\n");
+	print_message("# skip: no BPF file system, or no programs on this kernel\n");
 	skip();
 }
 

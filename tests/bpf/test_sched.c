@@ -26,7 +26,7 @@ static void skip_without(struct rig *t, const char *group)
 {
 	if (cgm_kernel_has(t->kernel, group))
 		return;
-	print_message("no %s programs on this kernel\n", group);
+	print_message("# skip: no %s programs on this kernel\n", group);
 	skip();
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-ssize_t cgm_read_fd(int fd, char *buf, size_t size)
+static ssize_t read_fd(int fd, char *buf, size_t size, bool one_piece)
 {
 	size_t len = 0;
 
@@ -26,13 +27,22 @@ ssize_t cgm_read_fd(int fd, char *buf, size_t size)
 			return (ssize_t)len;
 		}
 		len += (size_t)n;
-		/* A short read of a kernel file that ends with its newline is the whole file: spares a second call. */
-		if (len < size && n < 4096 && buf[len - 1] == '\n') {
+		if (one_piece && len < size && n < 4096 && buf[len - 1] == '\n') {
 			buf[len] = '\0';
 			return (ssize_t)len;
 		}
 	}
 	return -EFBIG;
+}
+
+ssize_t cgm_read_fd(int fd, char *buf, size_t size)
+{
+	return read_fd(fd, buf, size, false);
+}
+
+ssize_t cgm_read_piece_fd(int fd, char *buf, size_t size)
+{
+	return read_fd(fd, buf, size, true);
 }
 
 ssize_t cgm_read_at(int dir_fd, const char *path, char *buf, size_t size)

@@ -10,6 +10,11 @@
  * -EFBIG when it does not fit. fd stays open and may be read again: cgroup and proc files are made anew at offset 0.
  */
 ssize_t cgm_read_fd(int fd, char *buf, size_t size);
+/*
+ * The same for a file that the kernel makes in one piece (a cgroup's counters and limits; not lists such as cgroup.procs, diskstats or
+ * mountinfo): a read that is shorter than a page and ends with a newline is all of it, which spares the call that would say so.
+ */
+ssize_t cgm_read_piece_fd(int fd, char *buf, size_t size);
 /* The same by name, opened and closed here. path is relative to dir_fd (AT_FDCWD: as given). */
 ssize_t cgm_read_at(int dir_fd, const char *path, char *buf, size_t size);
 /* The whole file in fresh memory of the caller's (zero behind it), at most max_bytes. */

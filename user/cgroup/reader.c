@@ -215,7 +215,7 @@ int cgm_reader_read(struct cgm_reader *r, enum cgm_file f, char *buf, char **hea
 			once = fd;
 		}
 	}
-	n = cgm_read_fd(fd, buf, CGM_READ_BUF);
+	n = cgm_read_piece_fd(fd, buf, CGM_READ_BUF);
 	if (n >= 0) {
 		*ret = (struct cgm_str){ buf, (size_t)n };
 		return 0;

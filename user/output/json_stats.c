@@ -97,7 +97,8 @@ static void close_objects(const struct path *before, size_t down_to)
 {
 	for (size_t d = before->depth; d > down_to + 1; d--) {
 		/* MemoryStatsMemoryData ends with an object that only machines with NUMA statistics fill. */
-		if (d == before->depth && before->len[d - 1] == strlen("pgmajfault") && memcmp(before->word[d - 1], "pgmajfault", before->len[d - 1]) == 0)
+		if (d == before->depth && before->len[d - 1] == strlen("pgmajfault") &&
+		    memcmp(before->word[d - 1], "pgmajfault", before->len[d - 1]) == 0)
 			add_text(",\"numa_stats\":{}", strlen(",\"numa_stats\":{}"));
 		add_text("}", 1);
 	}
@@ -133,7 +134,8 @@ static struct group add_group(const char *name)
 		if (!split_path(paths[v].path, name, &now))
 			continue;
 		add_between(&before, &now);
-		skeleton.parts[skeleton.nr_parts++] = (struct part){ (enum cgm_value)v, paths[v].unit, (uint16_t)start, (uint16_t)(skeleton.len - start) };
+		skeleton.parts[skeleton.nr_parts++] = (struct part){ (enum cgm_value)v, paths[v].unit, (uint16_t)start,
+								       (uint16_t)(skeleton.len - start) };
 		before = now;
 	}
 	g.nr = skeleton.nr_parts - g.first;

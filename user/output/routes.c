@@ -11,7 +11,7 @@ static const struct cgm_route routes[] = {
 	{ READ, "/api/v1.3", cgm_handle_api, "this list" },
 	{ READ, "/api/v1.3/machine", cgm_handle_machine, "MachineInfo: processors, memory, disks, interfaces" },
 	{ READ | CGM_POST, "/api/v1.3/containers/*", cgm_handle_containers, "ContainerInfo of a cgroup; body: ContainerInfoRequest" },
-	{ READ | CGM_POST, "/api/v1.3/subcontainers/*", cgm_handle_subcontainers, "ContainerInfo of a cgroup and all below; body: ContainerInfoRequest" },
+	{ READ | CGM_POST, "/api/v1.3/subcontainers/*", cgm_handle_subcontainers, "the same of a cgroup and all below it, as an array" },
 	{ READ, "/api/cgmeter/tree", cgm_handle_tree, "the newest numbers of all cgroups" },
 	{ READ, "/api/cgmeter/waits/*", cgm_handle_waits, "latency histograms of a cgroup" },
 	{ READ, "/api/cgmeter/status", cgm_handle_status, "the agent: programs, drops, own cost" },
@@ -115,5 +115,6 @@ void cgm_routes_describe(const char *prefix, struct cgm_buf *out)
 
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
 		if (strncmp(routes[i].pattern, prefix, strlen(prefix)) == 0)
-			cgm_buf_printf(out, "%-15s %-28s %s\n", cgm_method_list(routes[i].methods, list, sizeof(list)), routes[i].pattern, routes[i].help);
+			cgm_buf_printf(out, "%-15s %-28s %s\n", cgm_method_list(routes[i].methods, list, sizeof(list)),
+				       routes[i].pattern, routes[i].help);
 }

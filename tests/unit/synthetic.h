@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots made up for the tests of user/output, through the same calls that the sampler uses. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "model/snapshot.h"
+
+#define SYNTH_ROWS 16
+#define SYNTH_FIRST_NS 1790000000000000000ULL /* 2026-09-21T14:13:20Z */
+#define SYNTH_STEP_NS 1000000000ULL
+
+struct synth {
+	const char *names[SYNTH_ROWS]; /* sorted, "/" first */
+	size_t nr_names;
+	struct cgm_history *history[SYNTH_ROWS];
+	struct cgm_layout *layout[SYNTH_ROWS];
+	struct cgm_sample sample;
+	unsigned nr_ticks;
+	bool live; /* with a kernel side */
+	bool bare; /* without blocks and without any optional value */
+};
+
+static inline const char *synth_disk_name(void *arg, uint32_t major, uint32_t minor, char *buf, size_t size)
+{
+	(void)arg;
+	snprintf(buf, size, "/dev/disk%u_%u", major, minor);
+	return buf;
+}
+
+static inline void synth_init(struct synth *y, const char *const *names, size_t nr)
+{
+	assert_true(nr <= SYNTH_ROWS);
+	*y = (struct synth){ .nr_names = nr };
+	for (size_t i = 0; i < nr; i++) {
+		y->names[i] = names[i];
+		y->history[i] = cgm_history_new(3600 * 1000000000ULL);
+		assert_non_null(y->history[i]);
+	}
+}
+
+static inline void synth_done(struct synth *y)
+{
+	for (size_t i = 0; i < y->nr_names; i++) {
+		cgm_history_free(y->history[i]);
+		cgm_layout_unref(y->layout[i]);
+	}
+	cgm_sample_done(&y->sample);
+}
+
+/* What value v of row is at that tick. All differ. */
+static inline uint64_t synth_value(size_t row, unsigned tick, unsigned v)
+{
+	return 1000000 * (row + 1) + 1000 * tick + v + 1;
+}
+
+static inline void synth_fill(struct synth *y, size_t row, unsigned tick)
+{
+	struct cgm_sample *s = &y->sample;
+
+	cgm_sample_reset(s);
+	s->time_ns = SYNTH_FIRST_NS + tick * SYNTH_STEP_NS;
+	for (unsigned v = 0; v < CGM_NR_VALUES; v++) {
+		bool optional = v == CGM_V_OOM_EVENTS || v == CGM_V_THREADS_CURRENT || v == CGM_V_THREADS_MAX || v == CGM_V_PROCESS_COUNT;
+
+		if (!(y->bare && optional))
+			cgm_sample_set(s, (enum cgm_value)v, synth_value(row, tick, v));
+	}
+	if (y->bare)
+		return;
+	assert_int_equal(cgm_sample_cpus(s, 2), 0);
+	s->cpu_ns[0] = synth_value(row, tick, 500);
+	s->cpu_ns[1] = synth_value(row, tick, 501);
+	for (unsigned d = 0; d < 2; d++)
+		for (unsigned v = 0; v < CGM_NR_DISK_VALUES; v++)
+			cgm_sample_disk(s, 8, d * 16)->v[v] = synth_value(row, tick, 600 + 50 * d + v);
+	if (row)
+		return;
+	for (unsigned v = 0; v < CGM_NR_IFACE_VALUES; v++) {
+		cgm_sample_iface(s, "eth0")->v[v] = synth_value(row, tick, 700 + v);
+		cgm_sample_iface(s, "eth1")->v[v] = synth_value(row, tick, 750 + v);
+	}
+	for (unsigned v = 0; v < CGM_NR_FS_VALUES; v++)
+		cgm_sample_fs(s, "/dev/vda1", "vfs")->v[v] = synth_value(row, tick, 800 + v);
+}
+
+/* Samples every row once more. */
+static inline void synth_tick(struct synth *y)
+{
+	for (size_t i = 0; i < y->nr_names; i++) {
+		struct cgm_layout *l;
+		uint64_t *values;
+
+		synth_fill(y, i, y->nr_ticks);
+		l = cgm_layout_for(y->layout[i], &y->sample, synth_disk_name, NULL);
+		assert_non_null(l);
+		cgm_layout_unref(y->layout[i]);
+		y->layout[i] = l;
+		values = calloc(l->nr_values, sizeof(*values));
+		assert_non_null(values);
+		cgm_layout_pack(l, &y->sample, values);
+		assert_int_equal(cgm_history_add(y->history[i], l, y->sample.time_ns, values), 0);
+		free(values);
+	}
+	y->nr_ticks++;
+}
+
+static inline uint32_t synth_parent(const struct synth *y, size_t row, uint32_t *ret_depth)
+{
+	size_t best = 0;
+
+	*ret_depth = row ? 1 : 0;
+	for (size_t i = 1; i < row; i++) {
+		size_t len = strlen(y->names[i]);
+
+		if (strncmp(y->names[i], y->names[row], len) != 0 || y->names[row][len] != '/')
+			continue;
+		best = i;
+		++*ret_depth;
+	}
+	return (uint32_t)best;
+}
+
+static inline struct cgm_live *synth_live(struct cgm_snapshot *s, size_t row)
+{
+	struct cgm_live *l = cgm_snapshot_alloc(s, sizeof(*l));
+
+	assert_non_null(l);
+	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
+		l->sched.runq_delay.buckets[i] = i + row;
+	l->sched.runq_delay.sum_ns = 77777 + row;
+	l->sched.off_cpu[CGM_OFF_IOWAIT].buckets[3] = 9;
+	l->net.proto[CGM_PROTO_TCP].rx_bytes = 100;
+	l->net.proto[CGM_PROTO_UNIX].rx_bytes = 23;
+	l->net.proto[CGM_PROTO_UDP].tx_bytes = 45;
+	l->nr_blocks = 2;
+	l->blocks = cgm_snapshot_alloc(s, 2 * sizeof(*l->blocks));
+	assert_non_null(l->blocks);
+	for (unsigned i = 0; i < 2; i++) {
+		l->blocks[i].op = i ? CGM_BLOCK_WRITE : CGM_BLOCK_READ;
+		snprintf(l->blocks[i].name, sizeof(l->blocks[i].name), "/dev/vda");
+		l->blocks[i].b.bytes = 4096 * (i + 1);
+		l->blocks[i].b.requests = 3;
+		l->blocks[i].b.issued = 5;
+		l->blocks[i].b.queue_to_done.buckets[CGM_HIST_BUCKETS - 1] = 3;
+	}
+	return l;
+}
+
+/* The picture after the last tick. */
+static inline struct cgm_snapshot *synth_snapshot(struct synth *y)
+{
+	struct cgm_snapshot *s = cgm_snapshot_new(y->nr_names);
+
+	assert_non_null(s);
+	s->seq = y->nr_ticks;
+	s->time_ns = SYNTH_FIRST_NS + (y->nr_ticks - 1) * SYNTH_STEP_NS;
+	s->self.cgroup_mode = "hybrid";
+	s->self.drops[CGM_DROP_EVENTS] = 6;
+	for (size_t i = 0; i < y->nr_names; i++) {
+		struct cgm_row *r = &s->rows[i];
+
+		s->nr_rows = i + 1;
+		r->identity = cgm_identity_new(y->names[i]);
+		assert_non_null(r->identity);
+		r->spec = (struct cgm_spec){ .creation_time_ns = SYNTH_FIRST_NS + 5, .has_cpu = true, .has_memory = true, .has_processes = true,
+					     .has_diskio = true, .cpu_shares = 1024, .cpu_quota_usec = 50000, .cpu_period_usec = 100000,
+					     .cpu_mask = "0-1", .memory_limit = 1 << 30, .pids_limit = 77 };
+		r->layout = cgm_layout_ref(y->layout[i]);
+		r->time_ns = s->time_ns;
+		r->values = cgm_snapshot_alloc(s, r->layout->nr_values * sizeof(*r->values));
+		assert_non_null(r->values);
+		synth_fill(y, i, y->nr_ticks - 1);
+		cgm_layout_pack(r->layout, &y->sample, r->values);
+		r->live = y->live ? synth_live(s, i) : NULL;
+		cgm_history_view_init(y->history[i], &r->history);
+		r->parent = synth_parent(y, i, &r->depth);
+	}
+	return s;
+}

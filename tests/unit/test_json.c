@@ -1,0 +1,724 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "synthetic.h"
+
+#include <errno.h>
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "kernel/kernel.h"
+#include "output/json.h"
+
+#include <fcntl.h>
+
+#define SCHEMA "tests/fixtures/schema/cadvisor-v1.txt"
+
+/* ---- the schema, and whether an object keeps to it ---- */
+
+static char *schema_text;
+
+/* The fields of a type; false when it is no struct of the schema. */
+static bool find_type(struct cgm_str type, struct cgm_str *ret_fields)
+{
+	struct cgm_str text = cgm_str(schema_text), line;
+
+	while (cgm_next_line(&text, &line)) {
+		const char *begin = text.p;
+
+		if (line.len != type.len || memcmp(line.p, type.p, type.len) != 0)
+			continue;
+		while (text.len && *text.p == '\t')
+			cgm_next_line(&text, &line);
+		*ret_fields = (struct cgm_str){ begin, (size_t)(text.p - begin) };
+		return true;
+	}
+	return false;
+}
+
+static void check_type(const json_t *j, struct cgm_str type, const char *where);
+
+/* All keys are known, in the schema's order, and those that are always there are there. */
+static void check_object(const json_t *j, struct cgm_str fields, const char *where)
+{
+	void *member = json_object_iter((json_t *)j);
+	struct cgm_str line, key, type;
+
+	assert_true(json_is_object(j));
+	while (cgm_next_line(&fields, &line)) {
+		char path[512];
+
+		line.p++;
+		line.len--;
+		assert_true(cgm_next_field(&line, '|', &key) && cgm_next_field(&line, '|', &type));
+		snprintf(path, sizeof(path), "%s.%.*s", where, (int)key.len, key.p);
+		if (member && cgm_str_eq(key, json_object_iter_key(member))) {
+			check_type(json_object_iter_value(member), type, path);
+			member = json_object_iter_next((json_t *)j, member);
+		} else if (cgm_str_eq(line, "always")) {
+			fail_msg("%s is missing (or not in order: \"%s\" stands there)", path, member ? json_object_iter_key(member) : "end");
+		}
+	}
+	if (member)
+		fail_msg("%s.%s is not in the schema, or not in order", where, json_object_iter_key(member));
+}
+
+static bool begins(struct cgm_str *s, const char *with)
+{
+	size_t len = strlen(with);
+
+	if (s->len < len || memcmp(s->p, with, len) != 0)
+		return false;
+	s->p += len;
+	s->len -= len;
+	return true;
+}
+
+static void check_type(const json_t *j, struct cgm_str type, const char *where)
+{
+	struct cgm_str fields;
+	const char *key;
+	json_t *element;
+	int64_t ns;
+	size_t i;
+
+	if (begins(&type, "[]")) {
+		assert_true(json_is_array(j) || json_is_null(j));
+		json_array_foreach(j, i, element) check_type(element, type, where);
+	} else if (begins(&type, "map[string]")) {
+		assert_true(json_is_object(j));
+		json_object_foreach((json_t *)j, key, element) check_type(element, type, where);
+	} else if (find_type(type, &fields)) {
+		check_object(j, fields, where);
+	} else if (cgm_str_eq(type, "bool")) {
+		assert_true(json_is_boolean(j));
+	} else if (cgm_str_eq(type, "float64")) {
+		assert_true(json_is_number(j));
+	} else if (cgm_str_eq(type, "time")) {
+		assert_int_equal(cgm_parse_rfc3339(cgm_str(json_string_value(j)), &ns), 0);
+	} else if (memmem(type.p, type.len, "int", 3) && !cgm_str_eq(type, "string")) {
+		if (!json_is_integer(j))
+			fail_msg("%s is no integer", where);
+	} else if (!json_is_string(j)) {
+		fail_msg("%s is no string (%.*s)", where, (int)type.len, type.p);
+	}
+}
+
+static int read_schema(void **state)
+{
+	size_t len;
+
+	(void)state;
+	return cgm_read_all_at(AT_FDCWD, SCHEMA, 1 << 20, &schema_text, &len);
+}
+
+static int free_schema(void **state)
+{
+	(void)state;
+	free(schema_text);
+	return 0;
+}
+
+/* ---- helpers ---- */
+
+static const char *const names[] = { "/", "/a", "/a-b", "/a-b/x", "/a/c", "/a/c/d", "/b" };
+
+/* All of a stream; -ENOMEM when a piece failed. Takes the stream. */
+static int drain(struct cgm_stream *s, struct cgm_buf *text, size_t *ret_longest)
+{
+	_cleanup_(cgm_stream_freep) struct cgm_stream *taken = s;
+	_cleanup_(cgm_buf_done) struct cgm_buf piece = { 0 };
+	int r = 1;
+
+	*ret_longest = 0;
+	if (!taken)
+		return -ENOMEM;
+	while (r > 0) {
+		piece.len = 0;
+		r = taken->next(taken, &piece);
+		cgm_buf_put(text, piece.p, piece.len);
+		*ret_longest = MAX(*ret_longest, piece.len);
+	}
+	return text->failed ? -ENOMEM : r;
+}
+
+static json_t *parse(const struct cgm_buf *b)
+{
+	json_error_t e;
+	json_t *j = json_loadb(b->p, b->len, 0, &e);
+
+	if (!j)
+		fail_msg("%s at %d: %.*s", e.text, e.position, (int)b->len, b->p);
+	return j;
+}
+
+static json_t *parse_stream(struct cgm_stream *s)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+	size_t longest;
+
+	assert_int_equal(drain(s, &text, &longest), 0);
+	return parse(&text);
+}
+
+static const json_t *at_path(const json_t *j, const char *path)
+{
+	struct cgm_str text = cgm_str(path), key;
+
+	while (cgm_next_field(&text, '.', &key)) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)key.len, key.p);
+		j = json_object_get(j, name);
+	}
+	return j;
+}
+
+static int64_t integer_at(const json_t *j, const char *path)
+{
+	const json_t *v = at_path(j, path);
+
+	if (!json_is_integer(v))
+		fail_msg("%s is no integer", path);
+	return json_integer_value(v);
+}
+
+static void check(const json_t *j, const char *type)
+{
+	struct cgm_str fields;
+
+	assert_true(find_type(cgm_str(type), &fields));
+	check_object(j, fields, type);
+}
+
+static void assert_text(struct cgm_buf *b, const char *want)
+{
+	cgm_buf_char(b, '\0');
+	assert_false(b->failed);
+	assert_string_equal(b->p, want);
+	b->len = 0;
+}
+
+/* ---- samples ---- */
+
+static const struct {
+	const char *path;
+	enum cgm_unit unit;
+} values[] = {
+#define CGM_VALUE(id, kind, unit, json, v1, v2) { json, CGM_##unit },
+#include "cgmeter/metrics.def"
+};
+
+static const struct {
+	const char *array, *op;
+} disk_values[] = {
+#define CGM_DISK_VALUE(id, kind, unit, json, op) { json, op },
+#include "cgmeter/metrics.def"
+};
+
+static const char *const iface_values[] = {
+#define CGM_IFACE_VALUE(id, kind, unit, json) json,
+#include "cgmeter/metrics.def"
+};
+
+static const char *const fs_values[] = {
+#define CGM_FS_VALUE(id, kind, unit, json) json,
+#include "cgmeter/metrics.def"
+};
+
+static void check_values(const json_t *stats, size_t row, unsigned tick)
+{
+	for (unsigned v = 0; v < CGM_NR_VALUES; v++) {
+		uint64_t want = synth_value(row, tick, v);
+
+		if (values[v].unit == CGM_CENTI)
+			assert_int_equal((int64_t)(json_number_value(at_path(stats, values[v].path)) * 100 + 0.5), want);
+		else
+			assert_int_equal(integer_at(stats, values[v].path), want);
+	}
+}
+
+static void check_disks(const json_t *stats, size_t row, unsigned tick)
+{
+	for (unsigned v = 0; v < CGM_NR_DISK_VALUES; v++) {
+		const json_t *list = json_object_get(json_object_get(stats, "diskio"), disk_values[v].array);
+
+		assert_int_equal(json_array_size(list), 2);
+		for (unsigned d = 0; d < 2; d++) {
+			const json_t *disk = json_array_get(list, d);
+
+			assert_string_equal(json_string_value(json_object_get(disk, "device")), d ? "/dev/disk8_16" : "/dev/disk8_0");
+			assert_int_equal(integer_at(disk, "major"), 8);
+			assert_int_equal(integer_at(disk, "minor"), 16 * d);
+			assert_int_equal(json_integer_value(json_object_get(json_object_get(disk, "stats"), disk_values[v].op)),
+					 synth_value(row, tick, 600 + 50 * d + v));
+		}
+	}
+}
+
+static void check_machine_parts(const json_t *stats, unsigned tick)
+{
+	const json_t *network = json_object_get(stats, "network"), *fs = json_array_get(json_object_get(stats, "filesystem"), 0);
+
+	assert_string_equal(json_string_value(json_object_get(network, "name")), "eth0");
+	assert_int_equal(json_array_size(json_object_get(network, "interfaces")), 2);
+	for (unsigned v = 0; v < CGM_NR_IFACE_VALUES; v++) {
+		assert_int_equal(integer_at(network, iface_values[v]), synth_value(0, tick, 700 + v));
+		assert_int_equal(integer_at(json_array_get(json_object_get(network, "interfaces"), 1), iface_values[v]), synth_value(0, tick, 750 + v));
+	}
+	assert_string_equal(json_string_value(json_object_get(fs, "device")), "/dev/vda1");
+	assert_string_equal(json_string_value(json_object_get(fs, "type")), "vfs");
+	for (unsigned v = 0; v < CGM_NR_FS_VALUES; v++) {
+		if (v == CGM_FS_HAS_INODES)
+			assert_true(json_is_true(json_object_get(fs, "has_inodes")));
+		else
+			assert_int_equal(integer_at(fs, fs_values[v]), synth_value(0, tick, 800 + v));
+	}
+}
+
+static void test_json_stats__every_field(void **state)
+{
+	struct synth y;
+	struct cgm_snapshot *s;
+
+	(void)state;
+	synth_init(&y, names, ARRAY_SIZE(names));
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	for (size_t i = 0; i < s->nr_rows; i++) {
+		_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+		json_t *j;
+
+		cgm_json_stats(&b, s->rows[i].time_ns, s->rows[i].layout, s->rows[i].values);
+		j = parse(&b);
+		check(j, "ContainerStats");
+		check_values(j, i, 0);
+		check_disks(j, i, 0);
+		assert_int_equal(json_array_size(at_path(j, "cpu.usage.per_cpu_usage")), 2);
+		assert_int_equal(json_integer_value(json_array_get(at_path(j, "cpu.usage.per_cpu_usage"), 1)), synth_value(i, 0, 501));
+		assert_true(i ? !json_object_get(j, "network") && !json_object_get(j, "filesystem") : 1);
+		if (i == 0)
+			check_machine_parts(j, 0);
+		json_decref(j);
+	}
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+static void test_json_stats__omissions(void **state)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+	struct synth y;
+	struct cgm_snapshot *s;
+	json_t *j;
+
+	(void)state;
+	synth_init(&y, names, 1);
+	y.bare = true;
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	cgm_json_stats(&b, s->rows[0].time_ns, s->rows[0].layout, s->rows[0].values);
+	j = parse(&b);
+	check(j, "ContainerStats");
+	assert_null(json_object_get(j, "network"));
+	assert_null(json_object_get(j, "filesystem"));
+	assert_null(json_object_get(j, "processes"));
+	assert_null(json_object_get(j, "oom_events"));
+	assert_null(at_path(j, "cpu.usage.per_cpu_usage"));
+	assert_int_equal(json_object_size(json_object_get(j, "diskio")), 1);
+	assert_int_equal(json_object_size(at_path(j, "memory.container_data.numa_stats")), 0);
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+static void test_json_stats__limits(void **state)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+	struct synth y;
+	struct cgm_snapshot *s;
+	json_t *j;
+
+	(void)state;
+	synth_init(&y, names, 1);
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	s->rows[0].values[CGM_V_THREADS_MAX] = UINT64_MAX; /* no limit */
+	s->rows[0].values[CGM_V_CPU_LOAD_AVERAGE] = UINT64_MAX;
+	s->rows[0].values[CGM_V_CPU_USAGE_TOTAL] = UINT64_MAX;
+	cgm_json_stats(&b, s->rows[0].time_ns, s->rows[0].layout, s->rows[0].values);
+	j = parse(&b); /* jansson takes nothing above 2^63-1 */
+	assert_null(at_path(j, "processes.threads_max"));
+	assert_int_equal(integer_at(j, "cpu.load_average"), INT32_MAX);
+	assert_int_equal(integer_at(j, "cpu.usage.total"), INT64_MAX);
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+/* ---- containers ---- */
+
+static json_t *containers(struct cgm_snapshot *s, const char *name, bool recursive, struct cgm_json_request request)
+{
+	const struct cgm_row *row = cgm_snapshot_find(s, name);
+
+	assert_non_null(row);
+	return parse_stream(cgm_json_containers(s, (size_t)(row - s->rows), recursive, &request));
+}
+
+/* "name(child child)" of one container. */
+static void describe(const json_t *j, char *buf, size_t size)
+{
+	size_t len = strlen(buf), i;
+	json_t *child;
+
+	len += (size_t)snprintf(buf + len, size - len, "%s(", json_string_value(json_object_get(j, "name")));
+	json_array_foreach(json_object_get(j, "subcontainers"), i, child)
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? " " : "", json_string_value(json_object_get(child, "name")));
+	snprintf(buf + len, size - len, ")");
+}
+
+static void test_json_containers__tree(void **state)
+{
+	static const struct {
+		const char *name, *alone, *recursive;
+	} cases[] = {
+		{ "/", "/(/a /a-b /b)", "/(/a /a-b /b)/a(/a/c)/a-b(/a-b/x)/a-b/x()/a/c(/a/c/d)/a/c/d()/b()" },
+		{ "/a", "/a(/a/c)", "/a(/a/c)/a/c(/a/c/d)/a/c/d()" },
+		{ "/a-b", "/a-b(/a-b/x)", "/a-b(/a-b/x)/a-b/x()" },
+		{ "/b", "/b()", "/b()" },
+	};
+	struct synth y;
+	struct cgm_snapshot *s;
+
+	(void)state;
+	synth_init(&y, names, ARRAY_SIZE(names));
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
+		json_t *one = containers(s, cases[c].name, false, CGM_JSON_REQUEST_DEFAULT);
+		json_t *all = containers(s, cases[c].name, true, CGM_JSON_REQUEST_DEFAULT), *element;
+		char text[512] = "";
+		size_t i;
+
+		check(one, "ContainerInfo");
+		describe(one, text, sizeof(text));
+		assert_string_equal(text, cases[c].alone);
+		text[0] = '\0';
+		json_array_foreach(all, i, element) {
+			check(element, "ContainerInfo");
+			assert_int_equal(json_array_size(json_object_get(element, "stats")), 1);
+			describe(element, text, sizeof(text));
+		}
+		assert_string_equal(text, cases[c].recursive);
+		json_decref(one);
+		json_decref(all);
+	}
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+static void test_json_containers__which_samples(void **state)
+{
+	static const uint64_t at = SYNTH_FIRST_NS, step = SYNTH_STEP_NS;
+	static const struct {
+		struct cgm_json_request request;
+		unsigned first, nr;
+	} cases[] = {
+		{ { .nr_stats = 60 }, 40, 60 },
+		{ { .nr_stats = -1 }, 0, 100 },
+		{ { .nr_stats = 0 }, 0, 0 },
+		{ { .nr_stats = 1 }, 99, 1 },
+		{ { .nr_stats = 1000 }, 0, 100 },
+		{ { .nr_stats = -1, .start_ns = at + 90 * step }, 90, 10 },
+		{ { .nr_stats = -1, .end_ns = at + 4 * step }, 0, 5 },
+		{ { .nr_stats = 2, .start_ns = at + 10 * step, .end_ns = at + 20 * step }, 19, 2 },
+		{ { .nr_stats = -1, .start_ns = at + 200 * step }, 0, 0 },
+		{ { .nr_stats = -1, .end_ns = 1 }, 0, 0 },
+	};
+	struct synth y;
+	struct cgm_snapshot *s;
+
+	(void)state;
+	synth_init(&y, names, 2);
+	for (unsigned i = 0; i < 100; i++)
+		synth_tick(&y);
+	s = synth_snapshot(&y);
+	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
+		json_t *j = containers(s, "/a", false, cases[c].request), *stats = json_object_get(j, "stats");
+
+		assert_int_equal(stats != NULL, cases[c].nr > 0);
+		assert_int_equal(json_array_size(stats), cases[c].nr);
+		for (unsigned i = 0; i < cases[c].nr; i++) {
+			int64_t ns;
+
+			assert_int_equal(cgm_parse_rfc3339(cgm_str(json_string_value(json_object_get(json_array_get(stats, i), "timestamp"))), &ns), 0);
+			assert_int_equal(ns, at + (cases[c].first + i) * step);
+			check_values(json_array_get(stats, i), 1, cases[c].first + i);
+		}
+		json_decref(j);
+	}
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+static void test_json_containers__spec(void **state)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+	struct cgm_json_request none = { .nr_stats = 0 };
+	struct synth y;
+	struct cgm_snapshot *s;
+	size_t longest;
+
+	(void)state;
+	synth_init(&y, names, 1);
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	s->rows[0].spec.memory_limit = UINT64_MAX;
+	s->rows[0].spec.memory_reservation = 9223372036854771712ULL;
+	s->rows[0].spec.pids_limit = UINT64_MAX;
+	s->rows[0].spec.cpu_quota_usec = 0;
+	assert_int_equal(drain(cgm_json_containers(s, 0, false, &none), &text, &longest), 0);
+	assert_text(&text, "{\"name\":\"/\",\"spec\":{\"creation_time\":\"2026-09-21T14:13:20.000000005Z\",\"start_time\":\"0001-01-01T00:00:00Z\","
+			   "\"has_cpu\":true,\"cpu\":{\"limit\":1024,\"max_limit\":0,\"mask\":\"0-1\",\"period\":100000},\"has_memory\":true,"
+			   "\"memory\":{\"limit\":18446744073709551615,\"reservation\":9223372036854771712},\"has_hugetlb\":false,"
+			   "\"has_network\":false,\"has_processes\":true,\"processes\":{\"limit\":18446744073709551615},\"has_filesystem\":false,"
+			   "\"has_diskio\":true,\"has_custom_metrics\":false}}");
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+/* A name may hold any byte but a slash and zero, a piece stays small however large the answer is. */
+static void test_json_containers__odd_names_small_pieces(void **state)
+{
+	static const char *const odd[] = { "/", "/a\"\\\n", "/a\"\\\n/\xff\xfe" };
+	struct cgm_json_request all = { .nr_stats = -1 };
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+	struct synth y;
+	struct cgm_snapshot *s;
+	size_t longest;
+	json_t *j;
+
+	(void)state;
+	synth_init(&y, odd, ARRAY_SIZE(odd));
+	for (unsigned i = 0; i < 300; i++)
+		synth_tick(&y);
+	s = synth_snapshot(&y);
+	assert_int_equal(drain(cgm_json_containers(s, 0, true, &all), &text, &longest), 0);
+	assert_true(text.len > 2000000);
+	assert_true(longest < 16384);
+	j = parse(&text);
+	assert_int_equal(json_array_size(j), 3);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 1), "name")), odd[1]);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 2), "name")), "/a\"\\\n/\xef\xbf\xbd\xef\xbf\xbd");
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+/* ---- machine ---- */
+
+static void test_json_machine__schema(void **state)
+{
+	unsigned threads[] = { 0, 1 };
+	uint64_t distances[] = { 10 };
+	struct cgm_cache cache = { 0, 1, 32768, "Data" };
+	struct cgm_hugepages pages = { 2048, 7 };
+	struct cgm_core core = { .core_id = 3, .threads = threads, .nr_threads = 2, .caches = &cache, .nr_caches = 1 };
+	struct cgm_numa_node node = { .memory_bytes = 5, .hugepages = &pages, .nr_hugepages = 1, .cores = &core, .nr_cores = 1, .caches = &cache,
+				      .nr_caches = 1, .distances = distances, .nr_distances = 1 };
+	struct cgm_fs_info fs = { .device = (char *)"/dev/vda", .mountpoint = (char *)"/", .type = (char *)"vfs", .has_inodes = true };
+	struct cgm_disk_info disk = { "vda", 254, 16, 1 << 30, "none" };
+	struct cgm_net_info nic = { "eth0", "02:fc:00:00:00:01", -1, 1400 };
+	struct cgm_machine m = { .time_ns = 1, .vendor_id = "AuthenticAMD", .nr_cpus = 2, .hugepages = &pages, .nr_hugepages = 1, .fs = &fs, .nr_fs = 1,
+				 .disks = &disk, .nr_disks = 1, .nics = &nic, .nr_nics = 1, .nodes = &node, .nr_nodes = 1 };
+	struct cgm_machine empty = { 0 };
+	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+	const json_t *first;
+	json_t *j;
+
+	(void)state;
+	cgm_json_machine(&b, &m);
+	j = parse(&b);
+	check(j, "MachineInfo");
+	assert_int_equal(integer_at(j, "num_cores"), 2);
+	assert_string_equal(json_string_value(at_path(j, "disk_map.254:16.scheduler")), "none");
+	assert_int_equal(integer_at(json_array_get(json_object_get(j, "network_devices"), 0), "speed"), -1);
+	first = json_array_get(json_object_get(json_array_get(json_object_get(j, "topology"), 0), "cores"), 0);
+	assert_int_equal(json_array_size(json_object_get(first, "thread_ids")), 2);
+	json_decref(j);
+	b.len = 0;
+	cgm_json_machine(&b, &empty);
+	j = parse(&b);
+	check(j, "MachineInfo");
+	json_decref(j);
+}
+
+/* ---- the page's ---- */
+
+static void test_json_tree__with_and_without_kernel_side(void **state)
+{
+	(void)state;
+	for (int live = 0; live < 2; live++) {
+		struct synth y;
+		struct cgm_snapshot *s;
+		const json_t *row;
+		json_t *j;
+
+		synth_init(&y, names, ARRAY_SIZE(names));
+		y.live = live;
+		synth_tick(&y);
+		s = synth_snapshot(&y);
+		j = parse_stream(cgm_json_tree(s));
+		assert_int_equal(integer_at(j, "time_ns"), s->time_ns);
+		assert_int_equal(json_array_size(json_object_get(j, "containers")), ARRAY_SIZE(names));
+		row = json_array_get(json_object_get(j, "containers"), 5);
+		assert_string_equal(json_string_value(json_object_get(row, "name")), "/a/c/d");
+		assert_int_equal(integer_at(row, "parent"), 4);
+		assert_int_equal(integer_at(row, "cpu_usage_ns"), synth_value(5, 0, CGM_V_CPU_USAGE_TOTAL));
+		assert_int_equal(integer_at(row, "memory_working_set_bytes"), synth_value(5, 0, CGM_V_MEMORY_WORKING_SET));
+		assert_int_equal(integer_at(row, "nr_tasks"), synth_value(5, 0, CGM_V_THREADS_CURRENT));
+		if (live) {
+			assert_int_equal(integer_at(row, "socket_rx_bytes"), 123);
+			assert_int_equal(integer_at(row, "socket_tx_bytes"), 45);
+			assert_int_equal(integer_at(row, "block_read_bytes"), 4096);
+			assert_int_equal(integer_at(row, "block_write_bytes"), 8192);
+			assert_int_equal(integer_at(row, "runq_delay_sum_ns"), 77782);
+			assert_int_equal(integer_at(row, "runq_delay_count"), 27 * 28 / 2 + 5 * 28);
+		} else {
+			assert_true(json_is_null(json_object_get(row, "socket_rx_bytes")));
+			assert_true(json_is_null(json_object_get(row, "runq_delay_count")));
+		}
+		json_decref(j);
+		cgm_snapshot_unref(s);
+		synth_done(&y);
+	}
+}
+
+static void test_json_waits__with_and_without_kernel_side(void **state)
+{
+	(void)state;
+	for (int live = 0; live < 2; live++) {
+		struct synth y;
+		struct cgm_snapshot *s;
+		const json_t *block;
+		json_t *j;
+
+		synth_init(&y, names, 2);
+		y.live = live;
+		synth_tick(&y);
+		s = synth_snapshot(&y);
+		j = parse_stream(cgm_json_waits(s, 1));
+		assert_int_equal(json_array_size(json_object_get(j, "bounds_ns")), CGM_HIST_BUCKETS - 1);
+		assert_int_equal(json_integer_value(json_array_get(json_object_get(j, "bounds_ns"), 0)), 1024);
+		assert_int_equal(json_is_null(json_object_get(j, "block")), !live);
+		if (live) {
+			assert_int_equal(integer_at(j, "runq_delay.count"), 27 * 28 / 2 + 28);
+			assert_int_equal(integer_at(j, "runq_delay.sum_ns"), 77778);
+			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 27)), 28);
+			assert_int_equal(integer_at(j, "off_cpu.iowait.count"), 9);
+			assert_int_equal(json_array_size(json_object_get(j, "block")), 2);
+			block = json_array_get(json_object_get(j, "block"), 1);
+			assert_string_equal(json_string_value(json_object_get(block, "op")), "write");
+			assert_int_equal(integer_at(block, "in_flight"), 2);
+			assert_int_equal(integer_at(block, "queue_to_done.count"), 3);
+		} else {
+			assert_true(json_is_null(json_object_get(j, "runq_delay")));
+		}
+		json_decref(j);
+		cgm_snapshot_unref(s);
+		synth_done(&y);
+	}
+}
+
+static void test_json_status__fields(void **state)
+{
+	struct cgm_program_status programs[] = { { "sched_switch", "sched_switch", "btf", "" }, { "block_done", "x", "off", "no \"BTF\"" } };
+	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+	struct synth y;
+	struct cgm_snapshot *s;
+	json_t *j;
+
+	(void)state;
+	synth_init(&y, names, 2);
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	s->self.programs = programs;
+	s->self.nr_programs = 2;
+	cgm_json_status(&b, s, "1.2.3");
+	j = parse(&b);
+	assert_string_equal(json_string_value(json_object_get(j, "version")), "1.2.3");
+	assert_string_equal(json_string_value(json_object_get(j, "cgroup_mode")), "hybrid");
+	assert_int_equal(json_object_size(json_object_get(j, "drops")), CGM_NR_DROPS);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "drops"), cgm_drop_name(CGM_DROP_EVENTS))), 6);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "programs"), 1), "reason")), "no \"BTF\"");
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+/* ---- out of memory ---- */
+
+static int render_all(struct cgm_snapshot *s)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+	struct cgm_json_request all = { .nr_stats = -1 };
+	size_t longest;
+	int r;
+
+	r = drain(cgm_json_containers(s, 0, true, &all), &text, &longest);
+	if (r == 0)
+		r = drain(cgm_json_tree(s), &text, &longest);
+	if (r == 0)
+		r = drain(cgm_json_waits(s, 1), &text, &longest);
+	if (r == 0)
+		cgm_json_status(&text, s, "1");
+	return text.failed ? -ENOMEM : r;
+}
+
+static void test_json__every_allocation_fails(void **state)
+{
+	unsigned long nr, refs;
+	struct synth y;
+	struct cgm_snapshot *s;
+
+	(void)state;
+	synth_init(&y, names, ARRAY_SIZE(names));
+	y.live = true;
+	for (unsigned i = 0; i < 3; i++)
+		synth_tick(&y);
+	s = synth_snapshot(&y);
+	refs = s->refs;
+	cgm_mem_fail_at(1000000);
+	assert_int_equal(render_all(s), 0);
+	nr = cgm_mem_fail_at(0);
+	assert_true(nr > 10);
+	for (unsigned long n = 1; n <= nr; n++) {
+		cgm_mem_fail_at(n);
+		assert_int_equal(render_all(s), -ENOMEM);
+		cgm_mem_fail_at(0);
+		assert_int_equal(s->refs, refs);
+	}
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json_stats__every_field),
+		cmocka_unit_test(test_json_stats__omissions),
+		cmocka_unit_test(test_json_stats__limits),
+		cmocka_unit_test(test_json_containers__tree),
+		cmocka_unit_test(test_json_containers__which_samples),
+		cmocka_unit_test(test_json_containers__spec),
+		cmocka_unit_test(test_json_containers__odd_names_small_pieces),
+		cmocka_unit_test(test_json_machine__schema),
+		cmocka_unit_test(test_json_tree__with_and_without_kernel_side),
+		cmocka_unit_test(test_json_waits__with_and_without_kernel_side),
+		cmocka_unit_test(test_json_status__fields),
+		cmocka_unit_test(test_json__every_allocation_fails),
+	};
+
+	return cmocka_run_group_tests_name("json", tests, read_schema, free_schema);
+}
