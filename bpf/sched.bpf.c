@@ -76,7 +76,8 @@ static __always_inline struct cgm_sched *sched_row(__u32 slot)
 /* The slot of a task by its mark; the mark follows when the task has changed its cgroup. */
 static __always_inline __u32 slot_by_mark(struct task_mark *m, struct cgroup *cg, __u64 id)
 {
-	if (m && m->cgroup_id == id && slot_is(m->slot, id, cfg.sched_hierarchy))
+	/* A slot is taken away only after its cgroup was removed, which ends CSS_ONLINE; so the registry is asked only then. */
+	if (m && m->cgroup_id == id && ((cg->self.flags & CSS_ONLINE) || slot_is(m->slot, id, cfg.sched_hierarchy)))
 		return m->slot;
 	if (!m)
 		return slot_of_cgroup(false, cg, id, cfg.sched_hierarchy);

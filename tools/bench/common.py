@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
-from agent import Agent, Bpffs, wait_for  # noqa: E402, F401
+from agent import Agent, Bpffs  # noqa: E402
 from cgroups import Cgroup, read, trees  # noqa: E402
 
 OUT = os.path.join(TOP, os.environ.get("B", "build"), "bench")
