@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-/* The kernel side, one object; each subsystem has a file of its own. Order: sched defines the task's mark that the others use. */
+/* The kernel side, one object; each subsystem has a file of its own. Order: sched defines the table of threads that task and net use. */
 #include "cgroup.bpf.c"
 #include "sched.bpf.c"
 #include "wakeup.bpf.c"

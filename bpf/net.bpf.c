@@ -77,7 +77,6 @@ static __always_inline __u32 v2_slot(const struct sock *sk)
 static __always_inline struct cgm_net *row_of_call(struct sock *sk)
 {
 	struct task_struct *task;
-	struct task_mark *m;
 	struct sock_mark *s;
 	struct cgroup *cg;
 	__u32 slot;
@@ -88,8 +87,7 @@ static __always_inline struct cgm_net *row_of_call(struct sock *sk)
 	task = bpf_get_current_task_btf();
 	cg = task_cgroup(false, task);
 	id = cg->kn->id;
-	m = bpf_task_storage_get(&cgm_task_marks, task, 0, 0);
-	slot = slot_by_mark(m, cg, id);
+	slot = thread_slot(find_thread(task->pid), cg, id);
 	s = bpf_sk_storage_get(&cgm_sock_marks, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s) {
 		drop(CGM_DROP_SOCK);

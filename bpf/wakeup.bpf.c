@@ -17,17 +17,17 @@ struct {
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__type(value, struct thread_mark);
-} cgm_threads SEC(".maps");
+} cgm_raw_threads SEC(".maps");
 
 static __always_inline struct thread_mark *thread_mark(__u32 tid)
 {
-	struct thread_mark *m = bpf_map_lookup_elem(&cgm_threads, &tid), none = {};
+	struct thread_mark *m = bpf_map_lookup_elem(&cgm_raw_threads, &tid), none = {};
 
 	if (m)
 		return m;
-	if (bpf_map_update_elem(&cgm_threads, &tid, &none, BPF_NOEXIST))
+	if (bpf_map_update_elem(&cgm_raw_threads, &tid, &none, BPF_NOEXIST))
 		drop(CGM_DROP_NO_TASK);
-	return bpf_map_lookup_elem(&cgm_threads, &tid);
+	return bpf_map_lookup_elem(&cgm_raw_threads, &tid);
 }
 
 static __always_inline int woken(struct task_struct *task)
@@ -56,7 +56,7 @@ int cgm_raw_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 tid = BPF_CORE_READ((struct task_struct *)ctx->args[0], pid);
 
-	bpf_map_delete_elem(&cgm_threads, &tid);
+	bpf_map_delete_elem(&cgm_raw_threads, &tid);
 	return 0;
 }
 
@@ -99,7 +99,7 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 				add(&prev_row->preempted[by], 1);
 		}
 		if (state & TASK_DEAD)
-			bpf_map_delete_elem(&cgm_threads, &prev_tid);
+			bpf_map_delete_elem(&cgm_raw_threads, &prev_tid);
 	}
 	m = next_row ? thread_mark(next_tid) : NULL;
 	if (!m || !next_row)

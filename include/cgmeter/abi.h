@@ -112,6 +112,26 @@ struct cgm_sched {
 	__u64 pad;
 };
 
+/* What the switch hook remembers of a thread. */
+struct cgm_thread {
+	__u32 pid; /* of the thread; 0: free */
+	__u32 slot;
+	__u64 cgroup_id; /* whose slot it is */
+	__u64 left_ns; /* clock of the run queue when it blocked; 0: it did not */
+	__u32 nr_migrations; /* already counted, low 32 bits */
+	__u8 off_cpu; /* enum cgm_off_cpu, of left_ns */
+	__u8 known; /* nr_migrations is set */
+	__u16 pad;
+};
+
+/* The table of threads: the bucket of a thread is pid modulo the number of buckets. Two cache lines. */
+#define CGM_THREAD_BUCKETS 16384
+#define CGM_THREAD_WAYS 4
+
+struct cgm_thread_bucket {
+	struct cgm_thread way[CGM_THREAD_WAYS];
+};
+
 enum cgm_proto { CGM_PROTO_TCP, CGM_PROTO_UDP, CGM_PROTO_UNIX, CGM_PROTO_OTHER, CGM_NR_PROTOS };
 
 struct cgm_sock {
@@ -186,7 +206,7 @@ enum cgm_drop {
 	CGM_DROP_SLOTS_FULL, /* an event went to slot 0: no free slot */
 	CGM_DROP_CGROUP_DEAD, /* an event of a removed cgroup went to slot 0 */
 	CGM_DROP_SLOT_MAP, /* slot_of could not be updated */
-	CGM_DROP_NO_TASK, /* a task without storage: its off-CPU time was not counted */
+	CGM_DROP_NO_TASK, /* no room for a thread in its bucket: its off-CPU time was not counted */
 	CGM_DROP_CLOCK, /* a time ran backwards between CPUs and was taken as 0 */
 	CGM_DROP_EVENTS, /* ring buffer full: a life-cycle event was lost, user space lists again */
 	CGM_DROP_BLOCK_MAP, /* a request was not counted: block map full */
@@ -207,8 +227,6 @@ struct cgm_config {
 	__u32 sched_hierarchy, block_hierarchy, sock_hierarchy; /* 0: v2 */
 	__u32 rows_per_slot; /* shards + 1: the last row holds what user space folded from removed children */
 	__u64 hierarchy_mask; /* life-cycle events of the hierarchies with these bits */
-	__u32 mark_in_switch; /* 1: a task's mark may be made under a run queue's lock */
-	__u32 pad;
 };
 
 /* What a pinned set of maps was made for; it is adopted only by an agent that wants the same. */
@@ -243,6 +261,7 @@ CGM_ASSERT_SIZE(cgm_cgroup_key, 16);
 CGM_ASSERT_SIZE(cgm_slot, 40);
 CGM_ASSERT_SIZE(cgm_sched, 1216);
 CGM_ASSERT_SIZE(cgm_net, 256);
+CGM_ASSERT_SIZE(cgm_thread_bucket, 128);
 CGM_ASSERT_SIZE(cgm_tasks, 40);
 CGM_ASSERT_SIZE(cgm_block_key, 12);
 CGM_ASSERT_SIZE(cgm_block, 512);

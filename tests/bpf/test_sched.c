@@ -10,7 +10,7 @@
 
 static void nap(_unused_ void *arg)
 {
-	const struct timespec ts = { .tv_nsec = 2000000 };
+	const struct timespec ts = { .tv_nsec = 3000000 };
 
 	for (int i = 0; i < NAPS; i++)
 		nanosleep(&ts, NULL);
@@ -50,10 +50,10 @@ static void test_sched__switches(void **state)
 	assert_in_range(s.voluntary + 3, (unsigned long)ru.ru_nvcsw, (unsigned long)ru.ru_nvcsw + 5);
 	assert_in_range(s.involuntary, 0, (unsigned long)ru.ru_nivcsw + 2);
 	assert_int_equal(s.preempted[0] + s.preempted[1] + s.preempted[2], s.involuntary);
-	/* A nap is 2 ms and is counted as sleep, once each. */
+	/* A nap is 3 ms and is counted as sleep, once each. */
 	assert_in_range(hist_count(&s.off_cpu[CGM_OFF_SLEEP]), NAPS - 2, NAPS + 5);
-	assert_true(s.off_cpu[CGM_OFF_SLEEP].sum_ns >= NAPS * 2000000ULL * 9 / 10);
-	assert_true(s.off_cpu[CGM_OFF_SLEEP].buckets[cgm_hist_bucket(2100000)] + s.off_cpu[CGM_OFF_SLEEP].buckets[cgm_hist_bucket(5000000)] > 0);
+	assert_true(s.off_cpu[CGM_OFF_SLEEP].sum_ns >= NAPS * 3000000ULL * 9 / 10);
+	assert_true(s.off_cpu[CGM_OFF_SLEEP].buckets[cgm_hist_bucket(3000000)] + s.off_cpu[CGM_OFF_SLEEP].buckets[cgm_hist_bucket(5000000)] > 0);
 	/* Every arrival waited in the run queue before, and every departure ended a stay. */
 	assert_in_range(hist_count(&s.on_cpu), s.voluntary + s.involuntary - 1, s.voluntary + s.involuntary);
 	group_remove(t, path);

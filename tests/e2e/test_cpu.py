@@ -100,9 +100,12 @@ def test_cpu__throttling(t):
     agent = t.agent("--bpf=off")
     cgroup.worker(burn, last_cpu(), 0.1).run()
     agent.knows(cgroup.path)
-    metrics = agent.fresh()
     stat = keyed(cgroup.file("cpu", "cpu.stat"))
     assert stat["nr_throttled"] > 0, stat
+    # The file of a cgroup that never was throttled is read every ten seconds, afterwards each second.
+    lib.wait_for(lambda: agent.metrics().sum("container_cpu_cfs_periods_total", id=cgroup.path) > 0, by_speed(13, 40), "throttling")
+    metrics = agent.fresh()
+    stat = keyed(cgroup.file("cpu", "cpu.stat"))
     equal(metrics.get("container_cpu_cfs_periods_total", id=cgroup.path), stat["nr_periods"], "periods")
     equal(metrics.get("container_cpu_cfs_throttled_periods_total", id=cgroup.path), stat["nr_throttled"], "throttled periods")
     throttled = stat["throttled_usec"] * 1000 if trees.v2 else stat["throttled_time"]

@@ -47,7 +47,6 @@ struct cgm_kernel {
 	struct ring_buffer *ring;
 	int walk_fd; /* link of the task iterator; -1: off */
 	bool adopted, pinned;
-	bool mark_in_switch; /* task storage may be made anywhere */
 	uint32_t nr_slots, nr_shards;
 	uint64_t map_bytes;
 
@@ -93,9 +92,6 @@ struct bpf_link *cgm_pin_adopt_link(struct cgm_kernel *k, const char *name, stru
 void cgm_pin_link(struct cgm_kernel *k, const char *name, struct bpf_link *link);
 /* Removes the pins of links that this run does not use; all: also of those that it uses. */
 void cgm_pin_drop_links(struct cgm_kernel *k, bool all);
-
-/* read.c: one run of the task iterator. */
-void cgm_walk_tasks(struct cgm_kernel *k);
 
 /* retire.c */
 /* Ends a fold that a former run did not end. */

@@ -108,7 +108,6 @@ static int set_up_skeleton(struct cgm_kernel *k)
 		.block_hierarchy = c->block_hierarchy,
 		.sock_hierarchy = c->sock_hierarchy,
 		.hierarchy_mask = c->hierarchy_mask,
-		.mark_in_switch = k->mark_in_switch,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		int r = bpf_map__set_max_entries(sizes[i].map, sizes[i].entries);
@@ -268,18 +267,15 @@ static int after_load(struct cgm_kernel *k)
 	return 0;
 }
 
-/* Every task gets its mark before the first switch is seen. */
-static void mark_tasks(struct cgm_kernel *k)
+/* What was remembered of threads while nobody watched is stale: a pid may be another thread's by now. */
+static void forget_threads(struct cgm_kernel *k)
 {
-	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct bpf_map *map = k->skel->maps.cgm_threads;
+	void *p = map_array(map);
 
-	for (unsigned i = 0; i < 100; i++) {
-		cgm_walk_tasks(k);
-		if (!k->walk[1])
-			return;
-		nanosleep(&pause, NULL); /* the kernel fills its cache meanwhile */
-	}
-	cgm_warning("%llu tasks are not known yet; their first sleep will not be counted", (unsigned long long)k->walk[1]);
+	if (p)
+		memset(p, 0, array_bytes(map));
+	unmap_array(map, p);
 }
 
 /* Attaches program i, or adopts its running link. 0, or a negative errno with the choice marked as failed. */
@@ -290,6 +286,8 @@ static int attach(struct cgm_kernel *k, size_t i)
 	struct bpf_link *link = k->pinned && d->mode != CGM_MODE_ITER ? cgm_pin_adopt_link(k, d->name, p) : NULL;
 	bool new = !link;
 
+	if (!link && strcmp(d->name, "cgm_switch") == 0)
+		forget_threads(k);
 	if (!link)
 		link = bpf_program__attach(p);
 	if (!link) {
@@ -301,10 +299,8 @@ static int attach(struct cgm_kernel *k, size_t i)
 	if (new && k->pinned)
 		cgm_pin_link(k, d->name, link);
 	k->links[i] = link;
-	if (d->mode == CGM_MODE_ITER) {
+	if (d->mode == CGM_MODE_ITER)
 		k->walk_fd = bpf_link__fd(link);
-		mark_tasks(k);
-	}
 	return 0;
 }
 

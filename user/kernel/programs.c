@@ -49,8 +49,6 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_raw_mkdir", "cgroup", "mkdir", 1, CGM_MODE_RAW, "cgroup_mkdir", NULL },
 	{ "cgm_rmdir", "cgroup", "rmdir", 0, CGM_MODE_BTF, "cgroup_rmdir", NULL },
 	{ "cgm_raw_rmdir", "cgroup", "rmdir", 1, CGM_MODE_RAW, "cgroup_rmdir", NULL },
-	/* The mark must be there before the switch that looks for it. */
-	{ "cgm_newtask", "task", "newtask", 0, CGM_MODE_BTF, "task_newtask", NULL },
 	{ "cgm_task_walk", "task", "walk", 0, CGM_MODE_ITER, "task", NULL },
 	{ "cgm_switch", "sched", "switch", 0, CGM_MODE_BTF, "sched_switch", switch_possible },
 	{ "cgm_raw_wakeup", "sched", "switch", 1, CGM_MODE_RAW, "sched_wakeup", NULL },
@@ -125,8 +123,6 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 
 void cgm_programs_probe(struct cgm_kernel *k, const struct btf *kernel_btf)
 {
-	k->mark_in_switch = has_member(kernel_btf, "bpf_local_storage_map", "selem_ma") ||
-			    has_member(kernel_btf, "bpf_local_storage_map", "use_kmalloc_nolock");
 	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
 		const struct cgm_program_def *d = &cgm_program_defs[i];
 

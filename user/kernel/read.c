@@ -186,7 +186,7 @@ static void read_blocks(struct cgm_kernel *k)
 	}
 }
 
-void cgm_walk_tasks(struct cgm_kernel *k)
+static void walk_tasks(struct cgm_kernel *k)
 {
 	_cleanup_close_ int fd = -1;
 	char none[64];
@@ -198,8 +198,7 @@ void cgm_walk_tasks(struct cgm_kernel *k)
 		cgm_log_once(CGM_LOG_WARNING, "cannot start the task iterator: %s", strerror(-fd));
 		return;
 	}
-	__atomic_fetch_add(&k->walk[0], 1, __ATOMIC_SEQ_CST);
-	k->walk[1] = 0;
+	__atomic_fetch_add(k->walk, 1, __ATOMIC_SEQ_CST);
 	/* It prints nothing; -EAGAIN: the kernel took a breath after very many tasks. */
 	for (;;) {
 		ssize_t n = read(fd, none, sizeof(none));
@@ -214,7 +213,7 @@ void cgm_kernel_sweep(struct cgm_kernel *k)
 {
 	if (!k->slots)
 		return;
-	cgm_walk_tasks(k);
+	walk_tasks(k);
 	find_heirs(k);
 	if (cgm_kernel_has(k, "block"))
 		read_blocks(k);
