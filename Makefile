@@ -135,6 +135,10 @@ bench-kernel: $(B)/bench/kernel
 bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-agent, bench-scrape: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
+reference: all ## the reference of metrics and flags: build/reference.md
+	$(Q){ tools/gen-reference; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
+	@echo $(B)/reference.md
+
 clean: ## remove build/
 	rm -rf $(B)
 

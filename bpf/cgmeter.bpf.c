@@ -7,4 +7,4 @@
 #include "block.bpf.c"
 #include "net.bpf.c"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";

@@ -246,7 +246,7 @@ int BPF_PROG(cgm_tcp_state, const struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* A reset may come without a socket (a closed port), or with one that is only a stub: those are the machine's. */
+/* A reset may come without a socket (a closed port), or with one that is only the remains of a connection: those are the machine's. */
 SEC("?tp_btf/tcp_send_reset")
 int BPF_PROG(cgm_tcp_rst_out, const struct sock *sk)
 {

@@ -22,4 +22,4 @@ EMPTY(sock_send, sock_send_length)
 EMPTY(sock_recv, sock_recv_length)
 EMPTY(tcp_state, inet_sock_set_state)
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";

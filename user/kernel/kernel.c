@@ -3,6 +3,7 @@
 #include "kernel/kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -10,8 +11,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "kernel/internal.h"
 
 #define MAX_SHARDS 8
@@ -193,14 +196,17 @@ static uint64_t count_map_bytes(const struct cgm_kernel *k)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, k->skel->obj) {
-		_cleanup_fclose_ FILE *f = NULL;
-		char path[64], line[128];
-		unsigned long long bytes;
+		char path[64], buf[1024];
+		struct cgm_str text, line, token;
+		uint64_t bytes;
+		ssize_t len;
 
 		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
-		f = fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "memlock: %llu", &bytes) == 1)
+		len = cgm_read_at(AT_FDCWD, path, buf, sizeof(buf));
+		text = (struct cgm_str){ buf, len > 0 ? (size_t)len : 0 };
+		while (cgm_next_line(&text, &line))
+			if (cgm_next_token(&line, &token) && cgm_str_eq(token, "memlock:") && cgm_next_token(&line, &token) &&
+			    cgm_parse_u64(token, &bytes) == 0)
 				sum += bytes;
 	}
 	return sum;
