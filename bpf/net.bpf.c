@@ -21,6 +21,7 @@
 #define TCP_SYN_RECV 3
 #define TCP_TIME_WAIT 6
 #define TCP_CLOSE 7
+#define TCP_LISTEN 10
 #define TCP_NEW_SYN_RECV 12
 
 /* Key: slot * rows_per_slot + shard, as cgm_sched. */
@@ -38,10 +39,13 @@ struct sock_mark {
 	__u32 pad;
 };
 
-/* Owner of a socket where the kernel keeps none that we count by. Freed with the socket. Cannot be made: CGM_DROP_SOCK counts. */
+/*
+ * Owner of a socket where the kernel keeps none that we count by. An accepted socket inherits the listener's until somebody uses it.
+ * Freed with the socket. Cannot be made: CGM_DROP_SOCK counts.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct sock_mark);
 } cgm_sock_marks SEC(".maps");
@@ -230,6 +234,10 @@ int BPF_PROG(cgm_tcp_state, const struct sock *sk, int old, int new)
 		row = row_of_call((struct sock *)sk);
 		if (row)
 			add_atomic(&row->tcp_active_opens, 1);
+		return 0;
+	}
+	if (new == TCP_LISTEN) { /* listen(): only to know the owner of what will be accepted */
+		row_of_call((struct sock *)sk);
 		return 0;
 	}
 	if (old != TCP_SYN_SENT && old != TCP_SYN_RECV)

@@ -83,7 +83,7 @@ static void test_net__tcp(void **state)
 {
 	struct rig *t = *state;
 	char a[64], b[64];
-	struct cgm_net na, nb;
+	struct cgm_net na, nb, root;
 	uint32_t slot_a, slot_b;
 	struct talk talk;
 	pid_t pid;
@@ -111,6 +111,10 @@ static void test_net__tcp(void **state)
 	assert_int_equal(na.proto[CGM_PROTO_UDP].tx_bytes, 0);
 	assert_int_equal(na.tcp_active_opens, 1);
 	assert_int_equal(na.tcp_connects, 1);
+	/* Accepted by whoever listens: the test itself, in the root, on v1 as on v2. */
+	assert_int_equal(nb.tcp_accepts, 0);
+	root = read_net(t, cgm_kernel_slot(t->kernel, t->config.sched_hierarchy, 1));
+	assert_true(root.tcp_accepts >= 1);
 	/* On v2 an accepted socket belongs to whoever listens: the test itself, outside the cgroup. */
 	if (t->trees.mode != CGM_CGROUP_V2) {
 		assert_int_equal(nb.proto[CGM_PROTO_TCP].rx_bytes, NR_MESSAGES * MESSAGE);

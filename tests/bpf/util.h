@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -89,6 +90,35 @@ static inline int rig_setup(void **state)
 	rig_open(t);
 	rig_load(t);
 	*state = t;
+	return 0;
+}
+
+/* What a test that failed half-way has left. */
+static inline void remove_ours(int dir_fd)
+{
+	_cleanup_closedir_ DIR *d = fdopendir(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	char prefix[32], child[300];
+	struct dirent *e;
+
+	snprintf(prefix, sizeof(prefix), "cgmbpf-%d-", (int)getpid());
+	while (d && (e = readdir(d))) {
+		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		snprintf(child, sizeof(child), "%s/c", e->d_name);
+		unlinkat(dir_fd, child, AT_REMOVEDIR);
+		unlinkat(dir_fd, e->d_name, AT_REMOVEDIR);
+	}
+}
+
+static inline int rig_cleanup(_unused_ void **state)
+{
+	struct rig t = { 0 };
+
+	rig_open(&t);
+	remove_ours(t.trees.h[t.sched_controller].dir_fd);
+	remove_ours(t.trees.h[t.block_controller].dir_fd);
+	cgm_trees_close(&t.trees);
+	close(t.root_fd);
 	return 0;
 }
 
@@ -252,5 +282,5 @@ static inline void burn_ns(uint64_t ns)
 			printf("1..1\nok 1 - %s # SKIP needs root\n", #tests);                                                   \
 			return 0;                                                                                                \
 		}                                                                                                                \
-		return cmocka_run_group_tests_name(#tests, tests, NULL, NULL);                                                   \
+		return cmocka_run_group_tests_name(#tests, tests, NULL, rig_cleanup);                                                   \
 	}

@@ -29,6 +29,7 @@
 #define EACH CGM_WHEN_EACH, 0
 #define SLOW CGM_WHEN_SLOW, 0
 #define USAGE CGM_WHEN_USAGE, 0
+#define SLOW_USAGE CGM_WHEN_SLOW_USAGE, 0
 #define RARE CGM_WHEN_RARE, 0
 #define DISKIO CGM_WHEN_DISKIO, 0
 
@@ -38,15 +39,15 @@ const struct cgm_file_desc cgm_files[CGM_NR_FILES] = {
 	[CGM_FILE_V1_CPU_STAT] = { "cpu.stat", CGM_CTRL_CPU, CGM_WHEN_QUOTA, 0, cgm_v1_cpu_stat },
 	[CGM_FILE_V1_MEMORY_USAGE] = { "memory.usage_in_bytes", CGM_CTRL_MEMORY, EACH, cgm_memory_usage },
 	[CGM_FILE_V1_MEMORY_STAT] = { "memory.stat", CGM_CTRL_MEMORY, USAGE, cgm_v1_memory_stat },
-	[CGM_FILE_V1_MEMORY_MAX_USAGE] = { "memory.max_usage_in_bytes", CGM_CTRL_MEMORY, SLOW, cgm_v1_memory_max_usage },
-	[CGM_FILE_V1_MEMORY_KMEM] = { "memory.kmem.usage_in_bytes", CGM_CTRL_MEMORY, SLOW, cgm_v1_memory_kmem },
-	[CGM_FILE_V1_MEMORY_FAILCNT] = { "memory.failcnt", CGM_CTRL_MEMORY, SLOW, cgm_v1_memory_failcnt },
-	[CGM_FILE_V1_MEMORY_OOM] = { "memory.oom_control", CGM_CTRL_MEMORY, SLOW, cgm_v1_memory_oom },
+	[CGM_FILE_V1_MEMORY_MAX_USAGE] = { "memory.max_usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_max_usage },
+	[CGM_FILE_V1_MEMORY_KMEM] = { "memory.kmem.usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_kmem },
+	[CGM_FILE_V1_MEMORY_FAILCNT] = { "memory.failcnt", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_failcnt },
+	[CGM_FILE_V1_MEMORY_OOM] = { "memory.oom_control", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_oom },
 	[CGM_FILE_V2_CPU_STAT] = { "cpu.stat", CGM_CTRL_UNIFIED, EACH, cgm_v2_cpu_stat },
 	[CGM_FILE_V2_MEMORY_CURRENT] = { "memory.current", CGM_CTRL_UNIFIED, EACH, cgm_memory_usage },
 	[CGM_FILE_V2_MEMORY_STAT] = { "memory.stat", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_stat },
-	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW, cgm_v2_memory_events },
-	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW, cgm_v1_memory_max_usage },
+	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_events },
+	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v1_memory_max_usage },
 	[CGM_FILE_V2_MEMORY_SWAP] = { "memory.swap.current", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_swap },
 	[CGM_FILE_V2_ROOT_SWAP] = { "proc/meminfo", CGM_CTRL_MACHINE, SLOW, cgm_v2_root_swap },
 	[CGM_FILE_V1_PIDS_CURRENT] = { "pids.current", CGM_CTRL_PIDS, CGM_WHEN_CPU, 1000000, cgm_pids_current },
@@ -373,6 +374,9 @@ static bool is_due(struct cgm_reader *r, enum cgm_file f, uint64_t now)
 	const struct cgm_file_desc *d = &cgm_files[f];
 	uint64_t cpu = r->v[CGM_V_CPU_USAGE_TOTAL];
 
+	/* Limits are hit, and peaks reached, only by charges, which hardly ever leave the usage at the same page. */
+	if (d->when == CGM_WHEN_SLOW_USAGE && slow_ns && now < r->due_ns[f] + 3 * slow_ns && r->nr_moves == r->moves_at[f])
+		return false;
 	if (d->when == CGM_WHEN_EACH || !slow_ns || now >= r->due_ns[f])
 		return true;
 	if (d->when == CGM_WHEN_USAGE)
@@ -395,6 +399,7 @@ static void set_due(struct cgm_reader *r, enum cgm_file f, uint64_t now)
 		age *= 2;
 	r->due_ns[f] = r->due_ns[f] ? now + age : now + age * phase / 16;
 	r->cpu_at[f] = r->v[CGM_V_CPU_USAGE_TOTAL];
+	r->moves_at[f] = r->nr_moves;
 }
 
 static int read_files(struct cgm_reader *r)

@@ -47,6 +47,7 @@ enum cgm_file_when {
 	CGM_WHEN_USAGE, /* the memory usage has moved since */
 	CGM_WHEN_QUOTA, /* the cgroup has or had a CPU quota; otherwise at twice that age */
 	CGM_WHEN_SLOW,
+	CGM_WHEN_SLOW_USAGE, /* the same, and the memory usage has moved since; otherwise at four times that age */
 	CGM_WHEN_RARE, /* a limit that hardly anybody changes: at four times that age */
 	CGM_WHEN_DISKIO, /* by diskio.c only */
 };
@@ -74,11 +75,13 @@ struct cgm_reader {
 	bool is_root;
 	bool has_quota;
 	bool usage_moved;
+	uint32_t nr_moves; /* ticks at which the memory usage had moved */
 	int8_t blkio_group; /* which pair of blkio files has data; -1: not known */
 	uint64_t wanted, absent, known; /* bit per file: worth reading; not there; was opened once */
 	int fds[CGM_NR_FILES]; /* -1: not kept open */
 	uint64_t due_ns[CGM_NR_FILES]; /* coarse monotonic time */
 	uint64_t cpu_at[CGM_NR_FILES]; /* CPU time at the last read */
+	uint32_t moves_at[CGM_NR_FILES]; /* nr_moves at the last read */
 	/* The newest value of each file; handed out again until the file is read again. */
 	uint64_t v[CGM_NR_VALUES], have[CGM_VALUE_WORDS];
 	uint64_t *cpu_ns;

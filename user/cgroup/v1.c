@@ -150,6 +150,7 @@ void cgm_memory_usage(struct cgm_reader *r, struct cgm_str text)
 
 	if (cgm_text_number(text, &v) < 0)
 		return;
+	r->nr_moves += r->v[CGM_V_MEMORY_USAGE] != v;
 	r->usage_moved = r->usage_moved || !cgm_reader_has(r, CGM_V_MEMORY_USAGE) || r->v[CGM_V_MEMORY_USAGE] != v;
 	cgm_reader_set(r, CGM_V_MEMORY_USAGE, v);
 }

@@ -285,12 +285,16 @@ int cgm_history_add(struct cgm_history *h, struct cgm_layout *l, uint64_t time_n
 
 void cgm_history_view_init(struct cgm_history *h, struct cgm_history_view *ret)
 {
+	uint64_t last_ns;
+
 	*ret = (struct cgm_history_view){ .chunks = h->list };
 	if (!h->list)
 		return;
+	last_ns = h->list->chunks[h->list->nr - 1]->last_ns;
 	__atomic_add_fetch(&h->list->refs, 1, __ATOMIC_RELAXED);
 	ret->tail_len = h->list->chunks[h->list->nr - 1]->len;
 	ret->tail_samples = h->list->chunks[h->list->nr - 1]->nr_samples;
+	ret->oldest_ns = last_ns > h->keep_ns ? last_ns - h->keep_ns : 0;
 }
 
 void cgm_history_view_done(struct cgm_history_view *v)
@@ -355,6 +359,8 @@ int cgm_history_view_range(const struct cgm_history_view *v, uint64_t start_ns, 
 
 	if (!end_ns)
 		end_ns = UINT64_MAX;
+	if (start_ns < v->oldest_ns)
+		start_ns = v->oldest_ns;
 	for (size_t i = 0; i < nr_chunks(v); i++) {
 		const struct cgm_chunk *c = v->chunks->chunks[i];
 		bool finished = i + 1 < v->chunks->nr; /* only then last_ns is ours to read */

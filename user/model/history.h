@@ -26,6 +26,7 @@ size_t cgm_history_bytes(const struct cgm_history *h);
 struct cgm_history_view {
 	struct cgm_chunk_list *chunks; /* shared */
 	uint32_t tail_len, tail_samples; /* of the last chunk */
+	uint64_t oldest_ns; /* what is older than keep_ns stays until its chunk goes, but is in no range any more */
 };
 /* Writer's thread. Release with _done, in any thread. */
 void cgm_history_view_init(struct cgm_history *h, struct cgm_history_view *ret);

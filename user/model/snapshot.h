@@ -71,6 +71,7 @@ struct cgm_self {
 	uint64_t nr_slots, nr_slots_used;
 	uint64_t drops[CGM_NR_DROPS];
 	bool has_kernel_side; /* at least one program counts */
+	bool sched_off, net_off; /* no program of that group does: its counters in struct cgm_live say nothing */
 	bool adopted; /* counters were adopted from a former run */
 	struct cgm_program_status *programs;
 	size_t nr_programs;

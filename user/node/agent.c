@@ -26,7 +26,7 @@
 #include "node/publish.h"
 
 /* How old a container's limits may be; they cost a dozen files. */
-#define SPEC_INTERVAL_NS (10 * CGM_NSEC_PER_SEC)
+#define SPEC_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
 
 /* ---- discover ---- */
 
@@ -221,6 +221,8 @@ static void say_what_is_missing(struct cgm_agent *a)
 			    nr ? p[0].reason : "no programs");
 		return;
 	}
+	a->self.sched_off = !cgm_kernel_has(a->kernel, "sched");
+	a->self.net_off = !cgm_kernel_has(a->kernel, "net");
 	for (size_t i = 0; off && i < nr; i++)
 		if (strcmp(p[i].mode, "off") == 0 && strncmp(p[i].reason, "not needed", 10) != 0)
 			cgm_info("kernel side: %s (%s) is off: %s", p[i].name, p[i].hook, p[i].reason);

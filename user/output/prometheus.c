@@ -248,11 +248,20 @@ static void put_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 
 static void put_live(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
 {
+	bool is_net = e->index >= offsetof(struct cgm_live, net);
+
+	if (is_net ? r->s->self.net_off : r->s->self.sched_off)
+		return;
 	for (size_t i = r->row; i < r->row_end; i++) {
 		const struct cgm_row *row = &r->s->rows[i];
+		uint64_t v;
 
-		if (row->live)
-			cgm_prom_row(r, row, own, *(const uint64_t *)((const char *)row->live + e->index), 0);
+		if (!row->live)
+			continue;
+		v = *(const uint64_t *)((const char *)row->live + e->index);
+		/* Most containers use one protocol: what never counted is left out, as with histograms. */
+		if (v || !is_net)
+			cgm_prom_row(r, row, own, v, 0);
 	}
 }
 
