@@ -60,6 +60,7 @@ static __always_inline int cgroup_removed(const bool raw, struct cgroup *cg, con
 			s->state = CGM_SLOT_DEAD;
 		}
 	}
+	next_generation(); /* a task that is still ending must not count in the slot's next life */
 	send_event(CGM_EVENT_RMDIR, key.id, cgroup_parent_id(raw, cg), key.hierarchy, slot, path);
 	return 0;
 }

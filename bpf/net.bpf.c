@@ -82,21 +82,17 @@ static __always_inline struct cgm_net *row_of_call(struct sock *sk)
 {
 	struct task_struct *task;
 	struct sock_mark *s;
-	struct cgroup *cg;
 	__u32 slot;
-	__u64 id;
 
 	if (owner_is_v2())
 		return net_row(v2_slot(sk));
 	task = bpf_get_current_task_btf();
-	cg = task_cgroup(false, task);
-	id = cg->kn->id;
-	slot = thread_slot(find_thread(task->pid), cg, id);
+	slot = thread_slot(task, find_thread(task->pid), generation());
 	s = bpf_sk_storage_get(&cgm_sock_marks, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s) {
 		drop(CGM_DROP_SOCK);
-	} else if (s->cgroup_id != id || s->slot != slot) {
-		s->cgroup_id = id;
+	} else if (s->slot != slot || !slot_is(slot, s->cgroup_id, cfg.sock_hierarchy)) {
+		s->cgroup_id = slot_cgroup(slot);
 		s->slot = slot;
 	}
 	return net_row(slot);

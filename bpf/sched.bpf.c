@@ -34,6 +34,34 @@ struct {
 	__type(value, struct cgm_thread_bucket);
 } cgm_threads SEC(".maps");
 
+/*
+ * One number, counted up when a task changes its cgroup and when a cgroup is removed: what was remembered of any thread's slot before is
+ * looked up again. Starts at 0, which no thread has. Saves the way from task to cgroup to slot at each switch.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} cgm_generation SEC(".maps");
+
+static __always_inline __u64 generation(void)
+{
+	__u32 zero = 0;
+	__u64 *g = bpf_map_lookup_elem(&cgm_generation, &zero);
+
+	return g ? *g + 1 : 0;
+}
+
+static __always_inline void next_generation(void)
+{
+	__u32 zero = 0;
+	__u64 *g = bpf_map_lookup_elem(&cgm_generation, &zero);
+
+	if (g)
+		__sync_fetch_and_add(g, 1);
+}
+
 static __always_inline struct cgm_thread *find_thread(__u32 pid)
 {
 	__u32 index = pid & (CGM_THREAD_BUCKETS - 1);
@@ -67,7 +95,7 @@ static __noinline struct cgm_thread *enter_thread(__u32 pid)
 		if (t->pid || __sync_val_compare_and_swap(&t->pid, 0, pid))
 			continue;
 		t->left_ns = 0;
-		t->cgroup_id = 0;
+		t->generation = 0;
 		t->known = 0;
 		return t;
 	}
@@ -90,16 +118,6 @@ static __always_inline __u8 off_cpu_kind(const bool raw, struct task_struct *tas
 	return CGM_OFF_BLOCKED;
 }
 
-/* Who took the CPU from a task that wanted to keep it. */
-static __always_inline __u32 preemptor(const bool raw, struct task_struct *next, __u64 prev_id, __u64 next_id)
-{
-	if (RD(raw, next, flags) & PF_KTHREAD)
-		return CGM_BY_SYSTEM;
-	if (prev_id == next_id)
-		return CGM_BY_SAME;
-	return next_id == 1 ? CGM_BY_SYSTEM : CGM_BY_OTHER; /* 1: the root of any hierarchy */
-}
-
 static __always_inline struct cgm_sched *sched_row(__u32 slot)
 {
 	__u32 index = row_index(slot);
@@ -107,30 +125,43 @@ static __always_inline struct cgm_sched *sched_row(__u32 slot)
 	return bpf_map_lookup_elem(&cgm_sched, &index);
 }
 
-/* The slot of a thread, by what is remembered of it (m may be NULL); that follows when the thread has changed its cgroup. */
-static __always_inline __u32 thread_slot(struct cgm_thread *m, struct cgroup *cg, __u64 id)
+/* The slot of a thread whose cgroup has to be looked up; m, where it is remembered, may be NULL. */
+static __noinline __u32 look_up_slot(struct task_struct *task, struct cgm_thread *m, __u64 now_generation)
 {
-	/* A slot is taken away only after its cgroup was removed, which ends CSS_ONLINE; so the registry is asked only then. */
-	if (m && m->cgroup_id == id && ((cg->self.flags & CSS_ONLINE) || slot_is(m->slot, id, cfg.sched_hierarchy)))
-		return m->slot;
-	if (!m)
-		return slot_of_cgroup(false, cg, id, cfg.sched_hierarchy);
-	m->slot = slot_of_cgroup(false, cg, id, cfg.sched_hierarchy);
-	m->cgroup_id = id;
-	return m->slot;
+	struct cgroup *cg = task_cgroup(false, task);
+	__u64 id = cg->kn->id;
+	__u32 slot = slot_of_cgroup(false, cg, id, cfg.sched_hierarchy);
+
+	if (m) {
+		m->slot = slot;
+		m->is_root = id == 1; /* of any hierarchy */
+		m->generation = now_generation;
+	}
+	return slot;
 }
 
-/* Returns the row of the thread's cgroup. */
-static __always_inline struct cgm_sched *leave(struct task_struct *prev, struct task_struct *next, __u64 id, __u64 next_id,
-					       struct cgroup *cg, bool preempt, __u32 state, __u64 now)
+static __always_inline __u32 thread_slot(struct task_struct *task, struct cgm_thread *m, __u64 now_generation)
 {
-	struct cgm_thread *m = find_thread(prev->pid);
-	struct cgm_sched *row = sched_row(thread_slot(m, cg, id));
-	__u64 arrived = prev->sched_info.last_arrival;
-	__u32 by;
+	if (m && m->generation == now_generation)
+		return m->slot;
+	return look_up_slot(task, m, now_generation);
+}
 
-	if (!row)
-		return NULL;
+/* Who took the CPU from a task that wanted to keep it. */
+static __always_inline __u32 preemptor(struct task_struct *next, struct cgm_thread *taker, bool same)
+{
+	if (next->flags & PF_KTHREAD)
+		return CGM_BY_SYSTEM;
+	if (same)
+		return CGM_BY_SAME;
+	return taker && taker->is_root ? CGM_BY_SYSTEM : CGM_BY_OTHER;
+}
+
+static __always_inline void leave(struct task_struct *prev, struct cgm_thread *m, struct cgm_sched *row, bool preempt, __u32 state,
+				  __u32 by, __u64 now)
+{
+	__u64 arrived = prev->sched_info.last_arrival;
+
 	if (arrived)
 		hist_add(&row->on_cpu, since(now, arrived));
 	/* As the kernel counts them: nvcsw for a task that was about to sleep, even when a signal kept it awake. */
@@ -142,30 +173,20 @@ static __always_inline struct cgm_sched *leave(struct task_struct *prev, struct 
 			m->left_ns = now;
 			m->off_cpu = off_cpu_kind(false, prev, state);
 		}
-		return row;
+		return;
 	}
 	add(&row->involuntary, 1);
-	by = preemptor(false, next, id, next_id);
 	if (by < CGM_NR_PREEMPTORS)
 		add(&row->preempted[by], 1);
 	if (m)
 		m->left_ns = 0;
-	return row;
 }
 
-/* row: that of its cgroup if it is at hand, else NULL. */
-static __always_inline void arrive(struct task_struct *next, __u64 id, struct cgroup *cg, __u64 now, struct cgm_sched *row)
+static __always_inline void arrive(struct task_struct *next, struct cgm_thread *m, struct cgm_sched *row, __u64 now)
 {
-	struct cgm_thread *m = find_thread(next->pid);
 	__u64 queued = next->sched_info.last_queued;
 	__u32 kind, moved = next->se.nr_migrations;
 
-	if (!m)
-		m = enter_thread(next->pid);
-	if (!row)
-		row = sched_row(thread_slot(m, cg, id));
-	if (!row)
-		return;
 	if (queued)
 		hist_add(&row->runq_delay, since(now, queued));
 	if (!m)
@@ -185,14 +206,38 @@ static __always_inline void arrive(struct task_struct *next, __u64 id, struct cg
 SEC("?tp_btf/sched_switch")
 int BPF_PROG(cgm_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)
 {
-	__u64 now = prev->se.cfs_rq->rq->clock;
-	struct cgroup *prev_cg = task_cgroup(false, prev), *next_cg = task_cgroup(false, next);
-	__u64 prev_id = prev_cg->kn->id, next_id = next_cg->kn->id;
+	__u64 now = prev->se.cfs_rq->rq->clock, now_generation = generation();
+	__u32 prev_pid = prev->pid, next_pid = next->pid, prev_slot = ~0U, next_slot = ~0U;
+	struct cgm_thread *from = NULL, *to = NULL;
 	struct cgm_sched *row = NULL;
 
-	if (prev->pid) /* 0: idle */
-		row = leave(prev, next, prev_id, next_id, prev_cg, preempt, prev_state, now);
-	if (next->pid)
-		arrive(next, next_id, next_cg, now, prev_id == next_id ? row : NULL);
+	if (next_pid) { /* 0: idle */
+		to = find_thread(next_pid);
+		if (!to)
+			to = enter_thread(next_pid);
+		next_slot = thread_slot(next, to, now_generation);
+	}
+	if (prev_pid) {
+		from = find_thread(prev_pid);
+		prev_slot = thread_slot(prev, from, now_generation);
+		row = sched_row(prev_slot);
+		if (row)
+			leave(prev, from, row, preempt, prev_state, preemptor(next, to, prev_slot == next_slot), now);
+	}
+	if (next_pid) {
+		if (prev_slot != next_slot)
+			row = sched_row(next_slot);
+		if (row)
+			arrive(next, to, row, now);
+	}
+	return 0;
+}
+
+/* A task (or all threads of one) has changed its cgroup. */
+SEC("?tp_btf/cgroup_attach_task")
+int cgm_attach(void *ctx)
+{
+	(void)ctx;
+	next_generation();
 	return 0;
 }

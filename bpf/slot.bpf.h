@@ -116,6 +116,13 @@ static __always_inline bool slot_is(__u32 slot, __u64 id, __u32 hierarchy)
 	return s && s->cgroup_id == id && s->hierarchy == hierarchy && s->state < CGM_SLOT_DRAINING;
 }
 
+static __always_inline __u64 slot_cgroup(__u32 slot)
+{
+	struct cgm_slot *s = bpf_map_lookup_elem(&cgm_slots, &slot);
+
+	return s ? s->cgroup_id : 0;
+}
+
 /* css_set->subsys[i]->cgroup; i is what the running kernel's enum says, hence the pointer arithmetic. */
 static __always_inline struct cgroup *subsys_cgroup(const bool raw, struct css_set *cset, __u64 i)
 {

@@ -45,22 +45,20 @@ int cgm_task_walk(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct cgm_tasks *row;
-	struct cgroup *cg;
 	__u32 zero = 0, slot, state;
-	__u64 *generation;
+	__u64 *walk, generation_now = generation();
 
 	if (!task)
 		return 0;
-	generation = bpf_map_lookup_elem(&cgm_walk, &zero);
-	if (!generation)
+	walk = bpf_map_lookup_elem(&cgm_walk, &zero);
+	if (!walk)
 		return 0;
-	cg = task_cgroup(false, task);
-	slot = thread_slot(find_thread(task->pid), cg, cg->kn->id);
+	slot = thread_slot(task, find_thread(task->pid), generation_now);
 	row = bpf_map_lookup_elem(&cgm_tasks, &slot);
 	if (!row)
 		return 0;
-	if (row->generation != *generation) {
-		row->generation = *generation;
+	if (row->generation != *walk) {
+		row->generation = *walk;
 		__builtin_memset(row->nr, 0, sizeof(row->nr));
 		row->nr_processes = 0;
 	}

@@ -60,6 +60,15 @@ int cgm_raw_exit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+static __always_inline __u32 raw_preemptor(struct task_struct *next, __u64 prev_id, __u64 next_id)
+{
+	if (BPF_CORE_READ(next, flags) & PF_KTHREAD)
+		return CGM_BY_SYSTEM;
+	if (prev_id == next_id)
+		return CGM_BY_SAME;
+	return next_id == 1 ? CGM_BY_SYSTEM : CGM_BY_OTHER; /* 1: the root of any hierarchy */
+}
+
 static __always_inline struct cgm_sched *raw_row(struct task_struct *task, __u64 *ret_id)
 {
 	struct cgroup *cg = task_cgroup(true, task);
@@ -94,7 +103,7 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 		} else {
 			add(&prev_row->involuntary, 1);
 			m->queued_ns = now;
-			by = preemptor(true, next, prev_id, next_id);
+			by = raw_preemptor(next, prev_id, next_id);
 			if (by < CGM_NR_PREEMPTORS)
 				add(&prev_row->preempted[by], 1);
 		}

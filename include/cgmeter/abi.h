@@ -115,13 +115,14 @@ struct cgm_sched {
 /* What the switch hook remembers of a thread. */
 struct cgm_thread {
 	__u32 pid; /* of the thread; 0: free */
-	__u32 slot;
-	__u64 cgroup_id; /* whose slot it is */
+	__u32 slot; /* of its cgroup, as long as generation is the present one */
+	__u64 generation; /* of cgm_generation */
 	__u64 left_ns; /* clock of the run queue when it blocked; 0: it did not */
 	__u32 nr_migrations; /* already counted, low 32 bits */
 	__u8 off_cpu; /* enum cgm_off_cpu, of left_ns */
 	__u8 known; /* nr_migrations is set */
-	__u16 pad;
+	__u8 is_root; /* its cgroup is the root */
+	__u8 pad;
 };
 
 /* The table of threads: the bucket of a thread is pid modulo the number of buckets. Two cache lines. */

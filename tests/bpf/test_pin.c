@@ -71,7 +71,7 @@ static void test_pin__crash_and_restart(void **state)
 	group_run(t, path, work, NULL, NULL);
 	before = read_sched(t, slot);
 	assert_true(before.voluntary >= 20);
-	first_program = t->kernel->programs[5].id;
+	first_program = t->kernel->programs[6].id;
 	/* As after a kill -9: the process's descriptors go, the pins stay. */
 	t->kernel->pinned = false;
 	rig_unload(t);

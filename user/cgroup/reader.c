@@ -28,6 +28,7 @@
 
 #define EACH CGM_WHEN_EACH, 0
 #define SLOW CGM_WHEN_SLOW, 0
+#define PRESSURE CGM_WHEN_PRESSURE, 0
 #define USAGE CGM_WHEN_USAGE, 0
 #define SLOW_USAGE CGM_WHEN_SLOW_USAGE, 0
 #define RARE CGM_WHEN_RARE, 0
@@ -54,12 +55,12 @@ const struct cgm_file_desc cgm_files[CGM_NR_FILES] = {
 	[CGM_FILE_V1_PIDS_MAX] = { "pids.max", CGM_CTRL_PIDS, RARE, cgm_pids_max },
 	[CGM_FILE_V2_PIDS_CURRENT] = { "pids.current", CGM_CTRL_UNIFIED, CGM_WHEN_CPU, 1000000, cgm_pids_current },
 	[CGM_FILE_V2_PIDS_MAX] = { "pids.max", CGM_CTRL_UNIFIED, RARE, cgm_pids_max },
-	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, SLOW, cgm_psi_cpu },
-	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, SLOW, cgm_psi_memory },
-	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, SLOW, cgm_psi_io },
-	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, SLOW, cgm_psi_cpu },
-	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, SLOW, cgm_psi_memory },
-	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, SLOW, cgm_psi_io },
+	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu },
+	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory },
+	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io },
+	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_cpu },
+	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_memory },
+	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_io },
 	[CGM_FILE_V2_IO_STAT] = { "io.stat", CGM_CTRL_UNIFIED, DISKIO, NULL },
 	[CGM_FILE_V1_BLKIO] = { "blkio.bfq.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
 	[CGM_FILE_V1_BLKIO + 1] = { "blkio.bfq.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
@@ -393,9 +394,10 @@ static void set_due(struct cgm_reader *r, enum cgm_file f, uint64_t now)
 	uint64_t phase = ((uintptr_t)r / 64 + f * 5UL) % 16 + 1;
 	uint64_t age = slow_ns;
 
-	if (cgm_files[f].when == CGM_WHEN_RARE)
+	/* What used hardly any CPU since has hardly any new numbers there. */
+	if (cgm_files[f].when == CGM_WHEN_RARE || cgm_files[f].when == CGM_WHEN_CPU)
 		age *= 4;
-	else if (cgm_files[f].when == CGM_WHEN_QUOTA)
+	else if (cgm_files[f].when == CGM_WHEN_QUOTA || cgm_files[f].when == CGM_WHEN_PRESSURE)
 		age *= 2;
 	r->due_ns[f] = r->due_ns[f] ? now + age : now + age * phase / 16;
 	r->cpu_at[f] = r->v[CGM_V_CPU_USAGE_TOTAL];

@@ -43,10 +43,11 @@ enum cgm_file {
 /* When a file is read again, besides being older than cgm_reader_set_slow_ns. */
 enum cgm_file_when {
 	CGM_WHEN_EACH,
-	CGM_WHEN_CPU, /* cpu_ns of CPU time were used since */
+	CGM_WHEN_CPU, /* cpu_ns of CPU time were used since; otherwise at four times that age */
 	CGM_WHEN_USAGE, /* the memory usage has moved since */
 	CGM_WHEN_QUOTA, /* the cgroup has or had a CPU quota; otherwise at twice that age */
 	CGM_WHEN_SLOW,
+	CGM_WHEN_PRESSURE, /* sums of waiting and averages over 10 s and more: at twice that age */
 	CGM_WHEN_SLOW_USAGE, /* the same, and the memory usage has moved since; otherwise at four times that age */
 	CGM_WHEN_RARE, /* a limit that hardly anybody changes: at four times that age */
 	CGM_WHEN_DISKIO, /* by diskio.c only */

@@ -68,6 +68,7 @@ struct cgm_kernel {
 	size_t nr_blocks, cap_blocks;
 	bool blocks_cut; /* out of memory during the last sweep */
 
+	uint8_t *has_retired; /* by slot: something may have been folded into it */
 	uint8_t *seen; /* by slot: registered in the listing under way */
 	uint64_t list_began_ns;
 	cgm_event_fn event_fn;

@@ -244,8 +244,10 @@ static int make_tables(struct cgm_kernel *k)
 	k->pending_head = cgm_calloc(n, sizeof(*k->pending_head));
 	k->block_head = cgm_calloc(n, sizeof(*k->block_head));
 	k->seen = cgm_calloc(n, sizeof(*k->seen));
-	if (!k->heir || !k->pending_next || !k->pending_head || !k->block_head || !k->seen)
+	k->has_retired = cgm_malloc(n);
+	if (!k->heir || !k->pending_next || !k->pending_head || !k->block_head || !k->seen || !k->has_retired)
 		return -ENOMEM;
+	memset(k->has_retired, 1, n); /* until it was looked at once */
 	for (uint32_t i = 0; i < n; i++)
 		k->heir[i] = i;
 	return 0;
@@ -476,6 +478,7 @@ void cgm_kernel_close(struct cgm_kernel *k)
 	free(k->block_head);
 	free(k->blocks);
 	free(k->seen);
+	free(k->has_retired);
 	free(k->links);
 	free(k->choices);
 	free(k->programs);

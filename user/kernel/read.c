@@ -119,6 +119,8 @@ static void find_heirs(struct cgm_kernel *k)
 		k->heir[i] = i;
 		if (state != CGM_SLOT_FREE && i >= k->nr_mapped)
 			(void)cgm_map_rows(k, i + 1);
+		if (state == CGM_SLOT_FREE && i)
+			k->has_retired[i] = 0; /* a new owner begins with none */
 		if (state != CGM_SLOT_DEAD && state != CGM_SLOT_DRAINING)
 			continue;
 		if (cgm_grow((void **)&pending, &cap, nr, sizeof(*pending)) < 0)
@@ -224,10 +226,16 @@ bool cgm_kernel_slot_live(const struct cgm_kernel *k, uint32_t slot)
 	return k->slots && slot != CGM_SLOT_OVERFLOW && slot < k->nr_slots && k->heir[slot] == slot && k->slots[slot].state == CGM_SLOT_LIVE;
 }
 
+/* How many rows of a slot have counts: the last one only once something was folded into it. */
+static uint32_t nr_rows(const struct cgm_kernel *k, uint32_t slot)
+{
+	return k->nr_shards + k->has_retired[slot];
+}
+
 static void add_sched_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum)
 {
-	for (uint32_t shard = 0; shard <= k->nr_shards; shard++)
-		cgm_add_u64s(sum, cgm_sched_at(k, shard, slot), sizeof(*sum));
+	for (uint32_t row = 0; row < nr_rows(k, slot); row++)
+		cgm_add_u64s(sum, cgm_sched_at(k, row, slot), sizeof(*sum));
 }
 
 void cgm_kernel_add_sched(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum)
@@ -242,8 +250,8 @@ void cgm_kernel_add_sched(const struct cgm_kernel *k, uint32_t slot, struct cgm_
 
 static void add_net_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum)
 {
-	for (uint32_t shard = 0; shard <= k->nr_shards; shard++)
-		cgm_add_u64s(sum, cgm_net_at(k, shard, slot), sizeof(*sum));
+	for (uint32_t row = 0; row < nr_rows(k, slot); row++)
+		cgm_add_u64s(sum, cgm_net_at(k, row, slot), sizeof(*sum));
 }
 
 void cgm_kernel_add_net(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum)

@@ -158,6 +158,7 @@ static void release(struct cgm_kernel *k, uint32_t slot, const struct keys *keys
 {
 	uint32_t heir = k->heir[slot];
 
+	k->has_retired[heir] = 1;
 	fold_sched(k, slot, heir);
 	fold_net(k, slot, heir);
 	for (size_t i = 0; i < keys->nr; i++)

@@ -28,6 +28,8 @@
 /* How old a container's limits may be; they cost a dozen files. */
 #define SPEC_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
 
+#define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
+
 /* ---- discover ---- */
 
 static void discover(struct cgm_agent *a, uint64_t now)
@@ -62,6 +64,22 @@ static int read_spec(struct cgm_container *c, uint64_t now)
 	return r;
 }
 
+/* File systems fill slowly, and a look at each mount is dear. */
+static void sample_fs(struct cgm_agent *a, struct cgm_sample *s, uint64_t now)
+{
+	if (!a->fs_read_ns || now - a->fs_read_ns >= FS_INTERVAL_NS) {
+		cgm_sample_reset(&a->fs);
+		cgm_machine_sample_fs(a->root_fd, &a->fs);
+		a->fs_read_ns = now;
+	}
+	for (size_t i = 0; i < a->fs.nr_fs; i++) {
+		struct cgm_fs_row *row = cgm_sample_fs(s, a->fs.fs[i].device, a->fs.fs[i].type);
+
+		if (row)
+			memcpy(row->v, a->fs.fs[i].v, sizeof(row->v));
+	}
+}
+
 static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio, uint64_t time_ns, uint64_t now)
 {
 	struct cgm_sample *s = &a->sample;
@@ -76,7 +94,7 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 		return r;
 	if (!c->depth) {
 		cgm_machine_sample_net(a->root_fd, s);
-		cgm_machine_sample_fs(a->root_fd, s);
+		sample_fs(a, s, now);
 		c->spec.has_network = s->nr_ifaces > 0;
 		c->spec.has_filesystem = s->nr_fs > 0;
 	}
@@ -291,6 +309,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);
 	cgm_sample_done(&a->sample);
+	cgm_sample_done(&a->fs);
 	cgm_kernel_close(a->kernel);
 	if (a->has_trees)
 		cgm_trees_close(&a->trees);
@@ -371,6 +390,9 @@ int cgm_agent_run(const struct cgm_options *o)
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 2);
+	/* A snapshot's memory comes and goes with each tick; giving it back to the kernel in between would cost its page faults anew. */
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	mallopt(M_TRIM_THRESHOLD, 8 << 20);
 	cgm_log_set_level(o->verbose ? CGM_LOG_DEBUG : CGM_LOG_INFO);
 	if (open_all(&a) == 0) {
 		tick(&a); /* so that the first request finds an answer */

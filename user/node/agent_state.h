@@ -19,6 +19,8 @@ struct cgm_agent {
 	struct cgm_kernel *kernel;
 	struct cgm_containers containers;
 	struct cgm_sample sample; /* scratch */
+	struct cgm_sample fs; /* the file systems of "/", read less often */
+	uint64_t fs_read_ns; /* monotonic */
 	struct cgm_store *store;
 	struct cgm_http *http;
 	uint64_t start_real_ns, seq;
