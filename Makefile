@@ -34,7 +34,7 @@ FUZZ_SECONDS := 20
 SANITIZE := -fsanitize=address,undefined
 
 .DELETE_ON_ERROR:
-.PHONY: all run check check-unit check-bpf check-e2e check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference clean help setup FORCE
+.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference clean help setup FORCE
 
 all: $(B)/cgmeter $(B)/compile_commands.json ## build build/cgmeter (installs nothing)
 
@@ -87,7 +87,8 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/fla
 build-unit: $(UNIT) $(FUZZ)
 build-tests: all build-unit $(BPFT)
 
-run: setup ## set up if needed, build, run the node agent (ARGS="--port=…")
+run: ## set up if needed, build, run the node agent (ARGS="--port=…")
+	$(Q)tools/setup build
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)exec $(B)/cgmeter node --listen_ip=127.0.0.1 $(ARGS)
 
@@ -104,6 +105,8 @@ check-bpf: $(BPFT) ## truth tests of the kernel side (root)
 	$(Q)tests/run bpf
 check-e2e: all ## truth tests of the running agent (root)
 	$(Q)tests/run e2e
+check-browser: all ## the page in a headless Chromium (root)
+	$(Q)tests/run browser
 check-kernels: build-tests ## bpf and e2e under QEMU on other kernels (root; CGM_KERNELS="6.1 6.12")
 	$(Q)tests/run kernels
 
