@@ -219,6 +219,17 @@ int BPF_PROG(cgm_tcp_retrans, const struct sock *sk, const struct sk_buff *skb)
 	return 0;
 }
 
+/* The answer to a SYN, sent again: the kernel counts it as a segment, too. sk listens. */
+SEC("?tp_btf/tcp_retransmit_synack")
+int BPF_PROG(cgm_tcp_synack, const struct sock *sk)
+{
+	struct cgm_net *row = row_of_sock(sk);
+
+	if (row)
+		add_atomic(&row->tcp_retransmitted_segments, 1);
+	return 0;
+}
+
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(cgm_tcp_state, const struct sock *sk, int old, int new)
 {

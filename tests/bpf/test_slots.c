@@ -86,9 +86,10 @@ static void test_slots__removed_child(void **state)
 	assert_true(while_dead.voluntary >= before.voluntary);
 	retire_all(t);
 	after = read_sched(t, parent);
-	assert_int_equal(after.voluntary, while_dead.voluntary);
+	/* The child may have been on its way out of its last switch when it was read before. */
+	assert_in_range(after.voluntary, while_dead.voluntary, while_dead.voluntary + 1);
 	assert_int_equal(after.off_cpu[CGM_OFF_SLEEP].sum_ns, while_dead.off_cpu[CGM_OFF_SLEEP].sum_ns);
-	assert_int_equal(hist_count(&after.runq_delay), hist_count(&while_dead.runq_delay));
+	assert_in_range(hist_count(&after.runq_delay), hist_count(&while_dead.runq_delay), hist_count(&while_dead.runq_delay) + 1);
 	group_remove(t, p);
 	retire_all(t);
 	assert_in_range(cgm_kernel_slots_used(t->kernel), used, used + 4); /* those of the hierarchies' roots may have come meanwhile */

@@ -46,9 +46,9 @@ class Test(contextlib.ExitStack):
 
     @staticmethod
     def need_program(agent, part):
-        """Skips when no program whose name, hook or group holds that text runs."""
+        """Skips when no program runs whose name or hook holds that text, or one of several with | between them."""
         rows = [labels for labels, value in agent.metrics().all("cgmeter_program_attached")
-                if part in labels["program"] or part in labels["hook"]]
+                if any(text in labels["program"] or text in labels["hook"] for text in part.split("|"))]
         running = [labels for labels in rows if labels["mode"] != "off"]
         if not running:
             raise Skip("BPF program %s: %s" % (part or "of any kind", "; ".join(sorted({r.get("reason", "") for r in rows})) or "none"))

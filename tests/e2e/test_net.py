@@ -134,7 +134,7 @@ def pair(t, agent, netns_server, netns_client, address, size, connections=1):
 
 
 def test_net__tcp_over_loopback_is_exact(t):
-    agent = t.bpf_agent(groups=["sock_send", "sock_recv"])
+    agent = t.bpf_agent(groups=["sock_send|fx_send4", "sock_recv|fx_recv4"])
     netns = Netns(t, "lo")
     server, client, to, of = pair(t, agent, netns, netns, "127.0.0.1", 8 * MIB)
     server.go()
@@ -151,7 +151,7 @@ def test_net__tcp_over_loopback_is_exact(t):
 
 
 def test_net__tcp_over_a_veth_pair(t):
-    agent = t.bpf_agent(groups=["sock_send", "sock_recv"])
+    agent = t.bpf_agent(groups=["sock_send|fx_send4", "sock_recv|fx_recv4"])
     a, b = Netns(t, "a"), Netns(t, "b")
     try:
         t.command("ip", "link", "add", "cgmt0", "netns", a.name, "type", "veth", "peer", "name", "cgmt0", "netns", b.name)
@@ -175,7 +175,7 @@ def test_net__tcp_over_a_veth_pair(t):
 
 
 def test_net__udp_and_unix_are_exact(t):
-    agent = t.bpf_agent(groups=["sock_send", "sock_recv"])
+    agent = t.bpf_agent(groups=["sock_send|fx_send4", "sock_recv|fx_recv4"])
     netns = Netns(t, "udp")
     cgroup = t.cgroup()
     udp = cgroup.worker(udp_to_self, 200, 1000, netns=netns.name)

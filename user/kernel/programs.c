@@ -72,6 +72,7 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_fx_recv_us", "net", "recv", 1, CGM_MODE_FEXIT, "unix_stream_recvmsg", NULL },
 	{ "cgm_fx_recv_ud", "net", "recv", 1, CGM_MODE_FEXIT, "unix_dgram_recvmsg", NULL },
 	{ "cgm_tcp_retrans", "net", "retrans", 0, CGM_MODE_BTF, "tcp_retransmit_skb", NULL },
+	{ "cgm_tcp_synack", "net", "synack", 0, CGM_MODE_BTF, "tcp_retransmit_synack", NULL },
 	{ "cgm_tcp_state", "net", "state", 0, CGM_MODE_BTF, "inet_sock_set_state", NULL },
 	{ "cgm_tcp_rst_out", "net", "rst_out", 0, CGM_MODE_BTF, "tcp_send_reset", NULL },
 	{ "cgm_tcp_rst_in", "net", "rst_in", 0, CGM_MODE_BTF, "tcp_receive_reset", NULL },

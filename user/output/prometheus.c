@@ -246,6 +246,17 @@ static void put_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 		cgm_prom_disks(r, e, &r->s->rows[i], also_fs);
 }
 
+/* Most containers use one protocol or two: those that never counted are left out, as with histograms. True for what is of no protocol. */
+static bool protocol_used(const struct cgm_live *live, size_t index)
+{
+	static const struct cgm_sock never;
+	size_t first = offsetof(struct cgm_live, net.proto);
+
+	if (index < first || index >= first + sizeof(live->net.proto))
+		return true;
+	return memcmp(&live->net.proto[(index - first) / sizeof(never)], &never, sizeof(never)) != 0;
+}
+
 static void put_live(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
 {
 	bool is_net = e->index >= offsetof(struct cgm_live, net);
@@ -254,14 +265,9 @@ static void put_live(struct cgm_prometheus *r, const struct cgm_prom_entry *e, c
 		return;
 	for (size_t i = r->row; i < r->row_end; i++) {
 		const struct cgm_row *row = &r->s->rows[i];
-		uint64_t v;
 
-		if (!row->live)
-			continue;
-		v = *(const uint64_t *)((const char *)row->live + e->index);
-		/* Most containers use one protocol: what never counted is left out, as with histograms. */
-		if (v || !is_net)
-			cgm_prom_row(r, row, own, v, 0);
+		if (row->live && protocol_used(row->live, e->index))
+			cgm_prom_row(r, row, own, *(const uint64_t *)((const char *)row->live + e->index), 0);
 	}
 }
 
