@@ -36,6 +36,16 @@ void cgm_buf_done(struct cgm_buf *b)
 	*b = (struct cgm_buf){ 0 };
 }
 
+void cgm_buf_fit(struct cgm_buf *b)
+{
+	char *p = b->p && b->len ? realloc(b->p, b->len) : NULL; /* to less: not an allocation that a test lets fail */
+
+	if (!p)
+		return;
+	b->p = p;
+	b->cap = b->len;
+}
+
 /* Digits of v backwards from end; returns where they begin. */
 static char *digits_before(char *end, uint64_t v)
 {

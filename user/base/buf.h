@@ -18,6 +18,8 @@ struct cgm_buf {
 /* Makes room for extra bytes more. False, and the buffer is marked, when out of memory. */
 bool cgm_buf_reserve_slow(struct cgm_buf *b, size_t extra);
 void cgm_buf_done(struct cgm_buf *b);
+/* Gives back the room that is not used. */
+void cgm_buf_fit(struct cgm_buf *b);
 void cgm_buf_u64(struct cgm_buf *b, uint64_t v);
 void cgm_buf_i64(struct cgm_buf *b, int64_t v);
 /* v / 10^digits, with the trailing zeros of the fraction cut: (1500000000, 9) is 1.5, (2000000000, 9) is 2. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include "base/mem.h"
@@ -71,23 +72,22 @@ int cgm_gzip_run(struct cgm_gzip *g, const char **in, size_t *in_len, char **out
 
 int cgm_gzip_buf(const struct cgm_buf *in, struct cgm_buf *out)
 {
-	_cleanup_(cgm_gzip_freep) struct cgm_gzip *g = cgm_gzip_new();
-	const char *from = in->p;
-	size_t left = in->len;
-	int r = 0;
+	struct libdeflate_compressor *c = libdeflate_alloc_compressor(1);
+	size_t bound, len;
 
-	if (!g)
+	if (!c)
 		return -ENOMEM;
-	while (r == 0) {
-		char *to;
-		size_t room, had;
-
-		if (!cgm_buf_reserve(out, 16384))
-			return -ENOMEM;
-		to = out->p + out->len;
-		room = had = out->cap - out->len;
-		r = cgm_gzip_run(g, &from, &left, &to, &room, true);
-		out->len += had - room;
+	bound = libdeflate_gzip_compress_bound(c, in->len);
+	if (!cgm_buf_reserve(out, bound)) {
+		libdeflate_free_compressor(c);
+		return -ENOMEM;
 	}
-	return r < 0 ? r : 0;
+	len = libdeflate_gzip_compress(c, in->p, in->len, out->p + out->len, bound);
+	libdeflate_free_compressor(c);
+	if (!len) /* never, within the bound */
+		return -EIO;
+	out->len += len;
+	/* The bound is that of text which cannot be compressed. */
+	cgm_buf_fit(out);
+	return 0;
 }
