@@ -28,7 +28,7 @@
 
 #define SWITCH_LIMIT_NS 80
 #define SLOWDOWN_LIMIT_PERCENT 5
-#define ROUNDS 41
+#define ROUNDS 21
 
 static struct cgm_trees trees;
 
@@ -300,32 +300,28 @@ static void settle(void)
 
 static void measure_slowdown(void)
 {
-	double without[ROUNDS], empty[ROUNDS], with[ROUNDS], after, base;
+	double without[ROUNDS], empty[ROUNDS], with[ROUNDS], base;
 
 	for (int i = 0; i < ROUNDS; i++) {
 		struct empty_bpf *e;
 		struct cgm_kernel *k;
 
 		settle();
-		without[i] = ping_pong(40000);
+		without[i] = ping_pong(100000);
 		e = load_empty("sched_switch");
 		settle();
-		empty[i] = ping_pong(40000);
+		empty[i] = ping_pong(100000);
 		empty_bpf__destroy(e);
 		k = load(CGM_SCHED_SWITCH);
 		settle();
-		with[i] = ping_pong(40000);
+		with[i] = ping_pong(100000);
 		cgm_kernel_close(k);
-		/* The machine's own pace drifts: each is held against what it was right before and after. */
-		settle();
-		after = ping_pong(40000);
-		base = (without[i] + after) / 2;
-		empty[i] = 100 * (empty[i] - base) / base;
-		with[i] = 100 * (with[i] - base) / base;
 	}
-	printf("ping_pong_round_trip %.0f ns - -\n", median(without, ROUNDS));
-	printf("ping_pong_slowdown_by_empty_program %.2f %% - -\n", median(empty, ROUNDS));
-	printf("ping_pong_slowdown %.2f %% %d -\n", median(with, ROUNDS), SLOWDOWN_LIMIT_PERCENT);
+	base = median(without, ROUNDS);
+	printf("ping_pong_round_trip %.0f ns - %.0f\n", median(with, ROUNDS), base);
+	/* What any program at sched_switch costs, before it does anything. */
+	printf("ping_pong_slowdown_by_empty_program %.2f %% - -\n", 100 * (median(empty, ROUNDS) / base - 1));
+	printf("ping_pong_slowdown %.2f %% %d -\n", 100 * (median(with, ROUNDS) / base - 1), SLOWDOWN_LIMIT_PERCENT);
 }
 
 int main(void)
