@@ -157,10 +157,12 @@ static __always_inline __u32 preemptor(struct task_struct *next, struct cgm_thre
 	return taker && taker->is_root ? CGM_BY_SYSTEM : CGM_BY_OTHER;
 }
 
+/* taker: what is remembered of next, may be NULL; same: next is of the same cgroup. */
 static __always_inline void leave(struct task_struct *prev, struct cgm_thread *m, struct cgm_sched *row, bool preempt, __u32 state,
-				  __u32 by, __u64 now)
+				  struct task_struct *next, struct cgm_thread *taker, bool same, __u64 now)
 {
 	__u64 arrived = prev->sched_info.last_arrival;
+	__u32 by;
 
 	if (arrived)
 		hist_add(&row->on_cpu, since(now, arrived));
@@ -176,6 +178,7 @@ static __always_inline void leave(struct task_struct *prev, struct cgm_thread *m
 		return;
 	}
 	add(&row->involuntary, 1);
+	by = preemptor(next, taker, same);
 	if (by < CGM_NR_PREEMPTORS)
 		add(&row->preempted[by], 1);
 	if (m)
@@ -222,7 +225,7 @@ int BPF_PROG(cgm_switch, bool preempt, struct task_struct *prev, struct task_str
 		prev_slot = thread_slot(prev, from, now_generation);
 		row = sched_row(prev_slot);
 		if (row)
-			leave(prev, from, row, preempt, prev_state, preemptor(next, to, prev_slot == next_slot), now);
+			leave(prev, from, row, preempt, prev_state, next, to, prev_slot == next_slot, now);
 	}
 	if (next_pid) {
 		if (prev_slot != next_slot)
