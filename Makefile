@@ -6,7 +6,7 @@ B := build
 CC := gcc
 CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libmicrohttpd jansson zlib libdeflate
+PKGS := libbpf libmicrohttpd jansson libisal
 Q := $(if $(V),,@)
 quote = '$(subst ','\'',$(1))'
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
@@ -77,7 +77,14 @@ $(B)/compile_commands.json: Makefile $(B)/flags tools/gen-compile-commands
 # Tests: each test_x.c is a program of its own, linked with the same objects that ship.
 $(B)/tests/%: tests/%.c $(B)/libcgmeter.a $(B)/flags
 	$(call say,TEST,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libcgmeter.a -lcmocka $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(EXTRA) $(B)/libcgmeter.a -lcmocka -lz $(LIBS)
+
+# The strict reader of our protobuf is libprotobuf-c's; it is in no program that ships.
+$(B)/gen/prometheus_client.pb-c.c: tests/unit/prometheus_client.proto
+	$(call say,PROTO,$@)
+	$(Q)mkdir -p $(@D) && protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
+$(B)/tests/unit/test_prometheus_protobuf: $(B)/gen/prometheus_client.pb-c.c
+$(B)/tests/unit/test_prometheus_protobuf: EXTRA = $(B)/gen/prometheus_client.pb-c.c -lprotobuf-c
 
 # A fuzz target has no main(): in the test run replay.c feeds it its corpus, in `make fuzz` libFuzzer drives it.
 $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/flags
@@ -133,13 +140,22 @@ $(B)/tools/%.o: tools/%.c
 $(B)/bench/kernel: tools/bench/kernel.c $(B)/gen/empty.skel.h $(B)/libcgmeter.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
+$(B)/bench/maps: tools/bench/maps.c $(B)/libcgmeter.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
 bench-kernel: $(B)/bench/kernel
+bench-maps: $(B)/bench/maps
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-agent, bench-scrape: a table with ratios, build/bench/NAME.json
+$(B)/bench/sweep: tools/bench/sweep.c $(B)/libcgmeter.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
+bench-sweep: $(B)/bench/sweep
+
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-agent, bench-scrape, bench-sweep, bench-maps: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
-	$(Q){ tools/gen-reference; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
+	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
 	@echo $(B)/reference.md
 
 clean: ## remove build/

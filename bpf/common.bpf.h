@@ -64,16 +64,6 @@ static __always_inline void add_atomic(__u64 *v, __u64 n)
 	__sync_fetch_and_add(v, n);
 }
 
-static __always_inline void hist_add(struct cgm_hist *h, __u64 ns)
-{
-	__u32 i = cgm_hist_bucket(ns);
-
-	if (i >= CGM_HIST_BUCKETS) /* for the verifier */
-		return;
-	add(&h->buckets[i], 1);
-	add(&h->sum_ns, ns);
-}
-
 static __always_inline void hist_add_atomic(struct cgm_hist *h, __u64 ns)
 {
 	__u32 i = cgm_hist_bucket(ns);
@@ -93,10 +83,33 @@ static __always_inline __u64 since(__u64 b, __u64 a)
 	return 0;
 }
 
-/* Where the row of a slot stands in a sharded array. */
-static __always_inline __u32 row_index(__u32 slot)
+/*
+ * A map of rows by slot and shard, in chunks: name[slot / CGM_CHUNK_SLOTS] is an array of rows_per_slot rows a slot. Chunks are made by user
+ * space (user/kernel/rows.c) and mapped by it; both lookups are inlined by the verifier.
+ */
+#define CGM_ROWS_MAP(name, row)                            \
+	struct name##_chunk {                              \
+		__uint(type, BPF_MAP_TYPE_ARRAY);          \
+		__uint(map_flags, BPF_F_MMAPABLE);         \
+		__uint(max_entries, 1);                    \
+		__type(key, __u32);                        \
+		__type(value, row);                        \
+	};                                                 \
+	struct {                                           \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);  \
+		__uint(max_entries, CGM_MAX_CHUNKS);       \
+		__type(key, __u32);                        \
+		__array(values, struct name##_chunk);      \
+	} name SEC(".maps")
+
+/* This CPU's row of a slot; NULL never comes while slots are handed out only from chunks that are there. */
+static __always_inline void *row_of(void *map, __u32 slot)
 {
-	return slot * cfg.rows_per_slot + (bpf_get_smp_processor_id() & cfg.shard_mask);
+	__u32 chunk = slot >> CGM_CHUNK_SHIFT;
+	__u32 index = (slot & (CGM_CHUNK_SLOTS - 1)) * cfg.rows_per_slot + (bpf_get_smp_processor_id() & cfg.shard_mask);
+	void *rows = bpf_map_lookup_elem(map, &chunk);
+
+	return rows ? bpf_map_lookup_elem(rows, &index) : NULL;
 }
 
 #endif

@@ -24,14 +24,8 @@
 #define TCP_LISTEN 10
 #define TCP_NEW_SYN_RECV 12
 
-/* Key: slot * rows_per_slot + shard, as cgm_sched. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cgm_net);
-} cgm_net SEC(".maps");
+/* As cgm_sched. */
+CGM_ROWS_MAP(cgm_net, struct cgm_net);
 
 struct sock_mark {
 	__u64 cgroup_id;
@@ -52,9 +46,7 @@ struct {
 
 static __always_inline struct cgm_net *net_row(__u32 slot)
 {
-	__u32 index = row_index(slot);
-
-	return bpf_map_lookup_elem(&cgm_net, &index);
+	return row_of(&cgm_net, slot);
 }
 
 static __always_inline bool owner_is_v2(void)
@@ -87,7 +79,7 @@ static __always_inline struct cgm_net *row_of_call(struct sock *sk)
 	if (owner_is_v2())
 		return net_row(v2_slot(sk));
 	task = bpf_get_current_task_btf();
-	slot = thread_slot(task, find_thread(task->pid), generation());
+	slot = slot_of_task(task);
 	s = bpf_sk_storage_get(&cgm_sock_marks, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s) {
 		drop(CGM_DROP_SOCK);

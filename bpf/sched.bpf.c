@@ -12,14 +12,8 @@
  */
 #include "slot.bpf.h"
 
-/* Key: slot * rows_per_slot + shard. Written here (the last row of each slot by user space); mapped by user space. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cgm_sched);
-} cgm_sched SEC(".maps");
+/* Written here, mapped by user space. */
+CGM_ROWS_MAP(cgm_sched, struct cgm_sched);
 
 /*
  * Threads that have run. A plain array with a few ways a bucket, because a lookup in task storage costs as much as all the rest of the hook
@@ -29,46 +23,30 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, CGM_THREAD_BUCKETS);
+	__uint(max_entries, 1); /* one value, so that one lookup does for all threads of a switch */
 	__type(key, __u32);
-	__type(value, struct cgm_thread_bucket);
+	__type(value, struct cgm_threads);
 } cgm_threads SEC(".maps");
 
-/*
- * One number, counted up when a task changes its cgroup and when a cgroup is removed: what was remembered of any thread's slot before is
- * looked up again. Starts at 0, which no thread has. Saves the way from task to cgroup to slot at each switch.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} cgm_generation SEC(".maps");
-
-static __always_inline __u64 generation(void)
+static __always_inline struct cgm_threads *threads(void)
 {
 	__u32 zero = 0;
-	__u64 *g = bpf_map_lookup_elem(&cgm_generation, &zero);
 
-	return g ? *g + 1 : 0;
+	return bpf_map_lookup_elem(&cgm_threads, &zero);
 }
 
 static __always_inline void next_generation(void)
 {
-	__u32 zero = 0;
-	__u64 *g = bpf_map_lookup_elem(&cgm_generation, &zero);
+	struct cgm_threads *t = threads();
 
-	if (g)
-		__sync_fetch_and_add(g, 1);
+	if (t)
+		__sync_fetch_and_add(&t->generation, 1);
 }
 
-static __always_inline struct cgm_thread *find_thread(__u32 pid)
+static __always_inline struct cgm_thread *find_thread(struct cgm_threads *t, __u32 pid)
 {
-	__u32 index = pid & (CGM_THREAD_BUCKETS - 1);
-	struct cgm_thread_bucket *b = bpf_map_lookup_elem(&cgm_threads, &index);
+	struct cgm_thread_bucket *b = &t->bucket[pid & (CGM_THREAD_BUCKETS - 1)];
 
-	if (!b)
-		return NULL;
 	if (b->way[0].pid == pid)
 		return &b->way[0];
 	if (b->way[1].pid == pid)
@@ -83,11 +61,12 @@ static __always_inline struct cgm_thread *find_thread(__u32 pid)
 /* Enters a thread. Another CPU may enter another thread of the same bucket meanwhile: a way is claimed by an exchange of its pid. */
 static __noinline struct cgm_thread *enter_thread(__u32 pid)
 {
-	__u32 index = pid & (CGM_THREAD_BUCKETS - 1);
-	struct cgm_thread_bucket *b = bpf_map_lookup_elem(&cgm_threads, &index);
+	struct cgm_threads *table = threads();
+	struct cgm_thread_bucket *b;
 
-	if (!b)
+	if (!table)
 		return NULL;
+	b = &table->bucket[pid & (CGM_THREAD_BUCKETS - 1)];
 #pragma unroll
 	for (int i = 0; i < CGM_THREAD_WAYS; i++) {
 		struct cgm_thread *t = &b->way[i];
@@ -120,9 +99,26 @@ static __always_inline __u8 off_cpu_kind(const bool raw, struct task_struct *tas
 
 static __always_inline struct cgm_sched *sched_row(__u32 slot)
 {
-	__u32 index = row_index(slot);
+	return row_of(&cgm_sched, slot);
+}
 
-	return bpf_map_lookup_elem(&cgm_sched, &index);
+/* which: enum cgm_sched_hist. The mark goes first: who does not see it does not see the count. */
+static __always_inline void sched_hist_add(struct cgm_sched *row, __u32 which, __u64 ns)
+{
+	struct cgm_hist *h = &row->runq_delay + which;
+	__u32 i = cgm_hist_bucket(ns), bit;
+
+	if (i >= CGM_HIST_BUCKETS || which >= CGM_NR_SCHED_HISTS) /* for the verifier */
+		return;
+	bit = 1U << (i / 4);
+	if (!(row->quads[which] & bit)) {
+		if (cfg.shard_shared)
+			__sync_fetch_and_or(&row->quads[which], bit);
+		else
+			row->quads[which] |= bit;
+	}
+	add(&h->buckets[i], 1);
+	add(&h->sum_ns, ns);
 }
 
 /* The slot of a thread whose cgroup has to be looked up; m, where it is remembered, may be NULL. */
@@ -147,6 +143,14 @@ static __always_inline __u32 thread_slot(struct task_struct *task, struct cgm_th
 	return look_up_slot(task, m, now_generation);
 }
 
+/* The slot of a task, outside the switch hook. */
+static __always_inline __u32 slot_of_task(struct task_struct *task)
+{
+	struct cgm_threads *table = threads();
+
+	return table ? thread_slot(task, find_thread(table, task->pid), table->generation + 1) : CGM_SLOT_OVERFLOW;
+}
+
 /* Who took the CPU from a task that wanted to keep it. */
 static __always_inline __u32 preemptor(struct task_struct *next, struct cgm_thread *taker, bool same)
 {
@@ -165,7 +169,7 @@ static __always_inline void leave(struct task_struct *prev, struct cgm_thread *m
 	__u32 by;
 
 	if (arrived)
-		hist_add(&row->on_cpu, since(now, arrived));
+		sched_hist_add(row, CGM_ON_CPU, since(now, arrived));
 	/* As the kernel counts them: nvcsw for a task that was about to sleep, even when a signal kept it awake. */
 	if (!preempt && state) {
 		add(&row->voluntary, 1);
@@ -191,12 +195,12 @@ static __always_inline void arrive(struct task_struct *next, struct cgm_thread *
 	__u32 kind, moved = next->se.nr_migrations;
 
 	if (queued)
-		hist_add(&row->runq_delay, since(now, queued));
+		sched_hist_add(row, CGM_RUNQ_DELAY, since(now, queued));
 	if (!m)
 		return;
 	kind = m->off_cpu;
 	if (m->left_ns && queued && kind < CGM_NR_OFF_CPU)
-		hist_add(&row->off_cpu[kind], since(queued, m->left_ns));
+		sched_hist_add(row, CGM_OFF_CPU + kind, since(queued, m->left_ns));
 	m->left_ns = 0;
 	if (moved != m->nr_migrations) {
 		if (m->known)
@@ -209,19 +213,23 @@ static __always_inline void arrive(struct task_struct *next, struct cgm_thread *
 SEC("?tp_btf/sched_switch")
 int BPF_PROG(cgm_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)
 {
-	__u64 now = prev->se.cfs_rq->rq->clock, now_generation = generation();
+	__u64 now = prev->se.cfs_rq->rq->clock, now_generation;
 	__u32 prev_pid = prev->pid, next_pid = next->pid, prev_slot = ~0U, next_slot = ~0U;
 	struct cgm_thread *from = NULL, *to = NULL;
+	struct cgm_threads *table = threads();
 	struct cgm_sched *row = NULL;
 
+	if (!table)
+		return 0;
+	now_generation = table->generation + 1; /* 0 is nobody's */
 	if (next_pid) { /* 0: idle */
-		to = find_thread(next_pid);
+		to = find_thread(table, next_pid);
 		if (!to)
 			to = enter_thread(next_pid);
 		next_slot = thread_slot(next, to, now_generation);
 	}
 	if (prev_pid) {
-		from = find_thread(prev_pid);
+		from = find_thread(table, prev_pid);
 		prev_slot = thread_slot(prev, from, now_generation);
 		row = sched_row(prev_slot);
 		if (row)

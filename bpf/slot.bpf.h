@@ -21,21 +21,33 @@ struct {
 /* Cgroup to slot. Full: cannot be before the slots are (it has as many entries). Written here and by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
 	__type(key, struct cgm_cgroup_key);
 	__type(value, __u32);
 } cgm_slot_of SEC(".maps");
 
 /*
- * Free slots. Filled by user space, taken here; a stack, so that low numbers are used first and user space maps only what is in use.
- * Empty: events go to slot 0 and CGM_DROP_SLOTS_FULL counts.
+ * Free slots. Filled by user space as it makes chunks of rows, taken here; a stack, so that low numbers are used first. Bare ones, without
+ * rows, are for cgroups of a hierarchy that only block I/O is counted by. Empty: events go to slot 0 and CGM_DROP_SLOTS_FULL counts.
  */
-struct {
+struct free_slots {
 	__uint(type, BPF_MAP_TYPE_STACK);
 	__uint(max_entries, 1);
 	__uint(key_size, 0);
 	__uint(value_size, sizeof(__u32));
-} cgm_free_slots SEC(".maps");
+};
+struct free_slots cgm_free_slots SEC(".maps");
+struct free_slots cgm_free_bare SEC(".maps");
+
+/* For user space alone: what it folded from removed cgroups, by the slot of who has it now. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1); /* set before the load */
+	__type(key, struct cgm_retired_key);
+	__type(value, union cgm_any_row);
+} cgm_retired SEC(".maps");
 
 /* One row each, for user space alone: what the pinned maps were made for, and the redo log of a fold. */
 struct {
@@ -58,6 +70,7 @@ struct {
 static __noinline __u32 slot_new(__u64 id, __u64 parent_id, __u32 hierarchy, bool online)
 {
 	struct cgm_cgroup_key key = { .id = id, .hierarchy = hierarchy };
+	bool bare = hierarchy != cfg.sched_hierarchy;
 	struct cgm_slot *s;
 	__u32 slot, *p;
 
@@ -65,7 +78,7 @@ static __noinline __u32 slot_new(__u64 id, __u64 parent_id, __u32 hierarchy, boo
 		drop(CGM_DROP_CGROUP_DEAD);
 		return CGM_SLOT_OVERFLOW;
 	}
-	if (bpf_map_pop_elem(&cgm_free_slots, &slot)) {
+	if (bare ? bpf_map_pop_elem(&cgm_free_bare, &slot) : bpf_map_pop_elem(&cgm_free_slots, &slot)) {
 		drop(CGM_DROP_SLOTS_FULL);
 		return CGM_SLOT_OVERFLOW;
 	}
@@ -83,7 +96,10 @@ static __noinline __u32 slot_new(__u64 id, __u64 parent_id, __u32 hierarchy, boo
 	/* Another CPU (or user space) was faster: give ours back. */
 	s->cgroup_id = 0;
 	s->state = CGM_SLOT_FREE;
-	bpf_map_push_elem(&cgm_free_slots, &slot, BPF_ANY);
+	if (bare)
+		bpf_map_push_elem(&cgm_free_bare, &slot, BPF_ANY);
+	else
+		bpf_map_push_elem(&cgm_free_slots, &slot, BPF_ANY);
 	p = bpf_map_lookup_elem(&cgm_slot_of, &key);
 	if (p)
 		return *p;

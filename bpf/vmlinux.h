@@ -32,9 +32,12 @@ enum { false = 0, true = 1 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { BPF_F_NO_PREALLOC = 1, BPF_F_CLONE = 512, BPF_F_MMAPABLE = 1024 };
@@ -93,12 +96,75 @@ struct sched_entity {
 	struct cfs_rq *cfs_rq;
 };
 
+enum vmscan_throttle_state {
+	VMSCAN_THROTTLE_WRITEBACK = 0,
+	VMSCAN_THROTTLE_NOPROGRESS = 2,
+};
+
+enum scan_result { SCAN_SUCCEED = 1 };
+
+struct percpu_counter {
+	s64 count;
+};
+
+struct mm_struct {
+	struct task_struct *owner; /* CONFIG_MEMCG */
+	struct percpu_counter rss_stat[4];
+};
+
+/* Before 6.2 (f1a7941243c1). */
+struct mm_rss_stat {
+	struct atomic64 {
+		s64 counter;
+	} count[4];
+};
+
+struct mm_struct___before_6_2 {
+	struct mm_rss_stat rss_stat;
+};
+
+/* CONFIG_TASK_DELAY_ACCT; irq_delay since 6.4 (a3b2aeac9d15). */
+struct task_delay_info {
+	u64 blkio_delay;
+	u64 swapin_delay;
+	u64 freepages_delay;
+	u64 thrashing_delay;
+	u64 compact_delay;
+	u64 wpcopy_delay;
+	u64 irq_delay;
+};
+
+struct pt_regs {
+	unsigned long si;
+	unsigned long orig_ax;
+};
+
+struct thread_info {
+	u32 status; /* x86: TS_COMPAT */
+};
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+};
+
+enum vm_event_item {
+	PSWPIN = 2,
+	PSWPOUT = 3,
+	THP_FAULT_ALLOC = 81,
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int __state;
 	unsigned int flags;
 	int exit_state;
+	int exit_code;
 	int pid;
 	int tgid;
+	unsigned long nvcsw, nivcsw;
+	char comm[16];
+	struct mm_struct *mm;
+	struct task_delay_info *delays;
 	unsigned int in_iowait : 1;
 	struct sched_entity se;
 	struct sched_info sched_info;
@@ -113,13 +179,24 @@ struct blkcg_gq {
 	struct blkcg *blkcg;
 };
 
-struct bio {
-	struct blkcg_gq *bi_blkg;
-};
-
 struct gendisk {
 	int major;
 	int first_minor;
+};
+
+struct block_device {
+	struct gendisk *bd_disk;
+};
+
+struct bio {
+	struct block_device *bi_bdev;
+	unsigned int bi_opf;
+	struct blkcg_gq *bi_blkg;
+};
+
+/* Before 5.12 (309dca309fc3). */
+struct bio___before_5_12 {
+	struct gendisk *bi_disk;
 };
 
 struct request_queue {
@@ -137,6 +214,43 @@ struct request {
 /* Before 5.17 (f3fa33acca9f) the disk hung on the request. */
 struct request___before_5_17 {
 	struct gendisk *rq_disk;
+};
+
+struct super_block {
+	u32 s_dev;
+	struct block_device *s_bdev;
+};
+
+struct inode {
+	u32 i_rdev;
+	struct super_block *i_sb;
+};
+
+struct address_space {
+	struct inode *host;
+};
+
+enum pageflags { PG_head = 6 };
+
+struct page {
+	unsigned long flags;
+};
+
+struct folio {
+	unsigned long flags;
+	unsigned int _nr_pages;
+};
+
+/* Flags are a structure of their own since 6.18 (53fbef56e07d). */
+struct folio___memdesc {
+	struct {
+		unsigned long f;
+	} flags;
+};
+
+/* Before 6.15 (4996fc547f5b). */
+struct folio___before_6_15 {
+	unsigned int _folio_nr_pages;
 };
 
 struct sock_common {
@@ -171,6 +285,10 @@ struct tcp_skb_cb {
 			u16 tcp_gso_size;
 		};
 	};
+};
+
+struct io_uring_cqe {
+	s32 res;
 };
 
 struct seq_file;

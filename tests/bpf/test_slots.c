@@ -7,6 +7,7 @@
  *	/cgmbpf-PID-p/c		child, comes and goes
  */
 #include "bpf/util.h"
+#include "kernel/internal.h"
 
 static void work(_unused_ void *arg)
 {
@@ -51,21 +52,12 @@ static void test_slots__events(void **state)
 	assert_int_equal(s.removed, 1);
 }
 
-/* Two calls: out of the registry, then folded. */
-static void retire_all(struct rig *t)
-{
-	for (int i = 0; i < 3; i++) {
-		cgm_kernel_sweep(t->kernel);
-		cgm_kernel_retire(t->kernel);
-	}
-	cgm_kernel_sweep(t->kernel);
-}
-
 static void test_slots__removed_child(void **state)
 {
 	struct rig *t = *state;
 	struct cgm_sched before, while_dead, after;
-	uint32_t parent, child, used = cgm_kernel_slots_used(t->kernel);
+	uint32_t parent, child;
+	uint64_t id;
 	char p[64], c[96];
 
 	group_path(p, sizeof(p), "p");
@@ -77,6 +69,7 @@ static void test_slots__removed_child(void **state)
 	group_run(t, c, work, NULL, NULL);
 	before = read_sched(t, child);
 	assert_true(before.voluntary >= 20);
+	id = t->kernel->slots[child].cgroup_id;
 	assert_int_equal(read_sched(t, parent).voluntary, 0);
 	assert_true(cgm_kernel_slot_live(t->kernel, child));
 	group_remove(t, c);
@@ -89,10 +82,11 @@ static void test_slots__removed_child(void **state)
 	/* The child may have been on its way out of its last switch when it was read before. */
 	assert_in_range(after.voluntary, while_dead.voluntary, while_dead.voluntary + 1);
 	assert_int_equal(after.off_cpu[CGM_OFF_SLEEP].sum_ns, while_dead.off_cpu[CGM_OFF_SLEEP].sum_ns);
-	assert_in_range(hist_count(&after.runq_delay), hist_count(&while_dead.runq_delay), hist_count(&while_dead.runq_delay) + 1);
+	assert_in_range(cgm_hist_count(&after.runq_delay), cgm_hist_count(&while_dead.runq_delay), cgm_hist_count(&while_dead.runq_delay) + 1);
 	group_remove(t, p);
 	retire_all(t);
-	assert_in_range(cgm_kernel_slots_used(t->kernel), used, used + 4); /* those of the hierarchies' roots may have come meanwhile */
+	assert_int_equal(cgm_kernel_slot(t->kernel, t->config.sched_hierarchy, id), CGM_SLOT_OVERFLOW);
+	assert_true(t->kernel->slots[child].cgroup_id != id); /* free, or another's by now */
 }
 
 /* More comings and goings than there are slots: each begins at zero, none is lost. */
@@ -120,7 +114,7 @@ static void test_slots__used_again(void **state)
 		slot = sched_slot(&t, path);
 		assert_int_not_equal(slot, CGM_SLOT_OVERFLOW);
 		s = read_sched(&t, slot);
-		assert_int_equal(s.voluntary + s.involuntary + hist_count(&s.runq_delay), 0);
+		assert_int_equal(s.voluntary + s.involuntary + cgm_hist_count(&s.runq_delay), 0);
 		if (i % (nr / 4) == 0) {
 			group_run(&t, path, work, NULL, NULL);
 			assert_true(read_sched(&t, slot).voluntary >= 20);
@@ -135,7 +129,7 @@ static void test_slots__used_again(void **state)
 	close(t.root_fd);
 }
 
-#define TINY 16
+#define TINY 64 /* one chunk */
 
 static void test_slots__overflow(void **state)
 {
@@ -186,10 +180,49 @@ static void test_slots__overflow(void **state)
 	close(t.root_fd);
 }
 
+static void ignore_event(void *arg, const struct cgm_event *e)
+{
+	(void)arg;
+	(void)e;
+}
+
+/* Rows come in chunks as cgroups do: more of them than there was room for at the start, each with its own counts, and all of them adopted. */
+static void test_slots__grow(void **state)
+{
+	struct rig *t = *state;
+	uint32_t before, nr = slow() ? 200 : 400, last = 0;
+	char path[64], name[16];
+
+	if (!cgm_kernel_has(t->kernel, "cgroup")) {
+		print_message("# skip: no life-cycle programs on this kernel\n");
+		skip();
+	}
+	before = cgm_kernel_slots(t->kernel);
+	for (uint32_t i = 0; i < nr; i++) {
+		snprintf(name, sizeof(name), "g%u", i);
+		group_path(path, sizeof(path), name);
+		group_make(t, path);
+		cgm_kernel_poll(t->kernel, ignore_event, NULL);
+		last = sched_slot(t, path);
+		assert_int_not_equal(last, CGM_SLOT_OVERFLOW);
+	}
+	assert_true(last >= 2 * CGM_CHUNK_SLOTS);
+	assert_true(cgm_kernel_slots(t->kernel) > before);
+	group_run(t, path, work, NULL, NULL);
+	assert_true(read_sched(t, last).voluntary >= 20);
+	for (uint32_t i = 0; i < nr; i++) {
+		snprintf(name, sizeof(name), "g%u", i);
+		group_path(path, sizeof(path), name);
+		group_remove(t, path);
+	}
+	retire_all(t);
+}
+
 static const struct CMUnitTest slots_tests[] = {
 	cmocka_unit_test_setup_teardown(test_slots__events, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_slots__removed_child, rig_setup, rig_teardown),
 	cmocka_unit_test(test_slots__used_again),
 	cmocka_unit_test(test_slots__overflow),
+	cmocka_unit_test_setup_teardown(test_slots__grow, rig_setup, rig_teardown),
 };
 RUN_BPF_TESTS(slots_tests)

@@ -29,7 +29,9 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "cgroup/cgroup.h"
+#include "kernel/groups.h"
 #include "kernel/kernel.h"
+#include "node/hierarchies.h"
 
 struct rig {
 	int root_fd;
@@ -37,6 +39,7 @@ struct rig {
 	struct cgm_kernel_config config;
 	enum cgm_controller sched_controller, block_controller;
 	struct cgm_kernel *kernel;
+	struct cgm_group_choice groups;
 };
 
 /* Guests under software emulation take more time for everything. */
@@ -49,16 +52,9 @@ static inline int slow(void)
 
 static inline struct cgm_kernel_config rig_config(struct rig *t)
 {
-	static const char *const names[] = { [CGM_CTRL_CPU] = "cpu",	   [CGM_CTRL_CPUACCT] = "cpuacct", [CGM_CTRL_CPUSET] = "cpuset",
-					     [CGM_CTRL_MEMORY] = "memory", [CGM_CTRL_BLKIO] = "blkio",	   [CGM_CTRL_PIDS] = "pids",
-					     [CGM_CTRL_UNIFIED] = "unified" };
 	struct cgm_kernel_config c = { .pin_dir = "", .nr_slots = 1024 };
 
-	t->sched_controller = cgm_trees_sched_controller(&t->trees);
-	t->block_controller = t->trees.h[CGM_CTRL_BLKIO].dir_fd >= 0 ? CGM_CTRL_BLKIO : CGM_CTRL_UNIFIED;
-	c.sched_hierarchy = c.sock_hierarchy = t->trees.h[t->sched_controller].id;
-	c.block_hierarchy = t->trees.h[t->block_controller].id;
-	c.task_controller = cgm_task_controller_by_name(names[t->sched_controller]);
+	cgm_hierarchies_of(&t->trees, &c, &t->sched_controller, &t->block_controller);
 	c.hierarchy_mask = ~0ULL;
 	return c;
 }
@@ -73,7 +69,17 @@ static inline void rig_open(struct rig *t)
 
 static inline void rig_load(struct rig *t)
 {
+	const struct cgm_program *p;
+	size_t nr;
+
 	assert_int_equal(cgm_kernel_open(&t->config, &t->kernel), 0);
+	/* A kernel may lack a hook; a program that its verifier refuses is our fault, and must not hide behind a skip. */
+	nr = cgm_kernel_programs(t->kernel, &p);
+	for (size_t i = 0; i < nr; i++) {
+		if (strstr(p[i].reason, "failed to load"))
+			print_message("# %s: %s\n", p[i].name, p[i].reason);
+		assert_null(strstr(p[i].reason, "failed to load"));
+	}
 }
 
 static inline void rig_unload(struct rig *t)
@@ -82,15 +88,25 @@ static inline void rig_unload(struct rig *t)
 	t->kernel = NULL;
 }
 
-static inline int rig_setup(void **state)
+/* With groups that are off otherwise: "+NAME,+NAME", as --enable_metrics takes them; NULL: none. */
+static inline int rig_setup_with(void **state, const char *groups)
 {
 	struct rig *t = calloc(1, sizeof(*t));
+	const char *bad;
+	size_t len;
 
 	assert_non_null(t);
 	rig_open(t);
+	assert_int_equal(cgm_group_choose(groups ? groups : "", "", &t->groups, &bad, &len), 0);
+	t->config.groups_off = t->groups.unloaded;
 	rig_load(t);
 	*state = t;
 	return 0;
+}
+
+static inline int rig_setup(void **state)
+{
+	return rig_setup_with(state, NULL);
 }
 
 /* What a test that failed half-way has left. */
@@ -231,6 +247,16 @@ static inline struct cgm_sched read_sched(struct rig *t, uint32_t slot)
 	return s;
 }
 
+/* Two calls: out of the registry, then folded. */
+static inline void retire_all(struct rig *t)
+{
+	for (int i = 0; i < 3; i++) {
+		cgm_kernel_sweep(t->kernel);
+		cgm_kernel_retire(t->kernel);
+	}
+	cgm_kernel_sweep(t->kernel);
+}
+
 static inline struct cgm_net read_net(struct rig *t, uint32_t slot)
 {
 	struct cgm_net n = { 0 };
@@ -240,13 +266,100 @@ static inline struct cgm_net read_net(struct rig *t, uint32_t slot)
 	return n;
 }
 
-static inline uint64_t hist_count(const struct cgm_hist *h)
+static inline uint64_t read_count(struct rig *t, uint32_t slot, enum cgm_count id)
 {
-	uint64_t n = 0;
+	struct cgm_counts c = { 0 };
+	struct cgm_dear d = { 0 };
 
-	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
-		n += h->buckets[i];
-	return n;
+	cgm_kernel_sweep(t->kernel);
+	cgm_kernel_add_counts(t->kernel, slot, &c);
+	cgm_kernel_add_dear(t->kernel, slot, &d);
+	return id < CGM_NR_COMMON_COUNTS ? c.v[id] : d.v[id - CGM_NR_COMMON_COUNTS];
+}
+
+static inline struct cgm_hist read_wait(struct rig *t, uint32_t slot, enum cgm_wait id)
+{
+	const struct cgm_hist *h;
+	enum cgm_wait wait;
+	size_t iter = 0;
+
+	cgm_kernel_sweep(t->kernel);
+	while ((h = cgm_kernel_next_wait(t->kernel, slot, &iter, &wait)))
+		if (wait == id)
+			return *h;
+	return (struct cgm_hist){ 0 };
+}
+
+static inline bool program_runs(const struct rig *t, const char *name, const char **ret_reason)
+{
+	const struct cgm_program *p;
+	size_t nr = cgm_kernel_programs(t->kernel, &p);
+
+	*ret_reason = "there is no such program";
+	for (size_t i = 0; i < nr; i++) {
+		if (strcmp(p[i].name, name) != 0)
+			continue;
+		*ret_reason = p[i].reason;
+		return strcmp(p[i].mode, "off") != 0;
+	}
+	return false;
+}
+
+/* Skips with the program's own reason when it does not run. */
+static inline void need_program(const struct rig *t, const char *name)
+{
+	const char *reason;
+
+	if (program_runs(t, name, &reason))
+		return;
+	print_message("# skip: %s: %s\n", name, reason);
+	skip();
+}
+
+/* A new cgroup and its slot; asked for by us in case that others' cgroups have taken all that there were. */
+static inline uint32_t group_with_slot(struct rig *t, const char *name, char *path, size_t size)
+{
+	uint32_t slot;
+
+	group_path(path, size, name);
+	group_make(t, path);
+	slot = cgm_kernel_register(t->kernel, t->config.sched_hierarchy, group_id(t, t->sched_controller, path), 1);
+	assert_int_not_equal(slot, CGM_SLOT_OVERFLOW);
+	return slot;
+}
+
+/* A number of a file of the kernel; -1 when it cannot be read. key: the word before it, NULL: the first. */
+static inline long long number_of(int dir_fd, const char *path, const char *key)
+{
+	_cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	char buf[16384], *line, *save = NULL;
+	ssize_t len = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+
+	if (len < 0)
+		return -1;
+	buf[len] = '\0';
+	if (!key)
+		return strtoll(buf, NULL, 10);
+	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, key, strlen(key)) == 0 && strchr(" :\t", line[strlen(key)]))
+			return strtoll(line + strlen(key) + 1, NULL, 10);
+	return -1;
+}
+
+/* 0, or -1: it cannot be written. */
+static inline int write_text(int dir_fd, const char *path, const char *text)
+{
+	_cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static inline void *shared_page(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(p != MAP_FAILED);
+	return p;
 }
 
 static inline void pin_to_cpu(int cpu)

@@ -202,8 +202,8 @@ def test_ladder__the_wakeup_pair_counts_as_the_single_hook(t):
 
 
 def test_slots__more_cgroups_than_slots(t):
-    agent = t.bpf_agent("--max_cgroups=16")
-    for _ in range(20):
+    agent = t.bpf_agent("--max_cgroups=64")
+    for _ in range(80):
         t.cgroup()
     agent.wait_ticks(3)
     metrics = agent.metrics()
@@ -217,6 +217,7 @@ def test_slots__more_cgroups_than_slots(t):
     note("drops: %s" % drops)
     assert any("slot" in reason and value > 0 for reason, value in drops.items()), "no drop was counted: %s" % drops
     assert metrics.sum(SWITCHES, id=last.path) == 0, "counts appeared for a cgroup without a slot"
+    assert metrics.sum(SWITCHES, id="_overflow") >= 200, "what found no slot is shown nowhere"
 
 
 def test_pins__bpftool_shows_named_fields(t):
@@ -225,7 +226,7 @@ def test_pins__bpftool_shows_named_fields(t):
     agent.wait_ticks()
     pins = sorted(os.path.join(folder, name) for folder, _, names in os.walk(fs.pin_dir) for name in names)
     assert pins, "nothing is pinned in " + fs.pin_dir
-    wanted = {"cgm_sched": "runq_delay", "cgm_slots": "cgroup_id", "cgm_net": "tcp_accepts"}
+    wanted = {"cgm_sched_0": "runq_delay", "cgm_slots": "cgroup_id", "cgm_net_0": "tcp_accepts"}
     for name, field in wanted.items():
         paths = [p for p in pins if os.path.basename(p) == name]
         equal(len(paths), 1, "pins of %s in %s" % (name, pins))

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Block I/O on a loop device of our own, against the device's and the cgroup's own counts."""
+import fcntl
 import mmap
 import os
+import stat
 import subprocess
 
 import lib
@@ -10,7 +12,9 @@ from cgroups import read, trees
 from lib import equal, near
 
 MIB = 1 << 20
+LOOP_CTL_GET_FREE = 0x4C82
 BYTES = "cgmeter_container_block_bytes_total"
+DIRTIED = "cgmeter_container_dirtied_bytes_total"
 REQUESTS = "cgmeter_container_block_requests_total"
 
 
@@ -23,6 +27,7 @@ class Loop:
             f.truncate(mib * MIB)
         t.callback(os.unlink, self.image)
         subprocess.run(["modprobe", "-q", "loop"], check=False)
+        self.make_node()
         found = subprocess.run(["losetup", "--find", "--show", self.image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if found.returncode != 0:
             raise lib.Skip("loop devices (%s)" % found.stderr.strip())
@@ -31,10 +36,25 @@ class Loop:
         self.name = os.path.basename(self.device)
         self.number = read("/sys/block/%s/dev" % self.name).strip()
 
+    @staticmethod
+    def make_node():
+        """Where nobody makes device files, a free loop device has none."""
+        try:
+            with open("/dev/loop-control") as control:
+                node = "/dev/loop%d" % fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+            if not os.path.exists(node):
+                os.mknod(node, 0o600 | stat.S_IFBLK, os.makedev(7, int(node[len("/dev/loop"):])))
+        except OSError:
+            pass  # losetup will say why
+
     def stat(self):
         """Documentation/block/stat.rst: (reads, bytes read, writes, bytes written)."""
         f = [int(n) for n in read("/sys/block/%s/stat" % self.name).split()]
         return f[0], f[2] * 512, f[4], f[6] * 512
+
+    def fields(self):
+        """All of it: 1, 5 merges of reads and writes, 6 sectors written, 7 ms of writes, 9 ms busy."""
+        return [int(n) for n in read("/sys/block/%s/stat" % self.name).split()]
 
     def mount(self, t):
         t.command("mkfs.ext4", "-q", "-F", self.device)
@@ -75,11 +95,11 @@ def test_block__direct_io_is_exact(t):
     agent.knows(cgroup.path)
     for write, operation in ((True, "write"), (False, "read")):
         worker = cgroup.worker(direct, loop.device, 16 * MIB, 64 * 1024, write)
-        before, stat = agent.fresh(), loop.stat()
+        before, device = agent.fresh(), loop.stat()
         worker.run()
         after, now = agent.fresh(), loop.stat()
-        device_bytes = now[3] - stat[3] if write else now[1] - stat[1]
-        device_requests = now[2] - stat[2] if write else now[0] - stat[0]
+        device_bytes = now[3] - device[3] if write else now[1] - device[1]
+        device_requests = now[2] - device[2] if write else now[0] - device[0]
         equal(device_bytes, 16 * MIB, "the device's own bytes (%s)" % operation)
         equal(of(after, BYTES, cgroup.path, loop, operation) - of(before, BYTES, cgroup.path, loop, operation), 16 * MIB, operation + " bytes")
         equal(of(after, REQUESTS, cgroup.path, loop, operation) - of(before, REQUESTS, cgroup.path, loop, operation), device_requests,
@@ -126,6 +146,20 @@ def test_block__writeback_belongs_to_whoever_wrote(t):
         assert ours <= 0.01 * 32 * MIB, "the cgroup is charged with %d bytes, which v1 gives to the root" % ours
 
 
+def write_bytes():
+    try:
+        return next(int(line.split()[1]) for line in read("/proc/self/io").splitlines() if line.startswith("write_bytes:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def dirty_and_account(path, size):
+    """Writes; what the kernel's own account of the task says was made dirty, None without such an account."""
+    before = write_bytes()
+    buffered(path, size)
+    return None if before is None else write_bytes() - before
+
+
 def test_block__two_cgroups_are_kept_apart(t):
     agent = t.bpf_agent(groups=["block_rq_complete"])
     loop = Loop(t, 32)
@@ -136,6 +170,66 @@ def test_block__two_cgroups_are_kept_apart(t):
     metrics = agent.fresh()
     for cgroup, mib in zip(cgroups, (3, 5)):
         equal(of(metrics, BYTES, cgroup.path, loop, "write"), mib * MIB, "bytes of " + cgroup.path)
+
+
+def test_block__dirtied_bytes_are_of_who_wrote(t):
+    """On v1, too, where the writeback itself is charged to the root."""
+    agent = t.bpf_agent(groups=["writeback_dirty"])
+    loop = Loop(t, 128)
+    folder = loop.mount(t)
+    one, two = t.cgroup(), t.cgroup()
+    workers = [cgroup.worker(dirty_and_account, "%s/%d" % (folder, mib), mib * MIB) for cgroup, mib in ((one, 24), (two, 8))]
+    for cgroup in (one, two):
+        agent.knows(cgroup.path)
+    t.command("sync", "-f", folder)
+    before = agent.fresh()
+    accounts = [worker.run() for worker in workers]
+    after = agent.fresh()
+    for cgroup, mib, account in zip((one, two), (24, 8), accounts):
+        ours = after.sum(DIRTIED, id=cgroup.path, device=loop.device) - before.sum(DIRTIED, id=cgroup.path, device=loop.device)
+        if account is not None:
+            equal(ours, account, "dirtied bytes against write_bytes of the task")
+        # The file's data, and a few blocks of ext4's own (its maps of blocks and inodes).
+        assert mib * MIB <= ours <= mib * MIB * 1.01, "dirtied %d of %d" % (ours, mib * MIB)
+        equal(after.sum(DIRTIED, id=cgroup.path), after.sum(DIRTIED, id=cgroup.path, device=loop.device), "other devices")
+    machine = after.sum(DIRTIED, id="/", device=loop.device) - before.sum(DIRTIED, id="/", device=loop.device)
+    assert machine >= 32 * MIB, "the machine dirtied %d" % machine
+    if not trees.v2:
+        t.command("sync", "-f", folder)
+        equal(of(agent.fresh(), BYTES, one.path, loop, "write"), 0, "bytes written back that v1 charges to the cgroup")
+
+
+def rows_of(agent, cgroup_path, array, loop):
+    stats = agent.json("/api/v1.3/containers" + cgroup_path, num_stats=1)["stats"][0]["diskio"][array]
+    return [row["stats"] for row in stats if "%d:%d" % (row["major"], row["minor"]) == loop.number]
+
+
+def test_block__fields_that_only_cfq_had(t):
+    """io_service_time, io_wait_time, io_queued, sectors, io_merged and io_time, which cAdvisor leaves empty on v2."""
+    agent = t.bpf_agent(groups=["block_rq_complete"])
+    loop = Loop(t, 32)
+    cgroup = t.cgroup()
+    agent.knows(cgroup.path)
+    worker = cgroup.worker(direct, loop.device, 16 * MIB, 64 * 1024, True)
+    before = loop.fields()
+    worker.run()
+    after = loop.fields()
+    metrics = agent.fresh()
+    service, wait, queued, sectors, merged, busy = (rows_of(agent, cgroup.path, array, loop)[0] for array in (
+        "io_service_time", "io_wait_time", "io_queued", "sectors", "io_merged", "io_time"))
+    equal(sectors["Count"], 16 * MIB // 512, "sectors")
+    equal(sectors["Count"], after[6] - before[6], "sectors of the device")
+    equal((queued["Read"], queued["Write"], queued["Total"]), (0, 0, 0), "io_queued")
+    equal((merged["Read"], merged["Write"]), (after[1] - before[1], after[5] - before[5]), "merges of the device")
+    assert 0 < service["Write"] == service["Total"], service
+    assert wait["Write"] == wait["Total"], wait
+    # One request after the other: the device is busy just while one is with the driver.
+    near(busy["Count"], service["Total"] / 1e6, absolute=1, what="io_time in ms")
+    # The device's own clocks tick in jiffies of up to 10 ms; its time of writes (ms) includes the queue.
+    near((service["Write"] + wait["Write"]) / 1e6, after[7] - before[7], relative=0.2, absolute=20, what="time of writes")
+    near(busy["Count"], after[9] - before[9], relative=0.25, absolute=lib.by_speed(20, 200), what="busy time of the device")
+    near(metrics.get("container_fs_io_time_seconds_total", id=cgroup.path, device=loop.device), busy["Count"] / 1000, absolute=0.002, what="io_time_seconds")
+    equal(metrics.get("container_fs_writes_merged_total", id=cgroup.path, device=loop.device), merged["Write"], "writes_merged")
 
 
 lib.main(globals())

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """CPU time, switches, run-queue delay and task states against the kernel's own accounts."""
+import math
 import os
 import signal
 import time
@@ -85,6 +86,28 @@ def test_cpu__per_cpu_user_and_system_in_json(t):
     ticks = keyed(cgroup.file("cpuacct", "cpuacct.stat"))
     per_tick = 10**9 // os.sysconf("SC_CLK_TCK")
     equal((stats["user"], stats["system"]), (ticks["user"] * per_tick, ticks["system"] * per_tick), "user, system")
+
+
+def test_cpu__per_cpu_on_v2(t):
+    """The kernel's files of v2 have no time per CPU; its rstat has, since 6.6."""
+    if not trees.v2:
+        raise lib.Skip("cgroup v2 alone (v1 has cpuacct.usage_percpu)")
+    agent = t.agent()
+    cgroup = t.cgroup()
+    child = t.cgroup(cgroup, "inside")
+    worker = child.worker(burn, last_cpu(), 0.5)
+    agent.knows(child.path)
+    agent.wait_ticks()
+    usage = agent.json("/api/v1.3/containers" + cgroup.path, num_stats=1)["stats"][0]["cpu"]["usage"]
+    if "per_cpu_usage" not in usage:
+        raise lib.Skip("CPU time per CPU in rstat (kernel before 6.6, or no reading in bulk)")
+    worker.run()
+    agent.wait_ticks()
+    for path in (cgroup.path, child.path):
+        usage = agent.json("/api/v1.3/containers" + path, num_stats=1)["stats"][0]["cpu"]["usage"]
+        cpus = usage["per_cpu_usage"]
+        near(sum(cpus), usage["total"], relative=0.02, absolute=by_speed(2, 50) * 10**6, what="the sum over CPUs of " + path)
+        assert cpus[last_cpu()] >= 0.49e9, "burnt 0.5 s on CPU %d: %s" % (last_cpu(), cpus)
 
 
 def test_cpu__throttling(t):
@@ -203,6 +226,38 @@ def test_tasks__by_state(t):
     equal(states, wanted, "tasks by state")
     equal(metrics.get("container_processes", id=cgroup.path), 5, "processes")
     equal(metrics.get("container_threads", id=cgroup.path), 5, "threads")
+
+
+def stay_in_vfork(fifo):
+    """posix_spawn's parent waits, uninterruptible, until the child has run its program; the child waits for the FIFO before that."""
+    return os.posix_spawn("/bin/true", ["true"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 9, fifo, os.O_RDONLY, 0)])
+
+
+def test_tasks__load_averages(t):
+    """cpu.load_average and load_d_average: tasks that run, and that wait uninterruptibly, over a time constant of 10 s."""
+    agent = t.bpf_agent(groups=["task"])
+    cgroup = t.cgroup()
+    fifo = "/tmp/cgmtest-%d.fifo" % os.getpid()
+    os.mkfifo(fifo)
+    t.callback(os.unlink, fifo)
+    runner = cgroup.worker(burn_wall, last_cpu(), by_speed(20, 120))
+    waiter = cgroup.worker(stay_in_vfork, fifo)
+    agent.knows(cgroup.path)
+    began = agent.ticks()
+    runner.go()
+    waiter.go()
+    agent.wait_ticks(5)
+    metrics = agent.metrics()
+    ticks = metrics.get("cgmeter_ticks_total") - began
+    for state, family in (("running", "container_cpu_load_average_10s"), ("uninterruptible", "container_cpu_load_d_average_10s")):
+        equal(metrics.get("container_tasks_state", id=cgroup.path, state=state), 1, state)
+        value = metrics.get(family, id=cgroup.path)
+        low, high = (1000 * (1 - math.exp(-(ticks + more) / 10)) for more in (-1.5, 0.5))
+        assert low <= value <= high, "%s: %d, not in %d..%d after %d ticks" % (family, value, low, high, ticks)
+    cpu = agent.json("/api/v1.3/containers" + cgroup.path, num_stats=1)["stats"][0]
+    assert cpu["cpu"]["load_average"] > 0 and cpu["cpu"]["load_d_average"] > 0, cpu["cpu"]
+    equal((cpu["task_stats"]["nr_running"], cpu["task_stats"]["nr_uninterruptible"]), (1, 1), "task_stats")
+    os.close(os.open(fifo, os.O_WRONLY))  # lets it end
 
 
 lib.main(globals())

@@ -17,6 +17,7 @@ CALLS = "cgmeter_container_socket_calls_total"
 CONNECTS = "cgmeter_container_tcp_connects_total"
 RESETS = "cgmeter_container_tcp_resets_total"
 CLOSED_PORT = 9
+HOST_PORT = 20000 + os.getpid() % 10000
 
 
 class Netns:
@@ -172,6 +173,52 @@ def test_net__tcp_over_a_veth_pair(t):
     wire = interface_bytes(client.pid, "cgmt0")[1]
     # Headers: at most 14 + 20 + 60 bytes for 1,400 of payload; large segments make them fewer.
     assert sent <= wire <= sent * 1.08 + 4096, "payload %d, on the wire %d" % (sent, wire)
+
+
+def serve_once():
+    """On a port of the machine's own network; the bytes received."""
+    with socket.create_server(("127.0.0.1", HOST_PORT)) as server:
+        s, _peer = server.accept()
+        total = 0
+        with s:
+            while data := s.recv(65536):
+                total += len(data)
+    return total
+
+
+def send_once(size):
+    end = time.monotonic() + 30
+    while True:
+        try:
+            s = socket.create_connection(("127.0.0.1", HOST_PORT))
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+    with s:
+        s.sendall(b"\x42" * size)
+
+
+def test_net__containers_on_the_hosts_network(t):
+    """
+    one, two   containers without a network namespace of their own: all interfaces are shared, so no counter of an interface can tell
+               whose bytes they were; cAdvisor has nothing, or the whole machine's for each. Sockets have owners.
+    """
+    agent = t.bpf_agent(groups=["sock_send|fx_send4", "sock_recv|fx_recv4"])
+    one, two = t.cgroup(), t.cgroup()
+    server, client = two.worker(serve_once), one.worker(send_once, 6 * MIB)
+    for cgroup in (one, two):
+        agent.knows(cgroup.path)
+    equal(os.stat("/proc/%d/ns/net" % client.pid).st_ino, os.stat("/proc/self/ns/net").st_ino, "namespace of the client")
+    server.go()
+    client.run()
+    equal(server.result(), 6 * MIB, "the transfer itself")
+    metrics = agent.fresh()
+    for cgroup, sent, received in ((one, 6 * MIB, 0), (two, 0, 6 * MIB)):
+        equal((metrics.get(BYTES, id=cgroup.path, protocol="tcp", direction="transmit"),
+               metrics.get(BYTES, id=cgroup.path, protocol="tcp", direction="receive")), (sent, received), "sent, received of " + cgroup.path)
+        equal(metrics.all("container_network_receive_bytes_total", id=cgroup.path), [], "interfaces of " + cgroup.path)
 
 
 def test_net__udp_and_unix_are_exact(t):

@@ -62,6 +62,23 @@ static void try_string(const char *s)
 	cgm_buf_done(&b);
 }
 
+/* What is not named is not given. */
+static void try_accept(const char *accept)
+{
+	switch (cgm_accepts_format(accept)) {
+	case CGM_PROMETHEUS_TEXT:
+		break;
+	case CGM_PROMETHEUS_OPENMETRICS:
+		check(strcasestr(accept, "application/openmetrics-text") != NULL);
+		break;
+	case CGM_PROMETHEUS_PROTOBUF:
+		check(strcasestr(accept, "io.prometheus.client.MetricFamily") && strcasestr(accept, "delimited"));
+		break;
+	default:
+		abort();
+	}
+}
+
 static void try_body(struct cgm_str body)
 {
 	struct cgm_json_request request = { .nr_stats = UNTOUCHED, .start_ns = UNTOUCHED, .end_ns = UNTOUCHED };
@@ -87,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		lines[i] = text_of(cgm_next_line(&rest, &line) ? line : (struct cgm_str){ "", 0 });
 	try_path(lines[0]);
 	try_string(lines[0]);
-	cgm_accepts_openmetrics(lines[1]);
+	try_accept(lines[1]);
 	cgm_accepts_gzip(lines[2]);
 	cgm_matches_etag(lines[3], "\"0123456789abcdef\"");
 	try_body(rest);

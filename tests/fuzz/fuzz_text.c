@@ -37,6 +37,15 @@ static int blkio_row(void *arg, uint32_t major, uint32_t minor, struct cgm_str o
 	return 0;
 }
 
+static int numa_row(void *arg, struct cgm_str kind, uint32_t node, uint64_t value)
+{
+	inside(kind);
+	if (node > 255)
+		abort();
+	*(uint64_t *)arg += value;
+	return 0;
+}
+
 static void mount_line(struct cgm_str line)
 {
 	struct cgm_mount m;
@@ -112,6 +121,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'b':
 		cgm_text_blkio(whole, blkio_row, &sum);
+		break;
+	case 'N':
+		cgm_text_numa(whole, numa_row, &sum);
 		break;
 	case 'p':
 		cgm_text_pressure(whole, &p);

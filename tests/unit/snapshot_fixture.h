@@ -9,6 +9,7 @@
 struct fixture_config {
 	size_t nr_rows, nr_cpus;
 	bool disk, live; /* one disk in every row; the kernel side's numbers */
+	uint32_t nr_nodes; /* NUMA; at most 2 with everything else */
 	bool root_devices; /* "/" also has two interfaces and two file systems, one of them on the disk */
 };
 
@@ -49,6 +50,8 @@ static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, 
 			(struct cgm_layout_block){ .kind = CGM_LAYOUT_DISK, .major = 254, .name = "/dev/vda", .nr = CGM_NR_DISK_VALUES };
 	for (size_t i = 0; c->root_devices && row == 0 && i < 4; i++)
 		l->blocks[l->nr_blocks++] = root[i];
+	for (uint32_t i = 0; i < c->nr_nodes; i++)
+		l->blocks[l->nr_blocks++] = (struct cgm_layout_block){ .kind = CGM_LAYOUT_NUMA, .minor = i, .nr = CGM_NR_NUMA_VALUES };
 	l->nr_values = CGM_NR_VALUES;
 	for (uint32_t i = 0; i < l->nr_blocks; i++) {
 		l->blocks[i].first = l->nr_values;
@@ -57,18 +60,48 @@ static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, 
 	return l;
 }
 
-static inline void fixture_live(struct cgm_live *live, struct cgm_live_block *blocks, size_t row)
+/* All of a row's histograms share their buckets. */
+static inline void fixture_hist(struct cgm_live_hist *h, const uint64_t *buckets, uint64_t sum_ns)
 {
-	fixture_numbers((uint64_t *)&live->sched, sizeof(live->sched) / 8, row, 1000);
+	*h = (struct cgm_live_hist){ .sum_ns = sum_ns, .nr = CGM_HIST_BUCKETS, .buckets = buckets };
+	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
+		h->count += buckets[i];
+}
+
+static inline void fixture_live(struct cgm_live *live, struct cgm_live_block *blocks, uint64_t *buckets, size_t row)
+{
+	fixture_numbers(buckets, CGM_HIST_BUCKETS, row, 1000);
+	fixture_hist(&live->sched.runq_delay, buckets, 1000 + row);
+	fixture_hist(&live->sched.on_cpu, buckets, 2000 + row);
+	for (size_t i = 0; i < CGM_NR_OFF_CPU; i++)
+		fixture_hist(&live->sched.off_cpu[i], buckets, 3000 + i + row);
+	fixture_numbers(&live->sched.voluntary, 3 + CGM_NR_PREEMPTORS, row, 1500);
 	fixture_numbers((uint64_t *)&live->net, sizeof(live->net) / 8, row, 2000);
+	live->dear = (struct cgm_dear *)(buckets + CGM_HIST_BUCKETS);
+	/* Most of these never happen in most containers; in the first two all do. */
+	for (size_t i = 0; i < CGM_NR_COUNTS; i++) {
+		uint64_t v = row > 1 && i % 16 != row % 16 ? 0 : fixture_number(row, i + 2500);
+
+		if (i < CGM_NR_COMMON_COUNTS)
+			live->counts.v[i] = v;
+		else
+			live->dear->v[i - CGM_NR_COMMON_COUNTS] = v;
+	}
 	live->blocks = blocks;
 	live->nr_blocks = 2;
 	for (size_t i = 0; i < 2; i++) {
 		blocks[i].dev = 254 << 20;
 		blocks[i].op = i ? CGM_BLOCK_WRITE : CGM_BLOCK_READ;
 		snprintf(blocks[i].name, sizeof(blocks[i].name), "/dev/vda");
-		fixture_numbers((uint64_t *)&blocks[i].b, sizeof(blocks[i].b) / 8, row, 3000 + 1000 * i);
-		blocks[i].b.issued = blocks[i].b.requests + i;
+		fixture_hist(&blocks[i].queue_to_done, buckets, 4000 + i + row);
+		fixture_hist(&blocks[i].issue_to_done, buckets, 5000 + i + row);
+		fixture_numbers(&blocks[i].bytes, (sizeof(blocks[i]) - offsetof(struct cgm_live_block, bytes)) / 8, row, 3000 + 1000 * i);
+		blocks[i].issued = blocks[i].requests + i;
+		if (row > 1) {
+			memset(blocks[i].errors, 0, sizeof(blocks[i].errors));
+			memset(blocks[i].sizes + 1, 0, sizeof(blocks[i].sizes) - sizeof(blocks[i].sizes[0]));
+			blocks[i].requeues = 0;
+		}
 	}
 }
 
@@ -86,12 +119,13 @@ static inline bool fixture_row(struct cgm_snapshot *s, const struct fixture_conf
 	row->time_ns = s->time_ns;
 	row->depth = n > 0;
 	row->values = cgm_snapshot_alloc(s, row->layout->nr_values * sizeof(uint64_t));
-	row->live = c->live ? cgm_snapshot_alloc(s, sizeof(*row->live) + 2 * sizeof(struct cgm_live_block)) : NULL;
+	row->live = c->live ? cgm_snapshot_alloc(s, sizeof(*row->live) + 2 * sizeof(struct cgm_live_block) + 8 * CGM_HIST_BUCKETS +
+						     sizeof(struct cgm_dear)) : NULL;
 	if (!row->values || (c->live && !row->live))
 		return false;
 	fixture_numbers(row->values, row->layout->nr_values, n, 0);
 	if (row->live)
-		fixture_live(row->live, (struct cgm_live_block *)(row->live + 1), n);
+		fixture_live(row->live, (struct cgm_live_block *)(row->live + 1), (uint64_t *)((struct cgm_live_block *)(row->live + 1) + 2), n);
 	row->spec = (struct cgm_spec){
 		.creation_time_ns = 1795361498ULL * 1000000000,
 		.has_cpu = true,
@@ -112,8 +146,8 @@ static inline bool fixture_row(struct cgm_snapshot *s, const struct fixture_conf
 static inline struct cgm_snapshot *fixture_snapshot(const struct fixture_config *c)
 {
 	static struct cgm_program_status programs[] = {
-		{ "sched_switch", "tp_btf/sched_switch", "btf", "" },
-		{ "block_issue", "block_rq_issue", "off", "no \"BTF\"\nin C:\\boot" },
+		{ .name = "sched_switch", .hook = "tp_btf/sched_switch", .mode = "btf", .runs = 7, .run_ns = 1500 },
+		{ .name = "block_issue", .hook = "block_rq_issue", .mode = "off", .reason = "no \"BTF\"\nin C:\\boot" },
 	};
 	struct cgm_snapshot *s = cgm_snapshot_new(c->nr_rows);
 

@@ -78,6 +78,9 @@ static inline void synth_fill(struct synth *y, size_t row, unsigned tick)
 	for (unsigned d = 0; d < 2; d++)
 		for (unsigned v = 0; v < CGM_NR_DISK_VALUES; v++)
 			cgm_sample_disk(s, 8, d * 16)->v[v] = synth_value(row, tick, 600 + 50 * d + v);
+	for (unsigned node = 0; node < 2; node++)
+		for (unsigned v = 0; v < CGM_NR_NUMA_VALUES; v++)
+			cgm_sample_numa(s, node)->v[v] = synth_value(row, tick, 900 + 10 * node + v);
 	if (row)
 		return;
 	for (unsigned v = 0; v < CGM_NR_IFACE_VALUES; v++) {
@@ -125,15 +128,34 @@ static inline uint32_t synth_parent(const struct synth *y, size_t row, uint32_t 
 	return (uint32_t)best;
 }
 
+/* Buckets that nobody writes any more; in the memory of the snapshot. */
+static inline void synth_pack(struct cgm_snapshot *s, const struct cgm_hist *h, struct cgm_live_hist *ret)
+{
+	uint64_t *buckets = cgm_snapshot_alloc(s, sizeof(h->buckets));
+
+	assert_non_null(buckets);
+	memcpy(buckets, h->buckets, sizeof(h->buckets));
+	*ret = (struct cgm_live_hist){ .sum_ns = h->sum_ns, .nr = CGM_HIST_BUCKETS, .buckets = buckets };
+	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
+		ret->count += h->buckets[i];
+}
+
 static inline struct cgm_live *synth_live(struct cgm_snapshot *s, size_t row)
 {
 	struct cgm_live *l = cgm_snapshot_alloc(s, sizeof(*l));
+	struct cgm_hist runq = { .sum_ns = 77777 + row }, iowait = { .buckets = { [3] = 9 } }, last = { .buckets = { [CGM_HIST_BUCKETS - 1] = 3 } };
 
 	assert_non_null(l);
 	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
-		l->sched.runq_delay.buckets[i] = i + row;
-	l->sched.runq_delay.sum_ns = 77777 + row;
-	l->sched.off_cpu[CGM_OFF_IOWAIT].buckets[3] = 9;
+		runq.buckets[i] = i + row;
+	synth_pack(s, &runq, &l->sched.runq_delay);
+	synth_pack(s, &iowait, &l->sched.off_cpu[CGM_OFF_IOWAIT]);
+	l->counts.v[CGM_C_FORKS] = 12 + row;
+	l->nr_waits = 1;
+	l->waits = cgm_snapshot_alloc(s, sizeof(*l->waits));
+	assert_non_null(l->waits);
+	l->waits[0].wait = CGM_W_RECLAIM_LIMIT;
+	synth_pack(s, &last, &l->waits[0].hist);
 	l->net.proto[CGM_PROTO_TCP].rx_bytes = 100;
 	l->net.proto[CGM_PROTO_UNIX].rx_bytes = 23;
 	l->net.proto[CGM_PROTO_UDP].tx_bytes = 45;
@@ -143,10 +165,10 @@ static inline struct cgm_live *synth_live(struct cgm_snapshot *s, size_t row)
 	for (unsigned i = 0; i < 2; i++) {
 		l->blocks[i].op = i ? CGM_BLOCK_WRITE : CGM_BLOCK_READ;
 		snprintf(l->blocks[i].name, sizeof(l->blocks[i].name), "/dev/vda");
-		l->blocks[i].b.bytes = 4096 * (i + 1);
-		l->blocks[i].b.requests = 3;
-		l->blocks[i].b.issued = 5;
-		l->blocks[i].b.queue_to_done.buckets[CGM_HIST_BUCKETS - 1] = 3;
+		l->blocks[i].bytes = 4096 * (i + 1);
+		l->blocks[i].requests = 3;
+		l->blocks[i].issued = 5;
+		synth_pack(s, &last, &l->blocks[i].queue_to_done);
 	}
 	return l;
 }

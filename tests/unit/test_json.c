@@ -256,6 +256,25 @@ static void check_disks(const json_t *stats, size_t row, unsigned tick)
 	}
 }
 
+static const struct {
+	const char *object, *type;
+} numa_values[] = {
+#define CGM_NUMA_VALUE(id, json, scope, type) { json, type },
+#include "cgmeter/metrics.def"
+};
+
+static void check_numa(const json_t *stats, size_t row, unsigned tick)
+{
+	for (unsigned v = 0; v < CGM_NR_NUMA_VALUES; v++) {
+		const json_t *data = json_object_get(json_object_get(stats, "memory"), numa_values[v].object);
+		const json_t *nodes = json_object_get(json_object_get(data, "numa_stats"), numa_values[v].type);
+
+		assert_int_equal(json_object_size(nodes), 2);
+		assert_int_equal(integer_at(nodes, "0"), synth_value(row, tick, 900 + v));
+		assert_int_equal(integer_at(nodes, "1"), synth_value(row, tick, 910 + v));
+	}
+}
+
 static void check_machine_parts(const json_t *stats, unsigned tick)
 {
 	const json_t *network = json_object_get(stats, "network"), *fs = json_array_get(json_object_get(stats, "filesystem"), 0);
@@ -294,6 +313,7 @@ static void test_json_stats__every_field(void **state)
 		check(j, "ContainerStats");
 		check_values(j, i, 0);
 		check_disks(j, i, 0);
+		check_numa(j, i, 0);
 		assert_int_equal(json_array_size(at_path(j, "cpu.usage.per_cpu_usage")), 2);
 		assert_int_equal(json_integer_value(json_array_get(at_path(j, "cpu.usage.per_cpu_usage"), 1)), synth_value(i, 0, 501));
 		assert_true(i ? !json_object_get(j, "network") && !json_object_get(j, "filesystem") : 1);
@@ -584,7 +604,7 @@ static void test_json_tree__with_and_without_kernel_side(void **state)
 			assert_int_equal(integer_at(row, "block_read_bytes"), 4096);
 			assert_int_equal(integer_at(row, "block_write_bytes"), 8192);
 			assert_int_equal(integer_at(row, "runq_delay_sum_ns"), 77782);
-			assert_int_equal(integer_at(row, "runq_delay_count"), 27 * 28 / 2 + 5 * 28);
+			assert_int_equal(integer_at(row, "runq_delay_count"), 105 * 106 / 2 + 5 * 106);
 		} else {
 			assert_true(json_is_null(json_object_get(row, "socket_rx_bytes")));
 			assert_true(json_is_null(json_object_get(row, "runq_delay_count")));
@@ -609,13 +629,14 @@ static void test_json_waits__with_and_without_kernel_side(void **state)
 		synth_tick(&y);
 		s = synth_snapshot(&y);
 		j = parse_stream(cgm_json_waits(s, 1));
-		assert_int_equal(json_array_size(json_object_get(j, "bounds_ns")), CGM_HIST_BUCKETS - 1);
-		assert_int_equal(json_integer_value(json_array_get(json_object_get(j, "bounds_ns"), 0)), 1024);
+		assert_int_equal(json_array_size(json_object_get(j, "bounds_ns")), 27); /* one for each doubling */
+		assert_int_equal(json_integer_value(json_array_get(json_object_get(j, "bounds_ns"), 0)), 953);
 		assert_int_equal(json_is_null(json_object_get(j, "block")), !live);
 		if (live) {
-			assert_int_equal(integer_at(j, "runq_delay.count"), 27 * 28 / 2 + 28);
+			assert_int_equal(integer_at(j, "runq_delay.count"), 105 * 106 / 2 + 106);
 			assert_int_equal(integer_at(j, "runq_delay.sum_ns"), 77778);
-			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 27)), 28);
+			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 27)), 106);
+			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 1)), 2 + 3 + 4 + 5);
 			assert_int_equal(integer_at(j, "off_cpu.iowait.count"), 9);
 			assert_int_equal(json_array_size(json_object_get(j, "block")), 2);
 			block = json_array_get(json_object_get(j, "block"), 1);
@@ -633,7 +654,12 @@ static void test_json_waits__with_and_without_kernel_side(void **state)
 
 static void test_json_status__fields(void **state)
 {
-	struct cgm_program_status programs[] = { { "sched_switch", "sched_switch", "btf", "" }, { "block_done", "x", "off", "no \"BTF\"" } };
+	struct cgm_program_status programs[] = {
+		{ .name = "sched_switch", .hook = "sched_switch", .mode = "btf", .runs = 7, .run_ns = 1500 },
+		{ .name = "block_done", .hook = "x", .mode = "off", .reason = "no \"BTF\"" },
+	};
+	struct cgm_group_status groups[] = { { .name = "cpu", .on = true }, { .name = "lock", .reason = "off \\ by default", .nr_switched_off = 3 } };
+	struct cgm_map_status maps[] = { { .name = "cgm_slots", .bytes = 8192 } };
 	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
 	struct synth y;
 	struct cgm_snapshot *s;
@@ -645,6 +671,11 @@ static void test_json_status__fields(void **state)
 	s = synth_snapshot(&y);
 	s->self.programs = programs;
 	s->self.nr_programs = 2;
+	s->self.groups = groups;
+	s->self.nr_groups = 2;
+	s->self.maps = maps;
+	s->self.nr_maps = 1;
+	s->self.overhead_ppm = 12345;
 	cgm_json_status(&b, s, "1.2.3");
 	j = parse(&b);
 	assert_string_equal(json_string_value(json_object_get(j, "version")), "1.2.3");
@@ -652,6 +683,12 @@ static void test_json_status__fields(void **state)
 	assert_int_equal(json_object_size(json_object_get(j, "drops")), CGM_NR_DROPS);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "drops"), cgm_drop_name(CGM_DROP_EVENTS))), 6);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "programs"), 1), "reason")), "no \"BTF\"");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(j, "programs"), 0), "run_ns")), 1500);
+	assert_true(json_is_true(json_object_get(json_array_get(json_object_get(j, "groups"), 0), "on")));
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "groups"), 1), "reason")), "off \\ by default");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(j, "groups"), 1), "nr_switched_off")), 3);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(j, "maps"), 0), "bytes")), 8192);
+	assert_int_equal(json_integer_value(json_object_get(j, "overhead_ppm")), 12345);
 	json_decref(j);
 	cgm_snapshot_unref(s);
 	synth_done(&y);

@@ -84,9 +84,25 @@ static void test_layout_for__same_sample_gives_the_same_layout(void **state)
 	assert_ptr_equal(l, again);
 	assert_int_equal(l->refs, 2);
 	/* fewer things need no new layout */
-	fill(&s, 1, 1, 0, 1);
+	fill(&s, 1, 1, 2, 1);
 	less = cgm_layout_for(l, &s, NULL, NULL);
 	assert_ptr_equal(l, less);
+}
+
+static void test_layout_for__an_interface_that_is_gone_is_forgotten(void **state)
+{
+	_cleanup_(cgm_sample_done) struct cgm_sample s = { 0 };
+	_cleanup_layout_ struct cgm_layout *l = NULL, *less = NULL;
+
+	(void)state;
+	fill(&s, 2, 2, 2, 2);
+	l = cgm_layout_for(NULL, &s, NULL, NULL);
+	fill(&s, 2, 2, 1, 2);
+	less = cgm_layout_for(l, &s, NULL, NULL);
+	assert_ptr_not_equal(l, less);
+	assert_int_equal(less->nr_blocks, l->nr_blocks - 1);
+	assert_int_equal(less->nr_values, l->nr_values - CGM_NR_IFACE_VALUES);
+	assert_int_equal(l->refs, 1);
 }
 
 static void test_layout_for__grows_behind_the_old_blocks(void **state)
@@ -186,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layout_for__holds_every_block_of_the_sample),
 		cmocka_unit_test(test_layout_for__same_sample_gives_the_same_layout),
+		cmocka_unit_test(test_layout_for__an_interface_that_is_gone_is_forgotten),
 		cmocka_unit_test(test_layout_for__grows_behind_the_old_blocks),
 		cmocka_unit_test(test_layout_pack__puts_each_value_in_its_place),
 		cmocka_unit_test(test_layout_pack__rows_in_another_order_and_missing_ones),

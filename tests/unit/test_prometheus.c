@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ctype.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,9 +127,22 @@ static double read_number(const char *p)
 	return strtod(p, NULL);
 }
 
+/* A power of two of a second, as short as it can be said exactly; whole numbers have a point in OpenMetrics. */
+static double read_bound(const struct checker *c, const char *le)
+{
+	double bound = strtod(le, NULL);
+	char want[40];
+	int exponent;
+
+	assert_true(frexp(bound, &exponent) == 0.5);
+	snprintf(want, sizeof(want), "%.17g%s", bound, c->open_metrics && bound >= 1 ? ".0" : "");
+	assert_string_equal(le, want);
+	return bound;
+}
+
 static void check_bucket(struct checker *c, const char *labels, const char *le, double v)
 {
-	double bound = strcmp(le, "+Inf") ? read_number(le) : 1e300;
+	double bound = strcmp(le, "+Inf") ? read_bound(c, le) : 1e300;
 
 	if (strcmp(labels, c->hist_labels)) {
 		assert_true(c->last_le == 0); /* the one before was ended by its count */
@@ -434,6 +448,21 @@ static void test_prometheus_render__spec_rules(void **state)
 	assert_non_null(strstr(page.p, line));
 }
 
+static void test_prometheus_render__numa(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *two = fixture_snapshot(&(struct fixture_config){ .nr_rows = 2, .nr_nodes = 2 });
+	_cleanup_snapshot_ struct cgm_snapshot *one = fixture_snapshot(&(struct fixture_config){ .nr_rows = 2, .nr_nodes = 1 });
+	_cleanup_buf_ struct cgm_buf page = { 0 }, other = { 0 };
+
+	(void)state;
+	two->rows[0].values[two->rows[0].layout->blocks[1].first + CGM_NUMA_TOTAL_ANON] = 77;
+	render(&page, two, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	assert_line(&page, "container_memory_numa_pages{id=\"/\",type=\"anon\",scope=\"hierarchy\",node=\"1\"} 77");
+	render(&other, one, CGM_PROMETHEUS_TEXT);
+	assert_absent(&other, "container_memory_numa_pages"); /* all on one node: memory.stat says it */
+}
+
 static void test_prometheus_render__devices(void **state)
 {
 	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
@@ -469,30 +498,29 @@ static void test_prometheus_render__histogram(void **state)
 {
 	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 1, .live = true });
 	_cleanup_buf_ struct cgm_buf page = { 0 };
-	struct cgm_hist *h = &s->rows[0].live->sched.runq_delay;
+	static const uint64_t buckets[] = { 1, 10, 20, 30, 40, 50, 60, 70, 80, 100 };
+	static const uint64_t last[] = { 1000, 10000 };
+	struct cgm_live_sched *live = &s->rows[0].live->sched;
 
 	(void)state;
-	memset(h, 0, sizeof(*h));
-	memset(&s->rows[0].live->sched.off_cpu[CGM_OFF_BLOCKED], 0, sizeof(*h));
-	h->buckets[0] = 1;
-	h->buckets[1] = 10;
-	h->buckets[2] = 100;
-	h->buckets[26] = 1000;
-	h->buckets[27] = 10000;
-	h->sum_ns = 123456789012;
+	live->runq_delay = (struct cgm_live_hist){ .count = 461, .sum_ns = 123456789012, .first = 0, .nr = 10, .buckets = buckets };
+	live->on_cpu = (struct cgm_live_hist){ .count = 11000, .sum_ns = 1, .first = CGM_HIST_BUCKETS - 2, .nr = 2, .buckets = last };
+	live->off_cpu[CGM_OFF_BLOCKED] = (struct cgm_live_hist){ 0 };
 	s->rows[0].live->blocks[1].name[0] = '\0';
 	render(&page, s, CGM_PROMETHEUS_TEXT);
 	check_page(&page, false);
-	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"0.000001024\"} 1");
-	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"0.000004096\"} 111");
-	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"17.179869184\"} 111");
-	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"68.719476736\"} 1111");
-	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"+Inf\"} 11111");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"9.5367431640625e-07\"} 1");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"3.814697265625e-06\"} 361");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"1.52587890625e-05\"} 461");
+	assert_line(&page, "cgmeter_container_cpu_slice_seconds_bucket{id=\"/\",le=\"16\"} 0");
+	assert_line(&page, "cgmeter_container_cpu_slice_seconds_bucket{id=\"/\",le=\"64\"} 1000");
+	assert_line(&page, "cgmeter_container_cpu_slice_seconds_bucket{id=\"/\",le=\"+Inf\"} 11000");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_bucket{id=\"/\",le=\"+Inf\"} 461");
 	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_sum{id=\"/\"} 123.456789012");
-	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_count{id=\"/\"} 11111");
-	assert_absent(&page, "le=\"0.000002048\"");
+	assert_line(&page, "cgmeter_container_cpu_runqueue_delay_seconds_count{id=\"/\"} 461");
+	assert_absent(&page, "le=\"1.9073486328125e-06\"");
 	assert_absent(&page, "kind=\"blocked\""); /* never counted */
-	assert_non_null(strstr(page.p, "cgmeter_container_cpu_off_seconds_bucket{id=\"/\",kind=\"sleep\",le=\"0.000001024\"} "));
+	assert_non_null(strstr(page.p, "cgmeter_container_cpu_off_seconds_bucket{id=\"/\",kind=\"sleep\",le=\"9.5367431640625e-07\"} "));
 	assert_non_null(strstr(page.p, "cgmeter_container_block_latency_seconds_sum{id=\"/\",device=\"/dev/vda\",operation=\"read\"} "));
 	assert_non_null(strstr(page.p, "cgmeter_container_block_latency_seconds_sum{id=\"/\",device=\"254:0\",operation=\"write\"} "));
 	assert_line(&page, "cgmeter_container_block_in_flight{id=\"/\",device=\"254:0\",operation=\"write\"} 1");
@@ -520,6 +548,74 @@ static void test_prometheus_render__machine_and_agent(void **state)
 	assert_line(&page, "machine_scrape_error 1");
 	assert_absent(&page, "machine_cpu_cores");
 	assert_absent(&page, "cadvisor_version_info");
+}
+
+#define BIT(g) (1ULL << CGM_G_##g)
+
+/* What no flag hides is shown though its group is not; what nobody counts is not. */
+static void test_prometheus_render__groups(void **state)
+{
+	static struct cgm_group_status groups[] = { { .name = "sched", .reason = "a \"test\"", .nr_switched_off = 2 }, { .name = "cpu", .on = true } };
+	static struct cgm_map_status maps[] = { { .name = "cgm_slots", .bytes = 8192 } };
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	s->self.groups = groups;
+	s->self.nr_groups = 2;
+	s->self.maps = maps;
+	s->self.nr_maps = 1;
+	s->self.user_ns = 1500000000;
+	s->self.groups_off = BIT(MEMORY) | BIT(PERCPU);
+	s->self.groups_idle = BIT(SCHED) | BIT(TASK);
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	check_page(&page, true);
+	assert_absent(&page, "container_memory_");
+	assert_absent(&page, "cpu=\"cpu00\"");
+	assert_non_null(strstr(page.p, "cpu=\"total\""));
+	assert_absent(&page, "cgmeter_container_cpu_"); /* counted by sched: own families, and cAdvisor's */
+	assert_absent(&page, "container_cpu_schedstat_");
+	assert_absent(&page, "container_tasks_state");
+	assert_absent(&page, "container_processes"); /* counted by task */
+	assert_non_null(strstr(page.p, "container_threads{")); /* of the same group, from files */
+	assert_non_null(strstr(page.p, "cgmeter_container_socket_bytes_total{"));
+	assert_non_null(strstr(page.p, "container_fs_writes_bytes_total{"));
+	assert_line(&page, "cgmeter_group_enabled{group=\"sched\",reason=\"a \\\"test\\\"\"} 0");
+	assert_line(&page, "cgmeter_group_enabled{group=\"cpu\",reason=\"\"} 1");
+	assert_line(&page, "cgmeter_group_switched_off_total{group=\"sched\"} 2");
+	assert_line(&page, "cgmeter_map_memory_bytes{map=\"cgm_slots\"} 8192");
+	assert_line(&page, "cgmeter_program_runs_total{program=\"sched_switch\"} 7");
+	assert_line(&page, "cgmeter_program_run_seconds_total{program=\"sched_switch\"} 0.0000015");
+	assert_absent(&page, "cgmeter_program_runs_total{program=\"block_issue\"}"); /* never ran */
+	assert_line(&page, "cgmeter_agent_cpu_seconds_total{mode=\"user\"} 1.5");
+	assert_line(&page, "cgmeter_agent_cpu_seconds_total{mode=\"system\"} 0");
+	/* Off from the start the devices' values are the files'; switched off later they would go backwards. */
+	s->self.groups_idle = BIT(BLOCK);
+	page.len = 0;
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	assert_non_null(strstr(page.p, "container_fs_writes_bytes_total{"));
+	assert_absent(&page, "cgmeter_container_block_");
+	s->self.groups_paused = BIT(BLOCK);
+	page.len = 0;
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	assert_absent(&page, "container_fs_writes_bytes_total{");
+	assert_non_null(strstr(page.p, "container_fs_usage_bytes{"));
+}
+
+/* The last family of the page may be hidden like any other: its end is still written. */
+static void test_prometheus_render__every_group_off(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	s->self.groups_off = s->self.groups_idle = (1ULL << CGM_NR_GROUPS) - 1;
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	check_page(&page, true);
+	assert_absent(&page, "container_cpu_usage_seconds_total");
+	assert_absent(&page, "cgmeter_container_");
+	assert_non_null(strstr(page.p, "container_last_seen{"));
+	assert_non_null(strstr(page.p, "cgmeter_ticks_total "));
 }
 
 static void test_prometheus_render__every_allocation_fails_once(void **state)
@@ -556,7 +652,7 @@ static uint64_t render_in_pieces(const struct cgm_snapshot *s)
 
 static void test_prometheus_render__500_rows(void **state)
 {
-	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ 500, 2, true, true, true });
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 500, .nr_cpus = 2, .disk = true, .live = true, .root_devices = true });
 	_cleanup_buf_ struct cgm_buf page = { 0 };
 	uint64_t best_ns = UINT64_MAX, start_ns;
 	size_t nr_lines = 0;
@@ -581,7 +677,7 @@ static void test_prometheus_render__500_rows(void **state)
 static void test_prometheus_next__pieces_make_the_same_page(void **state)
 {
 	static const size_t wants[] = { 1, 1000, 65536, SIZE_MAX };
-	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ 100, 2, true, true, true });
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 100, .nr_cpus = 2, .disk = true, .live = true, .root_devices = true });
 	_cleanup_buf_ struct cgm_buf whole = { 0 };
 
 	(void)state;
@@ -623,9 +719,12 @@ int main(void)
 		cmocka_unit_test(test_prometheus_render__without_cpus_the_total),
 		cmocka_unit_test(test_prometheus_render__no_source_no_sample),
 		cmocka_unit_test(test_prometheus_render__spec_rules),
+		cmocka_unit_test(test_prometheus_render__numa),
 		cmocka_unit_test(test_prometheus_render__devices),
 		cmocka_unit_test(test_prometheus_render__histogram),
 		cmocka_unit_test(test_prometheus_render__machine_and_agent),
+		cmocka_unit_test(test_prometheus_render__groups),
+		cmocka_unit_test(test_prometheus_render__every_group_off),
 		cmocka_unit_test(test_prometheus_render__every_allocation_fails_once),
 		cmocka_unit_test(test_prometheus_next__pieces_make_the_same_page),
 		cmocka_unit_test(test_prometheus_render__500_rows),

@@ -147,6 +147,50 @@ static void test_reader_sample__v2(void **state)
 	close_fixture(&f);
 }
 
+/* memory.events of a parent has what its children hit; failcnt is its own, where the kernel tells. */
+static void test_reader_sample__v2_failcnt(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(open_fixture(&f, "cgroup/v2", "/kubepods"), 0);
+	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
+	assert_value(f.s, MEMORY_FAILCNT, 0);
+	assert_true(f.s.v[CGM_V_MEMORY_EVENTS_MAX] > 0);
+	close_fixture(&f);
+	assert_int_equal(open_fixture(&f, "cgroup/v2", "/kubepods/idle"), 0); /* no memory.events.local */
+	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
+	assert_true(cgm_sample_has(&f.s, CGM_V_MEMORY_FAILCNT));
+	assert_int_equal(f.s.v[CGM_V_MEMORY_FAILCNT], f.s.v[CGM_V_MEMORY_EVENTS_MAX]);
+	close_fixture(&f);
+}
+
+static void test_reader_sample__numa(void **state)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(open_fixture(&f, "cgroup/v2", "/kubepods/c1"), 0);
+	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
+	assert_int_equal(f.s.nr_numa, 2);
+	assert_int_equal(f.s.numa[1].node, 1);
+	assert_int_equal(f.s.numa[0].v[CGM_NUMA_FILE], 65728512 / page);
+	assert_int_equal(f.s.numa[0].v[CGM_NUMA_TOTAL_FILE], 65728512 / page);
+	assert_int_equal(f.s.numa[0].v[CGM_NUMA_TOTAL_UNEVICTABLE], 8192 / page);
+	assert_int_equal(f.s.numa[1].v[CGM_NUMA_FILE], 4096 / page);
+	assert_int_equal(f.s.numa[1].v[CGM_NUMA_ANON], 0);
+	close_fixture(&f);
+	assert_int_equal(open_fixture(&f, "cgroup/v1", "/kubepods"), 0);
+	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
+	assert_int_equal(f.s.nr_numa, 2);
+	assert_int_equal(f.s.numa[1].v[CGM_NUMA_FILE], 10);
+	assert_int_equal(f.s.numa[1].v[CGM_NUMA_TOTAL_FILE], 100);
+	assert_int_equal(f.s.numa[0].v[CGM_NUMA_UNEVICTABLE], 2);
+	assert_int_equal(f.s.numa[0].v[CGM_NUMA_TOTAL_UNEVICTABLE], 20);
+	close_fixture(&f);
+}
+
 static void test_reader_sample__v2_root(void **state)
 {
 	struct fixture f;
@@ -451,6 +495,8 @@ int main(void)
 		cmocka_unit_test(test_reader_sample__v1),
 		cmocka_unit_test(test_reader_sample__v1_root_has_the_machines_pressure),
 		cmocka_unit_test(test_reader_sample__v2),
+		cmocka_unit_test(test_reader_sample__v2_failcnt),
+		cmocka_unit_test(test_reader_sample__numa),
 		cmocka_unit_test(test_reader_sample__v2_root),
 		cmocka_unit_test(test_reader_sample__damaged),
 		cmocka_unit_test(test_reader_sample__slow_files_follow_what_moved),

@@ -63,6 +63,24 @@ def active_cgroups(number):
             cgroup.remove()
 
 
+@contextlib.contextmanager
+def networked_cgroups(number):
+    """That many cgroups with a process in a network namespace of its own, which has a veth pair: (cgroup, pid)."""
+    made = []
+    try:
+        for i in range(number):
+            cgroup = Cgroup("/cgmbench-%d-n%04d" % (os.getpid(), i))
+            made.append((cgroup, None))
+            pid = cgroup.worker(lambda: None, new_netns=True).pid
+            made[-1] = (cgroup, pid)
+            subprocess.run(["nsenter", "--net=/proc/%d/ns/net" % pid, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "veth0"],
+                           check=True)
+        yield made
+    finally:
+        for cgroup, _pid in made:
+            cgroup.remove()
+
+
 def yardstick(cgroups, rounds):
     """(CPU us a container-sample, files a sample) of the plain loop over files."""
     lines = []
@@ -72,6 +90,11 @@ def yardstick(cgroups, rounds):
         else:
             lines += [cgroup.dirs[c] + "/" + name for c, names in V1_FILES.items() if c in cgroup.dirs for name in names]
         lines.append("")
+    return yardstick_files(lines, rounds)
+
+
+def yardstick_files(lines, rounds):
+    """The same over these files; an empty line ends a sample."""
     done = subprocess.run([build("yardstick"), str(rounds)], input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, check=True)
     samples, files, cpu_ns, _wall_ns = map(int, done.stdout.split())
     return cpu_ns / samples / 1000, files / samples

@@ -111,3 +111,13 @@ int cgm_read_line_at(int dir_fd, const char *path, char *buf, size_t size)
 		*end = '\0';
 	return 0;
 }
+
+DIR *cgm_opendir_at(int dir_fd, const char *path)
+{
+	_cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir)
+		TAKE_FD(fd); /* it is the stream's now */
+	return dir;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading small kernel files, always below a directory descriptor. Any thread. Errors: the negative errno of the call that failed. */
 #pragma once
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,3 +24,5 @@ int cgm_read_all_at(int dir_fd, const char *path, size_t max_bytes, char **ret, 
 int cgm_read_u64_at(int dir_fd, const char *path, uint64_t *ret);
 /* First line of a file without its newline into buf. */
 int cgm_read_line_at(int dir_fd, const char *path, char *buf, size_t size);
+/* The entries of a directory; closed with closedir(). NULL with errno when it is not there or is none. */
+DIR *cgm_opendir_at(int dir_fd, const char *path);

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/parse.h"
+#include "cgmeter/bulk.h"
 #include "cgroup/sample.h"
 
 enum cgm_cgroup_mode { CGM_CGROUP_V1, CGM_CGROUP_HYBRID, CGM_CGROUP_V2 };
@@ -96,14 +98,25 @@ int cgm_reader_refresh(struct cgm_reader *r);
  * -ENOENT: the cgroup is gone.
  */
 int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample *s);
+/*
+ * The same with what was read in bulk (may be NULL): a file whose groups are all in it is not read, and no longer kept open. A value counts only
+ * if its file was seen in some cgroup: what the files do not show is not shown.
+ */
+int cgm_reader_sample_bulk(struct cgm_reader *r, const struct cgm_bulk *bulk, bool want_diskio, struct cgm_sample *s);
+/* The text of memory.stat, whole, into buf. 0 with *ret, or a negative errno. */
+int cgm_reader_memory_stat(struct cgm_reader *r, char *buf, size_t size, struct cgm_str *ret);
+/* How many reads of files there were, all readers together. */
+uint64_t cgm_reader_nr_reads(void);
 /* -ENOENT: the cgroup is gone. For "/": limits are the machine's. */
 int cgm_reader_spec(struct cgm_reader *r, struct cgm_spec *ret);
+/* Reads only the set of CPUs again, into a spec that was read before. */
+void cgm_reader_spec_mask(struct cgm_reader *r, struct cgm_spec *s);
 
 /*
  * How old a slow value may become (default 5 s; 0: every file at every sample). CPU time per CPU and memory usage are read at every
  * sample; memory.stat when the usage has moved; user and system time when a tick (10 ms) of CPU was used; the number of tasks when
- * 1 ms of CPU was used; and everything, these included, when it is older than this (v1's cpu.stat without a quota: twice, pids.max:
- * four times). In between the last value stands.
+ * 1 ms of CPU was used; and everything, these included, when it is older than this (v1's cpu.stat without a quota: twice, pids.max
+ * and NUMA statistics: four times). In between the last value stands.
  */
 void cgm_reader_set_slow_ns(uint64_t ns);
 

@@ -128,17 +128,12 @@ static int largest_first(const void *a, const void *b)
 int cgm_machine_hugepages(int root_fd, const char *path, struct cgm_hugepages **ret, size_t *ret_nr)
 {
 	_cleanup_free_ struct cgm_hugepages *pages = NULL;
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = cgm_opendir_at(root_fd, path);
 	size_t nr = 0, cap = 0;
 	struct dirent *e;
-	int fd = openat(root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return 0;
-	}
 	while ((e = readdir(dir)) != NULL) {
 		struct cgm_str size = cgm_str(e->d_name);
 		struct cgm_hugepages p = { 0 };
@@ -149,7 +144,7 @@ int cgm_machine_hugepages(int root_fd, const char *path, struct cgm_hugepages **
 		if (cgm_parse_u64((struct cgm_str){ size.p + 10, size.len - 12 }, &p.page_size_kb) < 0)
 			continue;
 		snprintf(file, sizeof(file), "%s/nr_hugepages", e->d_name);
-		if (cgm_read_u64_at(fd, file, &p.nr_pages) < 0)
+		if (cgm_read_u64_at(dirfd(dir), file, &p.nr_pages) < 0)
 			continue;
 		if (cgm_grow((void **)&pages, &cap, nr, sizeof(*pages)) < 0)
 			return -ENOMEM;

@@ -262,21 +262,16 @@ static int by_disk_name(const void *a, const void *b)
 
 int cgm_machine_disks(int root_fd, struct cgm_machine *m)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = cgm_opendir_at(root_fd, "sys/block");
 	struct dirent *e;
 	size_t cap = 0;
-	int fd = openat(root_fd, "sys/block", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return 0;
-	}
 	while ((e = readdir(dir)) != NULL) {
 		struct cgm_disk_info d;
 
-		if (disk_skipped(e->d_name) || !read_disk(fd, e->d_name, &d))
+		if (disk_skipped(e->d_name) || !read_disk(dirfd(dir), e->d_name, &d))
 			continue;
 		if (cgm_grow((void **)&m->disks, &cap, m->nr_disks, sizeof(*m->disks)) < 0)
 			return -ENOMEM;

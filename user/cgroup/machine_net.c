@@ -89,17 +89,12 @@ static int by_nic_name(const void *a, const void *b)
 
 int cgm_machine_nics(int root_fd, struct cgm_machine *m)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_closedir_ DIR *dir = cgm_opendir_at(root_fd, "sys/class/net");
 	struct dirent *e;
 	size_t cap = 0;
-	int fd = openat(root_fd, "sys/class/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
+	if (!dir)
 		return 0;
-	}
 	while ((e = readdir(dir)) != NULL) {
 		struct cgm_net_info nic = { 0 };
 		char path[300];
@@ -109,12 +104,12 @@ int cgm_machine_nics(int root_fd, struct cgm_machine *m)
 		snprintf(nic.name, sizeof(nic.name), "%.15s", e->d_name);
 		/* bonding_masters is a plain file beside the interfaces. */
 		snprintf(path, sizeof(path), "%s/address", nic.name);
-		if (cgm_read_line_at(fd, path, nic.mac, sizeof(nic.mac)) == -ENOTDIR)
+		if (cgm_read_line_at(dirfd(dir), path, nic.mac, sizeof(nic.mac)) == -ENOTDIR)
 			continue;
 		snprintf(path, sizeof(path), "%s/speed", nic.name);
-		nic.speed_mbps = read_signed(fd, path);
+		nic.speed_mbps = read_signed(dirfd(dir), path);
 		snprintf(path, sizeof(path), "%s/mtu", nic.name);
-		nic.mtu = read_signed(fd, path);
+		nic.mtu = read_signed(dirfd(dir), path);
 		if (cgm_grow((void **)&m->nics, &cap, m->nr_nics, sizeof(*m->nics)) < 0)
 			return -ENOMEM;
 		m->nics[m->nr_nics++] = nic;

@@ -33,49 +33,60 @@
 #define SLOW_USAGE CGM_WHEN_SLOW_USAGE, 0
 #define RARE CGM_WHEN_RARE, 0
 #define DISKIO CGM_WHEN_DISKIO, 0
+#define BULK(group) (1U << CGM_BULK_##group)
+#define CPU_ALL (BULK(CPU_TIME) | BULK(CPU_SPLIT) | BULK(CPU_CFS))
 
 const struct cgm_file_desc cgm_files[CGM_NR_FILES] = {
-	[CGM_FILE_V1_CPU_PERCPU] = { "cpuacct.usage_percpu", CGM_CTRL_CPUACCT, EACH, cgm_v1_percpu },
-	[CGM_FILE_V1_CPUACCT_STAT] = { "cpuacct.stat", CGM_CTRL_CPUACCT, CGM_WHEN_CPU, 10000000, cgm_v1_cpuacct_stat },
-	[CGM_FILE_V1_CPU_STAT] = { "cpu.stat", CGM_CTRL_CPU, CGM_WHEN_QUOTA, 0, cgm_v1_cpu_stat },
-	[CGM_FILE_V1_MEMORY_USAGE] = { "memory.usage_in_bytes", CGM_CTRL_MEMORY, EACH, cgm_memory_usage },
-	[CGM_FILE_V1_MEMORY_STAT] = { "memory.stat", CGM_CTRL_MEMORY, USAGE, cgm_v1_memory_stat },
-	[CGM_FILE_V1_MEMORY_MAX_USAGE] = { "memory.max_usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_max_usage },
-	[CGM_FILE_V1_MEMORY_KMEM] = { "memory.kmem.usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_kmem },
-	[CGM_FILE_V1_MEMORY_FAILCNT] = { "memory.failcnt", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_failcnt },
-	[CGM_FILE_V1_MEMORY_OOM] = { "memory.oom_control", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_oom },
-	[CGM_FILE_V2_CPU_STAT] = { "cpu.stat", CGM_CTRL_UNIFIED, EACH, cgm_v2_cpu_stat },
-	[CGM_FILE_V2_MEMORY_CURRENT] = { "memory.current", CGM_CTRL_UNIFIED, EACH, cgm_memory_usage },
-	[CGM_FILE_V2_MEMORY_STAT] = { "memory.stat", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_stat },
-	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_events },
-	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v1_memory_max_usage },
-	[CGM_FILE_V2_MEMORY_SWAP] = { "memory.swap.current", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_swap },
-	[CGM_FILE_V2_ROOT_SWAP] = { "proc/meminfo", CGM_CTRL_MACHINE, SLOW, cgm_v2_root_swap },
-	[CGM_FILE_V1_PIDS_CURRENT] = { "pids.current", CGM_CTRL_PIDS, CGM_WHEN_CPU, 1000000, cgm_pids_current },
-	[CGM_FILE_V1_PIDS_MAX] = { "pids.max", CGM_CTRL_PIDS, RARE, cgm_pids_max },
-	[CGM_FILE_V2_PIDS_CURRENT] = { "pids.current", CGM_CTRL_UNIFIED, CGM_WHEN_CPU, 1000000, cgm_pids_current },
-	[CGM_FILE_V2_PIDS_MAX] = { "pids.max", CGM_CTRL_UNIFIED, RARE, cgm_pids_max },
-	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu },
-	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory },
-	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io },
-	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_cpu },
-	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_memory },
-	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_io },
-	[CGM_FILE_V2_IO_STAT] = { "io.stat", CGM_CTRL_UNIFIED, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO] = { "blkio.bfq.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 1] = { "blkio.bfq.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 2] = { "blkio.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 3] = { "blkio.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 4] = { "blkio.throttle.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 5] = { "blkio.throttle.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 6] = { "blkio.throttle.io_service_bytes", CGM_CTRL_BLKIO, DISKIO, NULL },
-	[CGM_FILE_V1_BLKIO + 7] = { "blkio.throttle.io_serviced", CGM_CTRL_BLKIO, DISKIO, NULL },
+	[CGM_FILE_V1_CPU_PERCPU] = { "cpuacct.usage_percpu", CGM_CTRL_CPUACCT, EACH, cgm_v1_percpu, BULK(CPU_TIME) },
+	[CGM_FILE_V1_CPUACCT_STAT] = { "cpuacct.stat", CGM_CTRL_CPUACCT, CGM_WHEN_CPU, 10000000, cgm_v1_cpuacct_stat, BULK(CPU_SPLIT) },
+	[CGM_FILE_V1_CPU_STAT] = { "cpu.stat", CGM_CTRL_CPU, CGM_WHEN_QUOTA, 0, cgm_v1_cpu_stat, BULK(CPU_CFS) },
+	[CGM_FILE_V1_MEMORY_USAGE] = { "memory.usage_in_bytes", CGM_CTRL_MEMORY, EACH, cgm_memory_usage, BULK(MEMORY_USAGE) },
+	[CGM_FILE_V1_MEMORY_STAT] = { "memory.stat", CGM_CTRL_MEMORY, USAGE, cgm_v1_memory_stat, BULK(MEMORY_STAT) },
+	[CGM_FILE_V1_MEMORY_MAX_USAGE] = { "memory.max_usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK) },
+	[CGM_FILE_V1_MEMORY_KMEM] = { "memory.kmem.usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_kmem, BULK(MEMORY_KERNEL) },
+	[CGM_FILE_V1_MEMORY_FAILCNT] = { "memory.failcnt", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_failcnt, BULK(MEMORY_FAILCNT) },
+	[CGM_FILE_V1_MEMORY_OOM] = { "memory.oom_control", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_oom, BULK(MEMORY_EVENTS) },
+	[CGM_FILE_V1_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_MEMORY, RARE, cgm_v1_memory_numa, 0 },
+	[CGM_FILE_V2_CPU_STAT] = { "cpu.stat", CGM_CTRL_UNIFIED, EACH, cgm_v2_cpu_stat, CPU_ALL },
+	[CGM_FILE_V2_MEMORY_CURRENT] = { "memory.current", CGM_CTRL_UNIFIED, EACH, cgm_memory_usage, BULK(MEMORY_USAGE) },
+	[CGM_FILE_V2_MEMORY_STAT] = { "memory.stat", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_stat, BULK(MEMORY_STAT) },
+	[CGM_FILE_V2_MEMORY_LOCAL_EVENTS] = { "memory.events.local", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_local_events, 0 },
+	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_events, BULK(MEMORY_EVENTS) },
+	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK) },
+	[CGM_FILE_V2_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_UNIFIED, RARE, cgm_v2_memory_numa, 0 },
+	[CGM_FILE_V2_MEMORY_SWAP] = { "memory.swap.current", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_swap, BULK(MEMORY_SWAP) },
+	[CGM_FILE_V2_ROOT_SWAP] = { "proc/meminfo", CGM_CTRL_MACHINE, SLOW, cgm_v2_root_swap, 0 },
+	[CGM_FILE_V1_PIDS_CURRENT] = { "pids.current", CGM_CTRL_PIDS, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS) },
+	[CGM_FILE_V1_PIDS_MAX] = { "pids.max", CGM_CTRL_PIDS, RARE, cgm_pids_max, BULK(PIDS) },
+	[CGM_FILE_V2_PIDS_CURRENT] = { "pids.current", CGM_CTRL_UNIFIED, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS) },
+	[CGM_FILE_V2_PIDS_MAX] = { "pids.max", CGM_CTRL_UNIFIED, RARE, cgm_pids_max, BULK(PIDS) },
+	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu, 0 },
+	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory, 0 },
+	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io, 0 },
+	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_cpu, 0 },
+	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_memory, 0 },
+	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_io, 0 },
+	[CGM_FILE_V2_IO_STAT] = { "io.stat", CGM_CTRL_UNIFIED, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO] = { "blkio.bfq.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 1] = { "blkio.bfq.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 2] = { "blkio.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 3] = { "blkio.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 4] = { "blkio.throttle.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 5] = { "blkio.throttle.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 6] = { "blkio.throttle.io_service_bytes", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_BLKIO + 7] = { "blkio.throttle.io_serviced", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
 };
 _Static_assert(CGM_NR_FILES <= 64, "wanted, absent and known are words of 64 bits");
 
 static uint64_t slow_ns = DEFAULT_SLOW_NS;
 static size_t nr_fds, max_fds;
 static bool budget_set;
+static uint64_t nr_reads;
+/*
+ * Bit per file: one was there, in a cgroup below the root. Bulk reading does not see which files a kernel shows (memory.peak, memory.swap.current),
+ * so the first reader asks each file once.
+ */
+static uint64_t seen_files;
 
 void cgm_reader_set_slow_ns(uint64_t ns)
 {
@@ -91,6 +102,11 @@ void cgm_reader_set_fd_budget(size_t n)
 size_t cgm_reader_nr_fds(void)
 {
 	return nr_fds;
+}
+
+uint64_t cgm_reader_nr_reads(void)
+{
+	return nr_reads;
 }
 
 /*
@@ -217,8 +233,11 @@ int cgm_reader_read(struct cgm_reader *r, enum cgm_file f, char *buf, char **hea
 			once = fd;
 		}
 	}
+	nr_reads++;
 	n = cgm_read_piece_fd(fd, buf, CGM_READ_BUF);
 	if (n >= 0) {
+		if (!r->is_root)
+			seen_files |= 1ULL << f;
 		*ret = (struct cgm_str){ buf, (size_t)n };
 		return 0;
 	}
@@ -333,6 +352,7 @@ void cgm_reader_close(struct cgm_reader *r)
 	for (unsigned f = 0; f < CGM_NR_FILES; f++)
 		close_file(r, f);
 	free(r->cpu_ns);
+	free(r->numa);
 	free(r);
 }
 
@@ -404,14 +424,14 @@ static void set_due(struct cgm_reader *r, enum cgm_file f, uint64_t now)
 	r->moves_at[f] = r->nr_moves;
 }
 
-static int read_files(struct cgm_reader *r)
+static int read_files(struct cgm_reader *r, uint64_t covered)
 {
 	uint64_t now = cgm_clock_ns(CLOCK_MONOTONIC_COARSE);
-	uint64_t todo = r->wanted & ~r->absent;
+	uint64_t todo = r->wanted & ~r->absent & ~covered;
 	char buf[CGM_READ_BUF];
 
 	/* "/" of v2 has no usage of its own that could tell whether something moved. */
-	r->usage_moved = r->is_root && r->wanted >> CGM_FILE_V2_MEMORY_STAT & 1;
+	r->usage_moved = r->usage_moved || (r->is_root && r->wanted >> CGM_FILE_V2_MEMORY_STAT & 1);
 	while (todo) {
 		enum cgm_file f = (enum cgm_file)__builtin_ctzll(todo);
 		_cleanup_free_ char *heap = NULL;
@@ -445,10 +465,59 @@ static void derive(struct cgm_reader *r)
 		r->v[CGM_V_MEMORY_MAX_USAGE] = usage;
 }
 
-int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample *s)
+static void take_group(struct cgm_reader *r, const struct cgm_bulk *b, unsigned g)
 {
-	int e = read_files(r);
+	for (size_t w = 0; w < CGM_VALUE_WORDS; w++) {
+		r->have[w] |= b->have[g][w];
+		for (uint64_t bits = b->have[g][w]; bits; bits &= bits - 1) {
+			size_t id = w * 64 + (size_t)__builtin_ctzll(bits);
 
+			r->v[id] = b->v[id];
+		}
+	}
+}
+
+/* Takes the values of files that need not be read; those that were kept open are closed. The bits of these files. */
+static uint64_t take_bulk(struct cgm_reader *r, const struct cgm_bulk *b)
+{
+	uint64_t covered = 0, usage = r->v[CGM_V_MEMORY_USAGE];
+	uint32_t taken = 0;
+
+	for (uint64_t todo = b->groups ? r->wanted & seen_files : 0; todo; todo &= todo - 1) {
+		enum cgm_file f = (enum cgm_file)__builtin_ctzll(todo);
+
+		if (!cgm_files[f].groups || cgm_files[f].groups & ~b->groups)
+			continue;
+		covered |= 1ULL << f;
+		taken |= cgm_files[f].groups;
+		close_file(r, f);
+	}
+	for (; taken; taken &= taken - 1)
+		take_group(r, b, (unsigned)__builtin_ctz(taken));
+	r->usage_moved = r->v[CGM_V_MEMORY_USAGE] != usage;
+	r->nr_moves += r->usage_moved;
+	return covered;
+}
+
+static int copy_cpus(const struct cgm_reader *r, const struct cgm_bulk *b, struct cgm_sample *s)
+{
+	const uint64_t *from = b && b->nr_cpus ? b->cpu_ns : r->cpu_ns;
+	size_t nr = b && b->nr_cpus ? b->nr_cpus : r->nr_cpus;
+	int e = nr ? cgm_sample_cpus(s, nr) : 0;
+
+	if (e == 0 && nr)
+		memcpy(s->cpu_ns, from, nr * sizeof(*s->cpu_ns));
+	return e;
+}
+
+int cgm_reader_sample_bulk(struct cgm_reader *r, const struct cgm_bulk *bulk, bool want_diskio, struct cgm_sample *s)
+{
+	uint64_t covered;
+	int e;
+
+	r->usage_moved = false;
+	covered = bulk ? take_bulk(r, bulk) : 0;
+	e = read_files(r, covered);
 	if (e < 0)
 		return e;
 	derive(r);
@@ -460,11 +529,36 @@ int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample 
 			s->v[id] = r->v[id];
 		}
 	}
-	if (r->nr_cpus) {
-		e = cgm_sample_cpus(s, r->nr_cpus);
-		if (e < 0)
-			return e;
-		memcpy(s->cpu_ns, r->cpu_ns, r->nr_cpus * sizeof(*s->cpu_ns));
+	e = copy_cpus(r, bulk, s);
+	if (e < 0)
+		return e;
+	for (size_t i = 0; i < r->nr_numa; i++) {
+		struct cgm_numa_row *row = cgm_sample_numa(s, r->numa[i].node);
+
+		if (!row)
+			return -ENOMEM;
+		*row = r->numa[i];
 	}
 	return want_diskio ? cgm_reader_diskio(r, s) : 0;
+}
+
+int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample *s)
+{
+	return cgm_reader_sample_bulk(r, NULL, want_diskio, s);
+}
+
+int cgm_reader_memory_stat(struct cgm_reader *r, char *buf, size_t size, struct cgm_str *ret)
+{
+	enum cgm_file f = r->wanted >> CGM_FILE_V1_MEMORY_STAT & 1 ? CGM_FILE_V1_MEMORY_STAT : CGM_FILE_V2_MEMORY_STAT;
+	_cleanup_close_ int fd = r->wanted >> f & 1 ? open_file(r, f) : -ENOENT;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	nr_reads++;
+	n = cgm_read_piece_fd(fd, buf, size);
+	if (n < 0)
+		return (int)n;
+	*ret = (struct cgm_str){ buf, (size_t)n };
+	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the readers, for reader.c, v1.c, v2.c, diskio.c and spec.c only. */
+/* Inside of the readers, for reader.c, v1.c, v2.c, diskio.c, spec.c and netns.c only. */
 #pragma once
 #include <sys/stat.h>
 
@@ -17,11 +17,14 @@ enum cgm_file {
 	CGM_FILE_V1_MEMORY_KMEM,
 	CGM_FILE_V1_MEMORY_FAILCNT,
 	CGM_FILE_V1_MEMORY_OOM,
+	CGM_FILE_V1_MEMORY_NUMA,
 	CGM_FILE_V2_CPU_STAT,
 	CGM_FILE_V2_MEMORY_CURRENT,
 	CGM_FILE_V2_MEMORY_STAT,
+	CGM_FILE_V2_MEMORY_LOCAL_EVENTS, /* before the events, which stand in for it */
 	CGM_FILE_V2_MEMORY_EVENTS,
 	CGM_FILE_V2_MEMORY_PEAK,
+	CGM_FILE_V2_MEMORY_NUMA,
 	CGM_FILE_V2_MEMORY_SWAP,
 	CGM_FILE_V2_ROOT_SWAP,
 	CGM_FILE_V1_PIDS_CURRENT,
@@ -62,6 +65,7 @@ struct cgm_file_desc {
 	uint8_t ctrl, when;
 	uint32_t cpu_ns;
 	void (*parse)(struct cgm_reader *r, struct cgm_str text);
+	uint32_t groups; /* bit per enum cgm_bulk_group: not read when all of them came in bulk; 0: always read */
 };
 extern const struct cgm_file_desc cgm_files[CGM_NR_FILES];
 
@@ -87,6 +91,8 @@ struct cgm_reader {
 	uint64_t v[CGM_NR_VALUES], have[CGM_VALUE_WORDS];
 	uint64_t *cpu_ns;
 	size_t nr_cpus, cap_cpus;
+	struct cgm_numa_row *numa;
+	size_t nr_numa, cap_numa;
 	size_t path_len; /* of path without the file's name: "a/b/" */
 	char path[];
 };
@@ -122,6 +128,9 @@ void cgm_v1_memory_oom(struct cgm_reader *r, struct cgm_str text);
 void cgm_v1_memory_max_usage(struct cgm_reader *r, struct cgm_str text);
 void cgm_v1_memory_kmem(struct cgm_reader *r, struct cgm_str text);
 void cgm_v1_memory_failcnt(struct cgm_reader *r, struct cgm_str text);
+void cgm_v1_memory_numa(struct cgm_reader *r, struct cgm_str text);
+void cgm_v2_memory_numa(struct cgm_reader *r, struct cgm_str text);
+void cgm_v2_memory_local_events(struct cgm_reader *r, struct cgm_str text);
 void cgm_v2_cpu_stat(struct cgm_reader *r, struct cgm_str text);
 void cgm_v2_memory_stat(struct cgm_reader *r, struct cgm_str text);
 void cgm_v2_memory_events(struct cgm_reader *r, struct cgm_str text);

@@ -12,7 +12,7 @@ void cgm_sample_reset(struct cgm_sample *s)
 	s->time_ns = 0;
 	memset(s->v, 0, sizeof(s->v));
 	memset(s->have, 0, sizeof(s->have));
-	s->nr_cpus = s->nr_disks = s->nr_ifaces = s->nr_fs = 0;
+	s->nr_cpus = s->nr_disks = s->nr_ifaces = s->nr_numa = s->nr_fs = 0;
 }
 
 void cgm_sample_done(struct cgm_sample *s)
@@ -20,6 +20,7 @@ void cgm_sample_done(struct cgm_sample *s)
 	free(s->cpu_ns);
 	free(s->disks);
 	free(s->ifaces);
+	free(s->numa);
 	free(s->fs);
 	*s = (struct cgm_sample){ 0 };
 }
@@ -51,6 +52,20 @@ struct cgm_iface_row *cgm_sample_iface(struct cgm_sample *s, const char *name)
 	row = &s->ifaces[s->nr_ifaces++];
 	*row = (struct cgm_iface_row){ 0 };
 	memcpy(row->name, name, len);
+	return row;
+}
+
+struct cgm_numa_row *cgm_sample_numa(struct cgm_sample *s, uint32_t node)
+{
+	struct cgm_numa_row *row;
+
+	for (size_t i = 0; i < s->nr_numa; i++)
+		if (s->numa[i].node == node)
+			return &s->numa[i];
+	if (cgm_grow((void **)&s->numa, &s->cap_numa, s->nr_numa, sizeof(*s->numa)) < 0)
+		return NULL;
+	row = &s->numa[s->nr_numa++];
+	*row = (struct cgm_numa_row){ .node = node };
 	return row;
 }
 

@@ -20,6 +20,11 @@ struct cgm_iface_row {
 	uint64_t v[CGM_NR_IFACE_VALUES];
 };
 
+struct cgm_numa_row {
+	uint32_t node;
+	uint64_t v[CGM_NR_NUMA_VALUES]; /* pages */
+};
+
 #define CGM_FS_DEVICE 64
 struct cgm_fs_row {
 	char device[CGM_FS_DEVICE]; /* "/dev/vda1"; for tmpfs and the like the mount point */
@@ -35,8 +40,10 @@ struct cgm_sample {
 	size_t nr_cpus, cap_cpus;
 	struct cgm_disk_row *disks;
 	size_t nr_disks, cap_disks;
-	struct cgm_iface_row *ifaces; /* "/" only for now */
+	struct cgm_iface_row *ifaces; /* none: it shares the machine's */
 	size_t nr_ifaces, cap_ifaces;
+	struct cgm_numa_row *numa;
+	size_t nr_numa, cap_numa;
 	struct cgm_fs_row *fs; /* "/" only for now */
 	size_t nr_fs, cap_fs;
 };
@@ -48,6 +55,7 @@ void cgm_sample_done(struct cgm_sample *s);
 /* The row of that device, made when it is new. NULL when out of memory. */
 struct cgm_disk_row *cgm_sample_disk(struct cgm_sample *s, uint32_t major, uint32_t minor);
 struct cgm_iface_row *cgm_sample_iface(struct cgm_sample *s, const char *name);
+struct cgm_numa_row *cgm_sample_numa(struct cgm_sample *s, uint32_t node);
 struct cgm_fs_row *cgm_sample_fs(struct cgm_sample *s, const char *device, const char *type);
 /* Sets the number of per-CPU values (zeroed). 0 or -ENOMEM. */
 int cgm_sample_cpus(struct cgm_sample *s, size_t nr_cpus);

@@ -126,6 +126,18 @@ static int creation_time(struct cgm_reader *r)
 	return found ? 0 : -ENOENT;
 }
 
+void cgm_reader_spec_mask(struct cgm_reader *r, struct cgm_spec *s)
+{
+	s->cpu_mask[0] = '\0';
+	if (r->t->h[CGM_CTRL_CPUSET].dir_fd < 0) {
+		read_mask(r, CGM_CTRL_UNIFIED, "cpuset.cpus.effective", s->cpu_mask, sizeof(s->cpu_mask));
+	} else if (is_in(r, CGM_CTRL_CPUSET)) {
+		read_mask(r, CGM_CTRL_CPUSET, "cpuset.cpus", s->cpu_mask, sizeof(s->cpu_mask));
+		if (!s->cpu_mask[0])
+			whole_mask(r, s->cpu_mask, sizeof(s->cpu_mask));
+	}
+}
+
 int cgm_reader_spec(struct cgm_reader *r, struct cgm_spec *ret)
 {
 	const struct cgm_hierarchy *h = r->t->h;
@@ -142,13 +154,7 @@ int cgm_reader_spec(struct cgm_reader *r, struct cgm_spec *ret)
 		cpu_v1(r, &s);
 	else
 		cpu_v2(r, &s);
-	if (h[CGM_CTRL_CPUSET].dir_fd < 0) {
-		read_mask(r, CGM_CTRL_UNIFIED, "cpuset.cpus.effective", s.cpu_mask, sizeof(s.cpu_mask));
-	} else if (is_in(r, CGM_CTRL_CPUSET)) {
-		read_mask(r, CGM_CTRL_CPUSET, "cpuset.cpus", s.cpu_mask, sizeof(s.cpu_mask));
-		if (!s.cpu_mask[0])
-			whole_mask(r, s.cpu_mask, sizeof(s.cpu_mask));
-	}
+	cgm_reader_spec_mask(r, &s);
 	if (h[CGM_CTRL_MEMORY].dir_fd >= 0)
 		memory_v1(r, &s);
 	else

@@ -176,6 +176,36 @@ int cgm_text_blkio(struct cgm_str text, cgm_blkio_fn row, void *arg)
 	return 0;
 }
 
+/* "N0=4096" */
+static bool numa_field(struct cgm_str token, uint64_t *ret_node, uint64_t *ret_value)
+{
+	struct cgm_str node;
+
+	if (!cgm_next_field(&token, '=', &node) || node.len < 2 || node.p[0] != 'N')
+		return false;
+	node.p++;
+	node.len--;
+	return cgm_parse_u64(node, ret_node) == 0 && *ret_node <= UINT8_MAX && cgm_parse_u64(token, ret_value) == 0;
+}
+
+int cgm_text_numa(struct cgm_str text, cgm_numa_fn row, void *arg)
+{
+	struct cgm_str line, token, kind;
+	uint64_t node, value;
+
+	while (cgm_next_line(&text, &line)) {
+		if (!cgm_next_token(&line, &token) || !cgm_next_field(&token, '=', &kind))
+			continue;
+		while (cgm_next_token(&line, &token)) {
+			int r = numa_field(token, &node, &value) ? row(arg, kind, (uint32_t)node, value) : 0;
+
+			if (r)
+				return r;
+		}
+	}
+	return 0;
+}
+
 int cgm_text_mount(struct cgm_str line, struct cgm_mount *ret)
 {
 	struct cgm_str id, parent, dev, options, token;

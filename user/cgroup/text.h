@@ -124,6 +124,13 @@ int cgm_text_io_stat(struct cgm_str text, cgm_io_stat_fn row, void *arg);
 typedef int (*cgm_blkio_fn)(void *arg, uint32_t major, uint32_t minor, struct cgm_str op, uint64_t value);
 int cgm_text_blkio(struct cgm_str text, cgm_blkio_fn row, void *arg);
 
+/*
+ * memory.numa_stat of v1 ("hierarchical_anon=7 N0=4 N1=3") and v2 ("anon N0=4096 N1=0"): calls row for each number of a node. kind is the word
+ * in front, without its sum; nodes above 255 are passed over. The same rule for what row returns.
+ */
+typedef int (*cgm_numa_fn)(void *arg, struct cgm_str kind, uint32_t node, uint64_t value);
+int cgm_text_numa(struct cgm_str text, cgm_numa_fn row, void *arg);
+
 /* A line of /proc/PID/mountinfo; the texts point into the line and are still escaped. -EINVAL. */
 struct cgm_mount {
 	uint32_t major, minor;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -109,6 +110,75 @@ void cgm_v1_memory_stat(struct cgm_reader *r, struct cgm_str text)
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
 		if (seen >> map[i].key & 1)
 			cgm_reader_set(r, map[i].id, v[map[i].key]);
+}
+
+static struct cgm_numa_row *numa_row(struct cgm_reader *r, uint32_t node)
+{
+	struct cgm_numa_row *row;
+
+	for (size_t i = 0; i < r->nr_numa; i++)
+		if (r->numa[i].node == node)
+			return &r->numa[i];
+	if (cgm_grow((void **)&r->numa, &r->cap_numa, r->nr_numa, sizeof(*r->numa)) < 0)
+		return NULL;
+	row = &r->numa[r->nr_numa++];
+	*row = (struct cgm_numa_row){ .node = node };
+	return row;
+}
+
+/* Out of memory leaves the node out until the next reading. */
+static int numa_v1(void *arg, struct cgm_str kind, uint32_t node, uint64_t value)
+{
+	static const struct {
+		const char *kind;
+		enum cgm_numa_value id;
+	} map[] = {
+		{ "file", CGM_NUMA_FILE },
+		{ "anon", CGM_NUMA_ANON },
+		{ "unevictable", CGM_NUMA_UNEVICTABLE },
+		{ "hierarchical_file", CGM_NUMA_TOTAL_FILE },
+		{ "hierarchical_anon", CGM_NUMA_TOTAL_ANON },
+		{ "hierarchical_unevictable", CGM_NUMA_TOTAL_UNEVICTABLE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+		struct cgm_numa_row *row = cgm_str_eq(kind, map[i].kind) ? numa_row(arg, node) : NULL;
+
+		if (row)
+			row->v[map[i].id] = value;
+	}
+	return 0;
+}
+
+void cgm_v1_memory_numa(struct cgm_reader *r, struct cgm_str text)
+{
+	cgm_text_numa(text, numa_v1, r);
+}
+
+/* Bytes, and sums over the subtree; what the cgroup has by itself is not told apart, as with its page faults. */
+static int numa_v2(void *arg, struct cgm_str kind, uint32_t node, uint64_t value)
+{
+	static const struct {
+		const char *kind;
+		enum cgm_numa_value own, total;
+	} map[] = {
+		{ "file", CGM_NUMA_FILE, CGM_NUMA_TOTAL_FILE },
+		{ "anon", CGM_NUMA_ANON, CGM_NUMA_TOTAL_ANON },
+		{ "unevictable", CGM_NUMA_UNEVICTABLE, CGM_NUMA_TOTAL_UNEVICTABLE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+		struct cgm_numa_row *row = cgm_str_eq(kind, map[i].kind) ? numa_row(arg, node) : NULL;
+
+		if (row)
+			row->v[map[i].own] = row->v[map[i].total] = value / (uint64_t)sysconf(_SC_PAGESIZE);
+	}
+	return 0;
+}
+
+void cgm_v2_memory_numa(struct cgm_reader *r, struct cgm_str text)
+{
+	cgm_text_numa(text, numa_v2, r);
 }
 
 void cgm_v1_memory_oom(struct cgm_reader *r, struct cgm_str text)

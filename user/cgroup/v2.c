@@ -95,7 +95,18 @@ void cgm_v2_memory_stat(struct cgm_reader *r, struct cgm_str text)
 		cgm_reader_set(r, CGM_V_MEMORY_USAGE, add(v[CGM_MS2_ANON], v[CGM_MS2_FILE]));
 }
 
-/* failcnt is how often the limit was hit: v2 calls that max. */
+/*
+ * failcnt is how often this cgroup's own limit was hit: v2 calls that max. memory.events adds up the whole subtree; it stands in where the kernel
+ * has no memory.events.local (before 5.2, 1e577f970f66).
+ */
+void cgm_v2_memory_local_events(struct cgm_reader *r, struct cgm_str text)
+{
+	uint64_t v[CGM_NR_EV], seen = cgm_text_keys(text, &cgm_memory_events_keys, v);
+
+	if (seen >> CGM_EV_MAX & 1)
+		cgm_reader_set(r, CGM_V_MEMORY_FAILCNT, v[CGM_EV_MAX]);
+}
+
 void cgm_v2_memory_events(struct cgm_reader *r, struct cgm_str text)
 {
 	uint64_t v[CGM_NR_EV], seen = cgm_text_keys(text, &cgm_memory_events_keys, v);
@@ -104,7 +115,8 @@ void cgm_v2_memory_events(struct cgm_reader *r, struct cgm_str text)
 		cgm_reader_set(r, CGM_V_MEMORY_EVENTS_HIGH, v[CGM_EV_HIGH]);
 	if (seen >> CGM_EV_MAX & 1) {
 		cgm_reader_set(r, CGM_V_MEMORY_EVENTS_MAX, v[CGM_EV_MAX]);
-		cgm_reader_set(r, CGM_V_MEMORY_FAILCNT, v[CGM_EV_MAX]);
+		if (r->absent >> CGM_FILE_V2_MEMORY_LOCAL_EVENTS & 1)
+			cgm_reader_set(r, CGM_V_MEMORY_FAILCNT, v[CGM_EV_MAX]);
 	}
 	if (seen >> CGM_EV_OOM_KILL & 1)
 		cgm_reader_set(r, CGM_V_OOM_EVENTS, v[CGM_EV_OOM_KILL]);

@@ -7,18 +7,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "kernel/internal.h"
 
 #define MAX_SHARDS 8
-#define ROWS_STEP 64 /* slots whose rows are mapped at a time */
+/* Entries on average; an entry takes memory only when it is used. */
+#define BLOCKS_PER_SLOT 4
+#define WAITS_PER_SLOT 16
 
 /* The last words of libbpf about a program that it could not load: "prog 'NAME': failed to load: -22". */
 static char failed_program[32], failed_text[96];
@@ -43,22 +44,13 @@ static int on_libbpf_print(enum libbpf_print_level level, const char *fmt, va_li
 	return 0;
 }
 
-enum cgm_task_controller cgm_task_controller_by_name(const char *name)
-{
-	static const char *const names[] = { "unified", "cpu", "cpuacct", "memory", "pids" };
-
-	for (unsigned i = 1; i < ARRAY_SIZE(names); i++)
-		if (strcmp(names[i], name) == 0)
-			return (enum cgm_task_controller)i;
-	return CGM_TASK_V2;
-}
-
 const char *cgm_drop_name(enum cgm_drop d)
 {
 	static const char *const names[CGM_NR_DROPS] = {
 		[CGM_DROP_SLOTS_FULL] = "slots_full",	  [CGM_DROP_CGROUP_DEAD] = "cgroup_removed", [CGM_DROP_SLOT_MAP] = "slot_map_busy",
 		[CGM_DROP_NO_TASK] = "task_unknown",	  [CGM_DROP_CLOCK] = "clock_backwards",	     [CGM_DROP_EVENTS] = "event_ring_full",
 		[CGM_DROP_BLOCK_MAP] = "block_map_full", [CGM_DROP_INFLIGHT] = "inflight_map_full", [CGM_DROP_SOCK] = "socket_unknown",
+		[CGM_DROP_WAIT_MAP] = "wait_map_full",
 	};
 
 	return d < CGM_NR_DROPS ? names[d] : "unknown";
@@ -84,6 +76,14 @@ static const char *forbidden(void)
 	return "this kernel refuses to make a BPF map";
 }
 
+/* Of the kernel's timer (1 / CONFIG_HZ): the resolution of the coarse clock. */
+static uint32_t tick_ns(void)
+{
+	struct timespec ts = { 0 };
+
+	return clock_getres(CLOCK_MONOTONIC_COARSE, &ts) == 0 ? (uint32_t)ts.tv_nsec : 0;
+}
+
 static int set_up_skeleton(struct cgm_kernel *k)
 {
 	const struct cgm_kernel_config *c = &k->config;
@@ -92,25 +92,27 @@ static int set_up_skeleton(struct cgm_kernel *k)
 		struct bpf_map *map;
 		uint32_t entries;
 	} sizes[] = {
-		{ k->skel->maps.cgm_slots, k->nr_slots },
-		{ k->skel->maps.cgm_slot_of, k->nr_slots },
+		{ k->skel->maps.cgm_slots, k->nr_all },
+		{ k->skel->maps.cgm_slot_of, k->nr_all },
 		{ k->skel->maps.cgm_free_slots, k->nr_slots },
+		{ k->skel->maps.cgm_free_bare, MAX(k->nr_all - k->nr_slots, 1U) },
 		{ k->skel->maps.cgm_tasks, k->nr_slots },
-		{ k->skel->maps.cgm_sched, k->nr_slots * (k->nr_shards + 1) },
-		{ k->skel->maps.cgm_net, k->nr_slots * (k->nr_shards + 1) },
-		{ k->skel->maps.cgm_block, k->nr_slots },
+		{ k->skel->maps.cgm_block, k->nr_all * BLOCKS_PER_SLOT },
+		{ k->skel->maps.cgm_waits, k->nr_slots * WAITS_PER_SLOT },
+		{ k->skel->maps.cgm_retired, k->nr_slots * CGM_NR_ROWS_MAPS },
 	};
 
 	*cfg = (struct cgm_config){
 		.nr_slots = k->nr_slots,
 		.shard_mask = k->nr_shards - 1,
-		.rows_per_slot = k->nr_shards + 1,
+		.rows_per_slot = k->nr_shards,
 		.shard_shared = (uint32_t)libbpf_num_possible_cpus() > k->nr_shards,
 		.task_controller = c->task_controller,
 		.sched_hierarchy = c->sched_hierarchy,
 		.block_hierarchy = c->block_hierarchy,
 		.sock_hierarchy = c->sock_hierarchy,
 		.hierarchy_mask = c->hierarchy_mask,
+		.tick_ns = tick_ns(),
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		int r = bpf_map__set_max_entries(sizes[i].map, sizes[i].entries);
@@ -118,16 +120,21 @@ static int set_up_skeleton(struct cgm_kernel *k)
 		if (r < 0)
 			return r;
 	}
+	cgm_syscalls_set_up(k->skel);
+	if (cgm_rows_set_up(k) < 0)
+		return -EINVAL;
 	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
 		struct bpf_program *p = bpf_object__find_program_by_name(k->skel->obj, cgm_program_defs[i].name);
 
 		if (!p || bpf_program__set_autoload(p, k->choices[i].used) < 0)
 			return -EINVAL;
 	}
-	return 0;
+	cgm_stats_set_up(k);
+	/* 7 MB that only the wakeup pair needs. */
+	return bpf_map__set_autocreate(k->skel->maps.cgm_raw_threads, cgm_program_is_used(k, "cgm_raw_switch"));
 }
 
-static void *map_array(struct bpf_map *map)
+void *cgm_map_array(struct bpf_map *map)
 {
 	size_t bytes = (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U);
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
@@ -139,91 +146,15 @@ static void *map_array(struct bpf_map *map)
 	return p;
 }
 
-static size_t array_bytes(const struct bpf_map *map)
+size_t cgm_array_bytes(const struct bpf_map *map)
 {
 	return (size_t)bpf_map__max_entries(map) * ((bpf_map__value_size(map) + 7) & ~7U);
 }
 
-static void unmap_array(struct bpf_map *map, void *p)
+void cgm_unmap_array(struct bpf_map *map, void *p)
 {
 	if (p)
-		munmap(p, array_bytes(map));
-}
-
-/* Address space for a whole array. Mapping a BPF array makes all its pages resident at once, so that is done as slots come into use. */
-static void *reserve_array(struct bpf_map *map)
-{
-	void *p = mmap(NULL, array_bytes(map), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-/* Maps bytes [from, to) of an array into its reserved place, in whole pages. */
-static int map_part(struct bpf_map *map, void *base, size_t from, size_t to)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	from = from / page * page;
-	to = MIN((to + page - 1) / page * page, (array_bytes(map) + page - 1) / page * page);
-	if (mmap((char *)base + from, to - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), (off_t)from) == MAP_FAILED)
-		return -errno;
-	return 0;
-}
-
-int cgm_map_rows(struct cgm_kernel *k, uint32_t nr)
-{
-	size_t rows = k->nr_shards + 1;
-	int r;
-
-	nr = MIN((nr + ROWS_STEP - 1) / ROWS_STEP * ROWS_STEP, k->nr_slots);
-	if (nr <= k->nr_mapped)
-		return 0;
-	r = map_part(k->skel->maps.cgm_sched, k->sched, k->nr_mapped * rows * sizeof(*k->sched), nr * rows * sizeof(*k->sched));
-	if (r == 0)
-		r = map_part(k->skel->maps.cgm_net, k->net, k->nr_mapped * rows * sizeof(*k->net), nr * rows * sizeof(*k->net));
-	if (r < 0) {
-		cgm_log_once(CGM_LOG_ERROR, "cannot map the counters of slots %u to %u: %s", k->nr_mapped, nr, strerror(-r));
-		return r;
-	}
-	k->nr_mapped = nr;
-	return 0;
-}
-
-/* Memory that the kernel says it spent on our maps (fdinfo, since 6.4: all of it; before: what the map was charged). */
-static uint64_t count_map_bytes(const struct cgm_kernel *k)
-{
-	uint64_t sum = 0;
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, k->skel->obj) {
-		char path[64], buf[1024];
-		struct cgm_str text, line, token;
-		uint64_t bytes;
-		ssize_t len;
-
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
-		len = cgm_read_at(AT_FDCWD, path, buf, sizeof(buf));
-		text = (struct cgm_str){ buf, len > 0 ? (size_t)len : 0 };
-		while (cgm_next_line(&text, &line))
-			if (cgm_next_token(&line, &token) && cgm_str_eq(token, "memlock:") && cgm_next_token(&line, &token) &&
-			    cgm_parse_u64(token, &bytes) == 0)
-				sum += bytes;
-	}
-	return sum;
-}
-
-static void fill_free_slots(struct cgm_kernel *k)
-{
-	int fd = bpf_map__fd(k->skel->maps.cgm_free_slots);
-
-	if (k->meta->filled)
-		return;
-	for (uint32_t slot = k->nr_slots - 1; slot > CGM_SLOT_OVERFLOW; slot--)
-		if (bpf_map_update_elem(fd, NULL, &slot, BPF_ANY) < 0) {
-			cgm_error("cannot fill the stack of free slots: %s", strerror(errno));
-			break;
-		}
-	*k->meta = (struct cgm_meta){ .abi_version = CGM_ABI_VERSION, .nr_slots = k->nr_slots, .nr_shards = k->nr_shards, .filled = 1 };
+		munmap(p, cgm_array_bytes(map));
 }
 
 static int on_event(void *arg, void *data, size_t size)
@@ -237,17 +168,23 @@ static int on_event(void *arg, void *data, size_t size)
 
 static int make_tables(struct cgm_kernel *k)
 {
-	uint32_t n = k->nr_slots;
+	uint32_t n = k->nr_all;
+	bool ok = true;
 
 	k->heir = cgm_calloc(n, sizeof(*k->heir));
 	k->pending_next = cgm_calloc(n, sizeof(*k->pending_next));
 	k->pending_head = cgm_calloc(n, sizeof(*k->pending_head));
-	k->block_head = cgm_calloc(n, sizeof(*k->block_head));
 	k->seen = cgm_calloc(n, sizeof(*k->seen));
-	k->has_retired = cgm_malloc(n);
-	if (!k->heir || !k->pending_next || !k->pending_head || !k->block_head || !k->seen || !k->has_retired)
+	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++) {
+		k->retired[i] = cgm_calloc(k->nr_slots, sizeof(union cgm_any_row *));
+		ok &= k->retired[i] != NULL;
+	}
+	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++) {
+		k->keyed[i].head = cgm_calloc(n, sizeof(*k->keyed[i].head));
+		ok &= k->keyed[i].head != NULL;
+	}
+	if (!ok || !k->heir || !k->pending_next || !k->pending_head || !k->seen)
 		return -ENOMEM;
-	memset(k->has_retired, 1, n); /* until it was looked at once */
 	for (uint32_t i = 0; i < n; i++)
 		k->heir[i] = i;
 	return 0;
@@ -256,94 +193,63 @@ static int make_tables(struct cgm_kernel *k)
 /* Between load and attach: the maps must be ready before the first event comes. */
 static int after_load(struct cgm_kernel *k)
 {
-	k->slots = map_array(k->skel->maps.cgm_slots);
-	k->sched = reserve_array(k->skel->maps.cgm_sched);
-	k->net = reserve_array(k->skel->maps.cgm_net);
-	k->nr_mapped = 0;
-	k->tasks = map_array(k->skel->maps.cgm_tasks);
-	k->meta = map_array(k->skel->maps.cgm_meta);
-	k->journal = map_array(k->skel->maps.cgm_journal);
-	k->drops = map_array(k->skel->maps.cgm_drops);
-	k->walk = map_array(k->skel->maps.cgm_walk);
+	int r;
+
+	k->slots = cgm_map_array(k->skel->maps.cgm_slots);
+	k->tasks = cgm_map_array(k->skel->maps.cgm_tasks);
+	k->meta = cgm_map_array(k->skel->maps.cgm_meta);
+	k->journal = cgm_map_array(k->skel->maps.cgm_journal);
+	k->drops = cgm_map_array(k->skel->maps.cgm_drops);
+	k->walk = cgm_map_array(k->skel->maps.cgm_walk);
 	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.cgm_events), on_event, k, NULL);
-	if (!k->slots || !k->sched || !k->net || !k->tasks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring ||
-	    cgm_map_rows(k, 1) < 0)
+	k->keyed[CGM_KEYED_BLOCK].map = k->skel->maps.cgm_block;
+	k->keyed[CGM_KEYED_BLOCK].size = sizeof(struct cgm_block);
+	k->keyed[CGM_KEYED_WAIT].map = k->skel->maps.cgm_waits;
+	k->keyed[CGM_KEYED_WAIT].size = sizeof(struct cgm_hist);
+	if (!k->slots || !k->tasks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
 		return -ENOMEM;
-	fill_free_slots(k);
-	cgm_retire_recover(k);
-	k->map_bytes = count_map_bytes(k);
-	return 0;
-}
-
-/* What was remembered of threads while nobody watched is stale: a pid may be another thread's by now. */
-static void forget_threads(struct cgm_kernel *k)
-{
-	struct bpf_map *map = k->skel->maps.cgm_threads;
-	void *p = map_array(map);
-
-	if (p)
-		memset(p, 0, array_bytes(map));
-	unmap_array(map, p);
-}
-
-/* Attaches program i, or adopts its running link. 0, or a negative errno with the choice marked as failed. */
-static int attach(struct cgm_kernel *k, size_t i)
-{
-	const struct cgm_program_def *d = &cgm_program_defs[i];
-	struct bpf_program *p = bpf_object__find_program_by_name(k->skel->obj, d->name);
-	struct bpf_link *link = k->pinned && d->mode != CGM_MODE_ITER ? cgm_pin_adopt_link(k, d->name, p) : NULL;
-	bool new = !link;
-
-	if (!link && strcmp(d->name, "cgm_switch") == 0)
-		forget_threads(k);
-	if (!link)
-		link = bpf_program__attach(p);
-	if (!link) {
-		int r = -errno;
-
-		cgm_choice_fail(&k->choices[i], "cannot attach: %s", strerror(-r));
+	if (!k->adopted)
+		*k->meta = (struct cgm_meta){ .abi_version = CGM_ABI_VERSION, .nr_slots = k->nr_slots, .nr_shards = k->nr_shards };
+	r = cgm_rows_open(k);
+	if (r < 0)
 		return r;
-	}
-	if (new && k->pinned)
-		cgm_pin_link(k, d->name, link);
-	k->links[i] = link;
-	if (d->mode == CGM_MODE_ITER)
-		k->walk_fd = bpf_link__fd(link);
-	return 0;
+	r = cgm_retire_recover(k);
+	cgm_cost_read_maps(k);
+	return r;
 }
 
-static void drop_links(struct cgm_kernel *k)
+/* What the next attempt will read anew. */
+static void free_retired(struct cgm_kernel *k)
 {
-	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
-		bpf_link__destroy(k->links[i]); /* accepts NULL; a pinned link lives on until its pin goes */
-		k->links[i] = NULL;
-	}
-	k->walk_fd = -1;
+	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++)
+		for (uint32_t slot = 0; k->retired[i] && slot < k->nr_slots; slot++) {
+			free(k->retired[i][slot]);
+			k->retired[i][slot] = NULL;
+		}
 }
 
 static void unload(struct cgm_kernel *k)
 {
+	free_retired(k);
 	ring_buffer__free(k->ring);
 	k->ring = NULL;
 	if (k->skel) {
-		unmap_array(k->skel->maps.cgm_slots, k->slots);
-		unmap_array(k->skel->maps.cgm_sched, k->sched);
-		unmap_array(k->skel->maps.cgm_net, k->net);
-		unmap_array(k->skel->maps.cgm_tasks, k->tasks);
-		unmap_array(k->skel->maps.cgm_meta, k->meta);
-		unmap_array(k->skel->maps.cgm_journal, k->journal);
-		unmap_array(k->skel->maps.cgm_drops, k->drops);
-		unmap_array(k->skel->maps.cgm_walk, k->walk);
+		cgm_unmap_array(k->skel->maps.cgm_slots, k->slots);
+		cgm_unmap_array(k->skel->maps.cgm_tasks, k->tasks);
+		cgm_unmap_array(k->skel->maps.cgm_meta, k->meta);
+		cgm_unmap_array(k->skel->maps.cgm_journal, k->journal);
+		cgm_unmap_array(k->skel->maps.cgm_drops, k->drops);
+		cgm_unmap_array(k->skel->maps.cgm_walk, k->walk);
 	}
 	k->slots = NULL;
-	k->sched = NULL;
-	k->net = NULL;
+	cgm_rows_close(k);
 	k->tasks = NULL;
 	k->meta = NULL;
 	k->journal = NULL;
 	k->drops = NULL;
 	k->walk = NULL;
-	drop_links(k);
+	cgm_stats_detach(k);
+	cgm_detach_all(k);
 	cgmeter_bpf__destroy(k->skel);
 	k->skel = NULL;
 }
@@ -361,7 +267,10 @@ static int attempt(struct cgm_kernel *k)
 	r = set_up_skeleton(k);
 	if (r < 0)
 		return r;
-	k->adopted = k->pinned && cgm_pin_adopt(k);
+	r = k->pinned ? cgm_pin_adopt(k) : 0;
+	if (r < 0)
+		return r;
+	k->adopted = r;
 	r = cgmeter_bpf__load(k->skel);
 	if (r < 0) {
 		for (size_t i = 0; i < cgm_nr_program_defs; i++) {
@@ -375,9 +284,8 @@ static int attempt(struct cgm_kernel *k)
 	r = after_load(k);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < cgm_nr_program_defs; i++)
-		if (k->choices[i].used && attach(k, i) < 0)
-			return -EAGAIN;
+	if (cgm_attach_all(k) < 0)
+		return -EAGAIN;
 	if (k->pinned) {
 		cgm_pin_maps(k);
 		cgm_pin_drop_links(k, false);
@@ -401,10 +309,11 @@ static void load(struct cgm_kernel *k)
 		return;
 	}
 	cgm_programs_probe(k, kernel_btf);
+	cgm_stats_probe(k, kernel_btf);
 	btf__free(kernel_btf);
 	k->pinned = k->config.pin_dir && *k->config.pin_dir && cgm_pin_prepare(k) == 0;
-	/* Each turn loses one program or ends. */
-	for (size_t i = 0; i <= cgm_nr_program_defs && r == -EAGAIN; i++) {
+	/* Each turn but one (pins that had to go) loses one program or ends. */
+	for (size_t i = 0; i <= cgm_nr_program_defs + 1 && r == -EAGAIN; i++) {
 		r = attempt(k);
 		if (r < 0)
 			unload(k);
@@ -412,25 +321,6 @@ static void load(struct cgm_kernel *k)
 	if (r < 0) {
 		fail_all(k, r == -EPERM ? "not allowed to load BPF programs (lockdown, or missing CAP_BPF, CAP_PERFMON)" : strerror(-r));
 		cgm_programs_choose(k);
-	}
-}
-
-static void list_programs(struct cgm_kernel *k)
-{
-	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
-		const struct cgm_program_def *d = &cgm_program_defs[i];
-		struct cgm_program *p = &k->programs[k->nr_programs++];
-		struct bpf_prog_info info = { 0 };
-		uint32_t len = sizeof(info);
-
-		snprintf(p->name, sizeof(p->name), "%s", d->name);
-		snprintf(p->hook, sizeof(p->hook), "%s", d->hook);
-		p->group = d->group;
-		p->mode = k->links[i] ? cgm_mode_name(d->mode) : "off";
-		if (!k->links[i])
-			snprintf(p->reason, sizeof(p->reason), "%s", k->choices[i].failed ? k->choices[i].reason : "not needed: a better one runs");
-		else if (bpf_obj_get_info_by_fd(bpf_program__fd(bpf_object__find_program_by_name(k->skel->obj, d->name)), &info, &len) == 0)
-			p->id = info.id;
 	}
 }
 
@@ -442,8 +332,10 @@ int cgm_kernel_open(const struct cgm_kernel_config *config, struct cgm_kernel **
 	if (!k)
 		return -ENOMEM;
 	k->config = *config;
-	k->walk_fd = -1;
-	k->nr_slots = MAX(config->nr_slots, 16U);
+	k->walk_fd = k->stats_fd = k->clock_fd = -1;
+	k->nr_slots = (MAX(config->nr_slots, 1U) + CGM_CHUNK_SLOTS - 1) / CGM_CHUNK_SLOTS * CGM_CHUNK_SLOTS;
+	k->nr_slots = MIN(k->nr_slots, CGM_MAX_CHUNKS * CGM_CHUNK_SLOTS);
+	k->nr_all = k->nr_slots * (config->block_hierarchy == config->sched_hierarchy ? 1 : 2);
 	for (k->nr_shards = 1; k->nr_shards < MAX_SHARDS && (int)k->nr_shards * 2 <= cpus; k->nr_shards *= 2)
 		;
 	if (make_tables(k) < 0) {
@@ -453,13 +345,14 @@ int cgm_kernel_open(const struct cgm_kernel_config *config, struct cgm_kernel **
 	k->links = cgm_calloc(cgm_nr_program_defs, sizeof(*k->links));
 	k->choices = cgm_calloc(cgm_nr_program_defs, sizeof(*k->choices));
 	k->programs = cgm_calloc(cgm_nr_program_defs, sizeof(*k->programs));
-	if (!k->links || !k->choices || !k->programs) {
+	if (cgm_cost_open(k) < 0 || !k->links || !k->choices || !k->programs) {
 		cgm_kernel_close(k);
 		return -ENOMEM;
 	}
 	libbpf_set_print(on_libbpf_print);
 	load(k);
-	list_programs(k);
+	k->config.groups_off = NULL; /* the caller's */
+	cgm_list_programs(k);
 	*ret = k;
 	return 0;
 }
@@ -470,36 +363,29 @@ void cgm_kernel_close(struct cgm_kernel *k)
 		return;
 	if (k->links && k->pinned && k->skel)
 		cgm_pin_drop_links(k, true);
-	if (k->links)
+	if (k->links && k->prog_fds)
 		unload(k);
+	cgm_stats_free(k);
 	free(k->heir);
 	free(k->pending_next);
 	free(k->pending_head);
-	free(k->block_head);
-	free(k->blocks);
+	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++) {
+		free(k->keyed[i].head);
+		free(k->keyed[i].entries);
+		free(k->keyed[i].values);
+	}
 	free(k->seen);
-	free(k->has_retired);
+	free_retired(k);
+	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++)
+		free(k->retired[i]);
 	free(k->links);
 	free(k->choices);
 	free(k->programs);
+	cgm_cost_close(k);
 	free(k);
 }
 
 bool cgm_kernel_adopted(const struct cgm_kernel *k)
 {
 	return k->adopted;
-}
-
-size_t cgm_kernel_programs(const struct cgm_kernel *k, const struct cgm_program **ret)
-{
-	*ret = k->programs;
-	return k->nr_programs;
-}
-
-bool cgm_kernel_has(const struct cgm_kernel *k, const char *group)
-{
-	for (size_t i = 0; i < cgm_nr_program_defs; i++)
-		if (k->links[i] && strcmp(cgm_program_defs[i].group, group) == 0)
-			return true;
-	return false;
 }

@@ -133,43 +133,87 @@ static bool meta_fits(const struct cgm_kernel *k, int fd)
 	uint32_t zero = 0;
 
 	return bpf_map_lookup_elem(fd, &zero, &meta) == 0 && meta.abi_version == CGM_ABI_VERSION && meta.nr_slots == k->nr_slots &&
-	       meta.nr_shards == k->nr_shards && meta.filled;
+	       meta.nr_shards == k->nr_shards && meta.nr_given;
 }
 
-bool cgm_pin_adopt(struct cgm_kernel *k)
+int cgm_pin_get(const struct cgm_kernel *k, const char *name)
 {
-	char links[PIN_PATH];
-	struct bpf_map *map;
-	size_t found = 0, maps = 0;
+	char path[PIN_PATH];
+	int fd;
+
+	pin_path(k, name, path, sizeof(path));
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+/* NULL: all maps are pinned and fit. Else why not ("" when none is). */
+static const char *look_at_pins(const struct cgm_kernel *k)
+{
 	const char *why = NULL;
+	struct bpf_map *map;
+	size_t found = 0;
 
 	bpf_object__for_each_map(map, k->skel->obj) {
 		_cleanup_close_ int fd = -1;
 		int r;
 
-		if (map == k->skel->maps.rodata)
+		if (map == k->skel->maps.rodata || !bpf_map__autocreate(map) || cgm_stats_owns(map))
 			continue;
-		maps++;
 		r = check_pinned(k, map, &fd);
-		if (r == -ENOENT)
+		if (r == -ENOENT && map == k->skel->maps.cgm_raw_threads) /* holds no counts, and the run before may have used the other hook */
 			continue;
-		found++;
+		found += r != -ENOENT;
 		if (r == 0 && map == k->skel->maps.cgm_meta && !meta_fits(k, fd))
 			r = -ESTALE;
 		if (r < 0)
 			why = bpf_map__name(map);
-		else if (bpf_map__reuse_fd(map, fd) < 0)
-			why = bpf_map__name(map);
 	}
-	if (found == maps && !why)
-		return true;
-	if (found)
+	return found ? why : "";
+}
+
+static bool reuse_pinned(struct cgm_kernel *k)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, k->skel->obj) {
+		_cleanup_close_ int fd = -1;
+		int r;
+
+		if (map == k->skel->maps.rodata || !bpf_map__autocreate(map) || cgm_stats_owns(map))
+			continue;
+		r = check_pinned(k, map, &fd);
+		if (r == -ENOENT && map == k->skel->maps.cgm_raw_threads)
+			continue;
+		if (r < 0 || bpf_map__reuse_fd(map, fd) < 0)
+			return false;
+	}
+	return true;
+}
+
+int cgm_pin_adopt(struct cgm_kernel *k)
+{
+	const char *why = look_at_pins(k);
+	char links[PIN_PATH];
+
+	if (!why && reuse_pinned(k))
+		return 1;
+	if (!why || *why)
 		cgm_warning("the maps pinned in %s are of another layout or size (%s): starting with new ones, counts begin at 0",
-			    k->config.pin_dir, why ? why : "some are missing");
+			    k->config.pin_dir, why ? why : "they went away");
 	link_path(k, "", links, sizeof(links));
 	remove_pins(links, NULL, NULL);
 	remove_pins(k->config.pin_dir, NULL, NULL);
-	return false;
+	return why ? 0 : -EAGAIN;
+}
+
+void cgm_pin_fd(struct cgm_kernel *k, const char *name, int fd)
+{
+	char path[PIN_PATH];
+
+	pin_path(k, name, path, sizeof(path));
+	(void)unlink(path);
+	if (bpf_obj_pin(fd, path) < 0)
+		cgm_log_once(CGM_LOG_WARNING, "cannot pin %s (%s): counts will not outlive this process", path, strerror(errno));
 }
 
 void cgm_pin_maps(struct cgm_kernel *k)
@@ -179,6 +223,8 @@ void cgm_pin_maps(struct cgm_kernel *k)
 	bpf_object__for_each_map(map, k->skel->obj) {
 		char path[PIN_PATH];
 
+		if (!bpf_map__autocreate(map) || cgm_stats_owns(map))
+			continue;
 		pin_path(k, map_pin_name(k, map), path, sizeof(path));
 		if (map == k->skel->maps.rodata)
 			(void)unlink(path);
@@ -238,4 +284,12 @@ void cgm_pin_link(struct cgm_kernel *k, const char *name, struct bpf_link *link)
 	(void)unlink(path);
 	if (bpf_link__pin(link, path) < 0)
 		cgm_log_once(CGM_LOG_WARNING, "cannot pin %s (%s): a crash of this process will stop that program", path, strerror(errno));
+}
+
+void cgm_pin_unpin_link(struct cgm_kernel *k, const char *name)
+{
+	char path[PIN_PATH];
+
+	link_path(k, name, path, sizeof(path));
+	(void)unlink(path);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "kernel/groups.h"
 #include "kernel/internal.h"
 
 static bool has_member(const struct btf *btf, const char *type, const char *member)
@@ -20,12 +21,80 @@ static bool has_member(const struct btf *btf, const char *type, const char *memb
 	return false;
 }
 
+/* Of a tracepoint: its function's type, NULL when there is no such tracepoint. The first parameter is libbpf's data pointer. */
+static const struct btf_type *tracepoint(const struct btf *btf, const char *name)
+{
+	char type[64];
+	int id;
+	const struct btf_type *t;
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF);
+	t = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	/* typedef -> pointer -> function */
+	t = t ? btf__type_by_id(btf, t->type) : NULL;
+	return t ? btf__type_by_id(btf, t->type) : NULL;
+}
+
+static unsigned nr_arguments(const struct btf *btf, const char *name)
+{
+	const struct btf_type *t = tracepoint(btf, name);
+
+	return t && btf_vlen(t) ? btf_vlen(t) - 1U : 0;
+}
+
+static bool has_params(const struct btf *btf, const char *name, unsigned nr, const char **ret_reason)
+{
+	if (nr_arguments(btf, name) == nr)
+		return true;
+	*ret_reason = "the tracepoint has other parameters in this kernel";
+	return false;
+}
+
+/* Since 6.14 or so. */
+static bool dirty_in_a_struct(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "balance_dirty_pages", 8, ret_reason);
+}
+
+static bool dirty_in_numbers(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "balance_dirty_pages", 12, ret_reason);
+}
+
+static bool uring_has_cqe(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "io_uring_complete", 3, ret_reason);
+}
+
+static bool uring_has_result(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "io_uring_complete", 7, ret_reason);
+}
+
+/* Which register holds the number of the call is known for this architecture only. */
+static bool is_x86_64(const struct btf *btf, const char **ret_reason)
+{
+	if (has_member(btf, "pt_regs", "orig_ax"))
+		return true;
+	*ret_reason = "system calls are not known on this architecture";
+	return false;
+}
+
+/* Before 6.9 (72ba14deb40a; also in later 6.1) the tracepoint had only a pid. */
+static bool victim_is_task(const struct btf *btf, const char **ret_reason)
+{
+	const struct btf_type *t = tracepoint(btf, "mark_victim");
+
+	if (t && btf_vlen(t) > 1 && btf_is_ptr(btf__type_by_id(btf, btf_params(t)[1].type)))
+		return true;
+	*ret_reason = "mark_victim does not name the task in this kernel";
+	return false;
+}
+
 /* CONFIG_SCHED_INFO, and CONFIG_FAIR_GROUP_SCHED for the way from a task to its run queue; prev_state came in 5.18 (fa2c3254d7cf). */
 static bool switch_possible(const struct btf *btf, const char **ret_reason)
 {
-	int id = btf__find_by_name_kind(btf, "btf_trace_sched_switch", BTF_KIND_TYPEDEF);
-	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
-
 	if (!has_member(btf, "sched_info", "last_queued")) {
 		*ret_reason = "no sched_info in this kernel";
 		return false;
@@ -34,14 +103,18 @@ static bool switch_possible(const struct btf *btf, const char **ret_reason)
 		*ret_reason = "no way from a task to its run queue (CONFIG_FAIR_GROUP_SCHED)";
 		return false;
 	}
-	/* typedef -> pointer -> function: (data, preempt, prev, next, prev_state) */
-	t = t ? btf__type_by_id(btf, t->type) : NULL;
-	t = t ? btf__type_by_id(btf, t->type) : NULL;
-	if (!t || btf_vlen(t) < 5) {
+	if (nr_arguments(btf, "sched_switch") < 4) { /* preempt, prev, next, prev_state */
 		*ret_reason = "sched_switch has no prev_state before 5.18";
 		return false;
 	}
 	return true;
+}
+
+/* Before 5.11 (e8a676d61c07) it was (queue, request, bio). */
+static bool bio_merge_possible(const struct btf *btf, const char **ret_reason)
+{
+	*ret_reason = "the merge tracepoints have other arguments before 5.11";
+	return nr_arguments(btf, "block_bio_backmerge") == 1;
 }
 
 const struct cgm_program_def cgm_program_defs[] = {
@@ -57,10 +130,40 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_raw_wakenew", "sched", "switch", 1, CGM_MODE_RAW, "sched_wakeup_new", NULL },
 	{ "cgm_raw_exit", "sched", "switch", 1, CGM_MODE_RAW, "sched_process_exit", NULL },
 	{ "cgm_raw_switch", "sched", "switch", 1, CGM_MODE_RAW, "sched_switch", NULL },
+	{ "cgm_fork", "process", "fork", 0, CGM_MODE_BTF, "sched_process_fork", NULL },
+	{ "cgm_exec", "process", "exec", 0, CGM_MODE_BTF, "sched_process_exec", NULL },
+	{ "cgm_exit", "process", "exit", 0, CGM_MODE_BTF, "sched_process_exit", NULL },
+	{ "cgm_sig_sent", "process", "sig_sent", 0, CGM_MODE_BTF, "signal_generate", NULL },
+	{ "cgm_sig_got", "process", "sig_got", 0, CGM_MODE_BTF, "signal_deliver", NULL },
+	{ "cgm_uring", "process", "uring", 0, CGM_MODE_BTF, "io_uring_complete", uring_has_cqe },
+	{ "cgm_uring_res", "process", "uring", 1, CGM_MODE_BTF, "io_uring_complete", uring_has_result },
+	{ "cgm_numa_move", "sched", "numa_move", 0, CGM_MODE_BTF, "sched_move_numa", NULL },
+	{ "cgm_numa_swap", "sched", "numa_swap", 0, CGM_MODE_BTF, "sched_swap_numa", NULL },
+	{ "cgm_reclaim_in", "memory", "reclaim", 0, CGM_MODE_BTF, "mm_vmscan_direct_reclaim_begin", NULL },
+	{ "cgm_reclaim_out", "memory", "reclaim", 0, CGM_MODE_BTF, "mm_vmscan_direct_reclaim_end", NULL },
+	{ "cgm_limit_in", "memory", "limit", 0, CGM_MODE_BTF, "mm_vmscan_memcg_reclaim_begin", NULL },
+	{ "cgm_limit_out", "memory", "limit", 0, CGM_MODE_BTF, "mm_vmscan_memcg_reclaim_end", NULL },
+	{ "cgm_compact_in", "memory", "compaction", 0, CGM_MODE_BTF, "mm_compaction_begin", NULL },
+	{ "cgm_compact_out", "memory", "compaction", 0, CGM_MODE_BTF, "mm_compaction_end", NULL },
+	{ "cgm_throttled", "memory", "throttled", 0, CGM_MODE_BTF, "mm_vmscan_throttled", NULL },
+	{ "cgm_collapse", "memory", "collapse", 0, CGM_MODE_BTF, "mm_collapse_huge_page", NULL },
+	{ "cgm_tlb", "tlb", "tlb", 0, CGM_MODE_BTF, "tlb_flush", NULL },
+	{ "cgm_oom", "memory", "oom", 0, CGM_MODE_BTF, "mark_victim", victim_is_task },
+	{ "cgm_dirty_wait", "block", "dirty_wait", 0, CGM_MODE_BTF, "balance_dirty_pages", dirty_in_a_struct },
+	{ "cgm_dirty_wait2", "block", "dirty_wait", 1, CGM_MODE_BTF, "balance_dirty_pages", dirty_in_numbers },
+	{ "cgm_wb_wait", "block", "wb_wait", 0, CGM_MODE_BTF, "folio_wait_writeback", NULL },
+	{ "cgm_ext4_sync", "block", "fsync", 0, CGM_MODE_BTF, "ext4_sync_file_enter", NULL },
+	{ "cgm_ext4_synced", "block", "fsync", 0, CGM_MODE_BTF, "ext4_sync_file_exit", NULL },
 	{ "cgm_blk_issue", "block", "issue", 0, CGM_MODE_BTF, "block_rq_issue", NULL },
 	{ "cgm_raw_issue", "block", "issue", 1, CGM_MODE_RAW, "block_rq_issue", NULL },
 	{ "cgm_blk_done", "block", "complete", 0, CGM_MODE_BTF, "block_rq_complete", NULL },
 	{ "cgm_raw_done", "block", "complete", 1, CGM_MODE_RAW, "block_rq_complete", NULL },
+	{ "cgm_blk_requeue", "block", "requeue", 0, CGM_MODE_BTF, "block_rq_requeue", NULL },
+	{ "cgm_bio_back", "block", "backmerge", 0, CGM_MODE_BTF, "block_bio_backmerge", bio_merge_possible },
+	{ "cgm_bio_front", "block", "frontmerge", 0, CGM_MODE_BTF, "block_bio_frontmerge", bio_merge_possible },
+	{ "cgm_rq_merge", "block", "rq_merge", 0, CGM_MODE_BTF, "block_rq_merge", NULL },
+	{ "cgm_dirty_folio", "block", "dirty", 0, CGM_MODE_BTF, "writeback_dirty_folio", NULL },
+	{ "cgm_dirty_page", "block", "dirty", 1, CGM_MODE_BTF, "writeback_dirty_page", NULL },
 	{ "cgm_sock_send", "net", "send", 0, CGM_MODE_BTF, "sock_send_length", NULL },
 	{ "cgm_fx_send4", "net", "send", 1, CGM_MODE_FEXIT, "inet_sendmsg", NULL },
 	{ "cgm_fx_send6", "net", "send", 1, CGM_MODE_FEXIT, "inet6_sendmsg", NULL },
@@ -76,6 +179,28 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_tcp_state", "net", "state", 0, CGM_MODE_BTF, "inet_sock_set_state", NULL },
 	{ "cgm_tcp_rst_out", "net", "rst_out", 0, CGM_MODE_BTF, "tcp_send_reset", NULL },
 	{ "cgm_tcp_rst_in", "net", "rst_in", 0, CGM_MODE_BTF, "tcp_receive_reset", NULL },
+	{ "cgm_stat_fwalk", "stat", "stat", 0, CGM_MODE_ITER, "cgroup", cgm_stats_can_flush },
+	{ "cgm_stat_walk", "stat", "stat", 1, CGM_MODE_ITER, "cgroup", NULL },
+	{ "cgm_sys_enter", "syscall", "syscall", 0, CGM_MODE_BTF, "sys_enter", is_x86_64 },
+	{ "cgm_sys_exit", "syscall", "syscall", 0, CGM_MODE_BTF, "sys_exit", NULL },
+	{ "cgm_lock_in", "lock", "contention", 0, CGM_MODE_BTF, "contention_begin", NULL },
+	{ "cgm_lock_out", "lock", "contention", 0, CGM_MODE_BTF, "contention_end", NULL },
+	{ "cgm_mmap_in", "lock", "mmap_lock", 0, CGM_MODE_BTF, "mmap_lock_start_locking", NULL },
+	{ "cgm_mmap_out", "lock", "mmap_lock", 0, CGM_MODE_BTF, "mmap_lock_acquire_returned", NULL },
+	{ "cgm_futex_in", "lock", "futex", 0, CGM_MODE_BTF, "sys_enter", is_x86_64 },
+	{ "cgm_futex_out", "lock", "futex", 0, CGM_MODE_BTF, "sys_exit", NULL },
+	{ "cgm_irq_in", "irq", "device", 0, CGM_MODE_BTF, "irq_handler_entry", NULL },
+	{ "cgm_irq_out", "irq", "device", 0, CGM_MODE_BTF, "irq_handler_exit", NULL },
+	{ "cgm_tick_in", "irq", "tick", 0, CGM_MODE_BTF, "local_timer_entry", NULL },
+	{ "cgm_tick_out", "irq", "tick", 0, CGM_MODE_BTF, "local_timer_exit", NULL },
+	{ "cgm_soft_in", "irq", "soft", 0, CGM_MODE_BTF, "softirq_entry", NULL },
+	{ "cgm_soft_out", "irq", "soft", 0, CGM_MODE_BTF, "softirq_exit", NULL },
+	{ "cgm_cache_add", "page_cache", "add", 0, CGM_MODE_BTF, "mm_filemap_add_to_page_cache", NULL },
+	{ "cgm_cache_get", "page_cache", "get", 0, CGM_MODE_BTF, "mm_filemap_get_pages", NULL },
+	{ "cgm_cache_fault", "page_cache", "file_fault", 0, CGM_MODE_BTF, "mm_filemap_fault", NULL },
+	{ "cgm_fault_user", "page_cache", "fault_user", 0, CGM_MODE_BTF, "page_fault_user", NULL },
+	{ "cgm_fault_kern", "page_cache", "fault_kern", 0, CGM_MODE_BTF, "page_fault_kernel", NULL },
+	{ "cgm_memcg_event", "page_cache", "memcg_event", 0, CGM_MODE_BTF, "count_memcg_events", NULL },
 };
 const size_t cgm_nr_program_defs = ARRAY_SIZE(cgm_program_defs);
 
@@ -90,7 +215,7 @@ void cgm_choice_fail(struct cgm_choice *c, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (c->failed)
+	if (c->failed || c->off)
 		return;
 	c->failed = true;
 	va_start(ap, fmt);
@@ -124,11 +249,28 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 		cgm_choice_fail(c, "%s", reason);
 }
 
+const char *cgm_group_off(const struct cgm_kernel *k, const char *group)
+{
+	enum cgm_group g = cgm_group_find(group, strlen(group));
+
+	if (g == CGM_NR_GROUPS)
+		return NULL;
+	if (k->config.groups_off)
+		return k->config.groups_off[g];
+	return cgm_groups[g].def == CGM_GROUP_OFF ? "too dear to be on unasked" : NULL;
+}
+
 void cgm_programs_probe(struct cgm_kernel *k, const struct btf *kernel_btf)
 {
 	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
 		const struct cgm_program_def *d = &cgm_program_defs[i];
+		const char *off = cgm_group_off(k, d->group);
 
+		if (off) {
+			k->choices[i].off = true;
+			snprintf(k->choices[i].reason, sizeof(k->choices[i].reason), "the group %s is off: %s", d->group, off);
+			continue;
+		}
 		probe(d, kernel_btf, &k->choices[i]);
 		if (strcmp(d->unit, "switch") == 0 && d->rank == 0 && k->config.sched_hook == CGM_SCHED_WAKEUP)
 			cgm_choice_fail(&k->choices[i], "--sched_hook=wakeup");
@@ -148,10 +290,18 @@ static bool rank_works(const struct cgm_kernel *k, const char *unit, unsigned ra
 		if (strcmp(d->unit, unit) != 0 || d->rank != rank)
 			continue;
 		any = true;
-		if (k->choices[i].failed)
+		if (k->choices[i].failed || k->choices[i].off)
 			return false;
 	}
 	return any;
+}
+
+bool cgm_program_is_used(const struct cgm_kernel *k, const char *name)
+{
+	for (size_t i = 0; i < cgm_nr_program_defs; i++)
+		if (strcmp(cgm_program_defs[i].name, name) == 0)
+			return k->choices[i].used;
+	return false;
 }
 
 void cgm_programs_choose(struct cgm_kernel *k)

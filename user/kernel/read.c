@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "kernel/internal.h"
 
-#define BLOCK_BATCH 512
+#define BATCH 256
 
 uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 {
@@ -19,7 +19,7 @@ uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 
 	if (!k->slots || bpf_map_lookup_elem(bpf_map__fd(k->skel->maps.cgm_slot_of), &key, &slot) < 0)
 		return CGM_SLOT_OVERFLOW;
-	return slot < k->nr_slots ? slot : CGM_SLOT_OVERFLOW;
+	return slot < k->nr_all ? slot : CGM_SLOT_OVERFLOW;
 }
 
 static void count_drop(struct cgm_kernel *k, enum cgm_drop d)
@@ -39,10 +39,13 @@ uint32_t cgm_kernel_register(struct cgm_kernel *k, uint32_t hierarchy, uint64_t 
 		k->seen[slot] = 1;
 		return slot;
 	}
-	fd = bpf_map__fd(k->skel->maps.cgm_free_slots);
+	fd = bpf_map__fd(hierarchy == k->config.sched_hierarchy ? k->skel->maps.cgm_free_slots : k->skel->maps.cgm_free_bare);
 	if (bpf_map_lookup_and_delete_elem(fd, NULL, &slot) < 0) {
-		count_drop(k, CGM_DROP_SLOTS_FULL);
-		return CGM_SLOT_OVERFLOW;
+		cgm_rows_keep_ahead(k);
+		if (bpf_map_lookup_and_delete_elem(fd, NULL, &slot) < 0) {
+			count_drop(k, CGM_DROP_SLOTS_FULL);
+			return CGM_SLOT_OVERFLOW;
+		}
 	}
 	/* The owner first: a program that finds the slot in slot_of must find it filled in. */
 	k->slots[slot] = (struct cgm_slot){
@@ -66,7 +69,7 @@ void cgm_kernel_list_begin(struct cgm_kernel *k)
 {
 	if (!k->slots)
 		return;
-	memset(k->seen, 0, k->nr_slots);
+	memset(k->seen, 0, k->nr_all);
 	k->list_began_ns = cgm_clock_mono_ns();
 }
 
@@ -74,7 +77,7 @@ void cgm_kernel_list_end(struct cgm_kernel *k)
 {
 	if (!k->slots)
 		return;
-	for (uint32_t i = 1; i < k->nr_slots; i++) {
+	for (uint32_t i = 1; i < k->nr_all; i = cgm_next_slot(k, i)) {
 		struct cgm_slot *s = &k->slots[i];
 
 		if (s->state != CGM_SLOT_LIVE || k->seen[i] || s->born_ns >= k->list_began_ns)
@@ -112,15 +115,11 @@ static void find_heirs(struct cgm_kernel *k)
 	_cleanup_free_ uint32_t *pending = NULL;
 	size_t nr = 0, cap = 0;
 
-	memset(k->pending_head, 0, k->nr_slots * sizeof(*k->pending_head));
-	for (uint32_t i = 0; i < k->nr_slots; i++) {
+	memset(k->pending_head, 0, k->nr_all * sizeof(*k->pending_head));
+	for (uint32_t i = 0; i < k->nr_all; i = cgm_next_slot(k, i)) {
 		uint32_t state = __atomic_load_n(&k->slots[i].state, __ATOMIC_ACQUIRE);
 
 		k->heir[i] = i;
-		if (state != CGM_SLOT_FREE && i >= k->nr_mapped)
-			(void)cgm_map_rows(k, i + 1);
-		if (state == CGM_SLOT_FREE && i)
-			k->has_retired[i] = 0; /* a new owner begins with none */
 		if (state != CGM_SLOT_DEAD && state != CGM_SLOT_DRAINING)
 			continue;
 		if (cgm_grow((void **)&pending, &cap, nr, sizeof(*pending)) < 0)
@@ -136,51 +135,51 @@ static void find_heirs(struct cgm_kernel *k)
 	}
 }
 
-static void add_block(struct cgm_kernel *k, const struct cgm_block_key *key, const struct cgm_block *b)
+static void add_keyed(struct cgm_kernel *k, struct cgm_keyed *m, const struct cgm_block_key *key, const uint64_t *value)
 {
-	uint32_t slot = key->slot < k->nr_slots ? k->heir[key->slot] : CGM_SLOT_OVERFLOW;
-	struct cgm_block_entry *e;
+	uint32_t slot = key->slot < k->nr_all ? k->heir[key->slot] : CGM_SLOT_OVERFLOW;
+	struct cgm_keyed_entry *e;
 
-	for (uint32_t i = k->block_head[slot]; i; i = e->next) {
-		e = &k->blocks[i - 1];
+	for (uint32_t i = m->head[slot]; i; i = e->next) {
+		e = &m->entries[i - 1];
 		if (e->key.dev == key->dev && e->key.op == key->op) {
-			cgm_add_u64s(&e->b, b, sizeof(*b));
+			cgm_add_u64s(m->values + (i - 1) * (m->size / 8), value, m->size);
 			return;
 		}
 	}
-	if (cgm_grow((void **)&k->blocks, &k->cap_blocks, k->nr_blocks, sizeof(*k->blocks)) < 0) {
-		k->blocks_cut = true;
+	if (cgm_grow((void **)&m->entries, &m->cap, m->nr, sizeof(*m->entries)) < 0 ||
+	    cgm_grow((void **)&m->values, &m->cap_values, m->nr, m->size) < 0) {
+		m->cut = true;
 		return;
 	}
-	e = &k->blocks[k->nr_blocks++];
+	memcpy(m->values + m->nr * (m->size / 8), value, m->size);
+	e = &m->entries[m->nr++];
 	e->key = *key;
-	e->b = *b;
-	e->next = k->block_head[slot];
-	k->block_head[slot] = (uint32_t)k->nr_blocks;
+	e->next = m->head[slot];
+	m->head[slot] = (uint32_t)m->nr;
 }
 
-static void read_blocks(struct cgm_kernel *k)
+static void read_keyed(struct cgm_kernel *k, struct cgm_keyed *m)
 {
-	int fd = bpf_map__fd(k->skel->maps.cgm_block);
-	_cleanup_free_ struct cgm_block_key *keys = cgm_calloc(BLOCK_BATCH, sizeof(*keys));
-	_cleanup_free_ struct cgm_block *values = cgm_calloc(BLOCK_BATCH, sizeof(*values));
+	_cleanup_free_ struct cgm_block_key *keys = cgm_calloc(BATCH, sizeof(*keys));
+	_cleanup_free_ uint64_t *values = cgm_calloc(BATCH, m->size);
 	uint32_t position = 0, next = 0;
 	bool first = true;
 
-	memset(k->block_head, 0, k->nr_slots * sizeof(*k->block_head));
-	k->nr_blocks = 0;
-	k->blocks_cut = !keys || !values;
+	memset(m->head, 0, k->nr_all * sizeof(*m->head));
+	m->nr = 0;
+	m->cut = !keys || !values;
 	while (keys && values) {
-		uint32_t count = BLOCK_BATCH;
-		int r = bpf_map_lookup_batch(fd, first ? NULL : &position, &next, keys, values, &count, NULL);
+		uint32_t count = BATCH;
+		int r = bpf_map_lookup_batch(bpf_map__fd(m->map), first ? NULL : &position, &next, keys, values, &count, NULL);
 
 		if (r < 0 && r != -ENOENT) {
-			cgm_log_once(CGM_LOG_WARNING, "cannot read the block map: %s", strerror(-r));
-			k->blocks_cut = true;
+			cgm_log_once(CGM_LOG_WARNING, "cannot read the map %s: %s", bpf_map__name(m->map), strerror(-r));
+			m->cut = true;
 			break;
 		}
 		for (uint32_t i = 0; i < count; i++)
-			add_block(k, &keys[i], &values[i]);
+			add_keyed(k, m, &keys[i], values + i * (m->size / 8));
 		if (r == -ENOENT)
 			break;
 		position = next;
@@ -191,10 +190,12 @@ static void read_blocks(struct cgm_kernel *k)
 static void walk_tasks(struct cgm_kernel *k)
 {
 	_cleanup_close_ int fd = -1;
+	uint64_t cpu_ns;
 	char none[64];
 
 	if (k->walk_fd < 0)
 		return;
+	cpu_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	fd = bpf_iter_create(k->walk_fd);
 	if (fd < 0) {
 		cgm_log_once(CGM_LOG_WARNING, "cannot start the task iterator: %s", strerror(-fd));
@@ -209,6 +210,7 @@ static void walk_tasks(struct cgm_kernel *k)
 			continue;
 		break;
 	}
+	cgm_cost_walked(k, k->walk_fd, cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
 }
 
 void cgm_kernel_sweep(struct cgm_kernel *k)
@@ -217,51 +219,60 @@ void cgm_kernel_sweep(struct cgm_kernel *k)
 		return;
 	walk_tasks(k);
 	find_heirs(k);
-	if (cgm_kernel_has(k, "block"))
-		read_blocks(k);
+	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++)
+		read_keyed(k, &k->keyed[i]);
+	cgm_rows_keep_ahead(k);
 }
 
 bool cgm_kernel_slot_live(const struct cgm_kernel *k, uint32_t slot)
 {
-	return k->slots && slot != CGM_SLOT_OVERFLOW && slot < k->nr_slots && k->heir[slot] == slot && k->slots[slot].state == CGM_SLOT_LIVE;
+	return k->slots && slot != CGM_SLOT_OVERFLOW && slot < k->nr_all && k->heir[slot] == slot && k->slots[slot].state == CGM_SLOT_LIVE;
 }
 
-/* How many rows of a slot have counts: the last one only once something was folded into it. */
-static uint32_t nr_rows(const struct cgm_kernel *k, uint32_t slot)
+static void add_slot(const struct cgm_kernel *k, enum cgm_rows_map map, uint32_t slot, void *sum)
 {
-	return k->nr_shards + k->has_retired[slot];
+	const struct cgm_rows *r = &k->rows[map];
+
+	if (!r->used || !cgm_has_rows(k, slot))
+		return;
+	for (uint32_t shard = 0; shard < k->nr_shards; shard++)
+		r->add(sum, cgm_row_at(k, map, shard, slot));
+	if (k->retired[map][slot])
+		r->add(sum, k->retired[map][slot]);
 }
 
-static void add_sched_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum)
+static void add_rows(const struct cgm_kernel *k, enum cgm_rows_map map, uint32_t slot, void *sum)
 {
-	for (uint32_t row = 0; row < nr_rows(k, slot); row++)
-		cgm_add_u64s(sum, cgm_sched_at(k, row, slot), sizeof(*sum));
+	if (!k->slots || slot >= k->nr_all)
+		return;
+	add_slot(k, map, slot, sum);
+	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
+		add_slot(k, map, i - 1, sum);
 }
 
 void cgm_kernel_add_sched(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum)
 {
-	if (!k->slots || slot >= k->nr_mapped)
-		return;
-	add_sched_rows(k, slot, sum);
-	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
-		if (i - 1 < k->nr_mapped)
-			add_sched_rows(k, i - 1, sum);
-}
-
-static void add_net_rows(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum)
-{
-	for (uint32_t row = 0; row < nr_rows(k, slot); row++)
-		cgm_add_u64s(sum, cgm_net_at(k, row, slot), sizeof(*sum));
+	add_rows(k, CGM_ROWS_SCHED, slot, sum);
 }
 
 void cgm_kernel_add_net(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum)
 {
-	if (!k->slots || slot >= k->nr_mapped)
-		return;
-	add_net_rows(k, slot, sum);
-	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
-		if (i - 1 < k->nr_mapped)
-			add_net_rows(k, i - 1, sum);
+	add_rows(k, CGM_ROWS_NET, slot, sum);
+}
+
+void cgm_kernel_add_counts(const struct cgm_kernel *k, uint32_t slot, struct cgm_counts *sum)
+{
+	add_rows(k, CGM_ROWS_COUNTS, slot, sum);
+}
+
+void cgm_kernel_add_dear(const struct cgm_kernel *k, uint32_t slot, struct cgm_dear *sum)
+{
+	add_rows(k, CGM_ROWS_DEAR, slot, sum);
+}
+
+bool cgm_kernel_has_dear(const struct cgm_kernel *k)
+{
+	return k->rows[CGM_ROWS_DEAR].used;
 }
 
 bool cgm_kernel_tasks(const struct cgm_kernel *k, uint32_t slot, struct cgm_tasks *ret)
@@ -274,26 +285,48 @@ bool cgm_kernel_tasks(const struct cgm_kernel *k, uint32_t slot, struct cgm_task
 	return true;
 }
 
-const struct cgm_block *cgm_kernel_next_block(const struct cgm_kernel *k, uint32_t slot, size_t *iter, uint32_t *ret_dev, enum cgm_block_op *ret_op)
+/* iter: 0 at the start, index + 1 of the entry handed out last, SIZE_MAX at the end. */
+static const uint64_t *next_keyed(const struct cgm_kernel *k, enum cgm_keyed_map map, uint32_t slot, size_t *iter, const struct cgm_block_key **ret_key)
 {
-	const struct cgm_block_entry *e;
+	const struct cgm_keyed *m = &k->keyed[map];
 	uint32_t i;
 
-	if (!k->slots || slot >= k->nr_slots)
+	if (!k->slots || slot >= k->nr_all || *iter == SIZE_MAX)
 		return NULL;
-	/* iter: 0 at the start, index + 1 of the entry handed out last, SIZE_MAX at the end */
-	if (*iter == SIZE_MAX)
-		return NULL;
-	i = *iter ? k->blocks[*iter - 1].next : k->block_head[slot];
+	i = *iter ? m->entries[*iter - 1].next : m->head[slot];
 	if (!i) {
 		*iter = SIZE_MAX;
 		return NULL;
 	}
-	e = &k->blocks[i - 1];
 	*iter = i;
-	*ret_dev = e->key.dev;
-	*ret_op = e->key.op < CGM_NR_BLOCK_OPS ? (enum cgm_block_op)e->key.op : CGM_BLOCK_OTHER;
-	return &e->b;
+	*ret_key = &m->entries[i - 1].key;
+	return m->values + (i - 1) * (m->size / 8);
+}
+
+const struct cgm_block *cgm_kernel_next_block(const struct cgm_kernel *k, uint32_t slot, size_t *iter, uint32_t *ret_dev, enum cgm_block_op *ret_op)
+{
+	const struct cgm_block_key *key;
+	const uint64_t *v = next_keyed(k, CGM_KEYED_BLOCK, slot, iter, &key);
+
+	if (!v)
+		return NULL;
+	*ret_dev = key->dev;
+	*ret_op = key->op < CGM_NR_BLOCK_OPS ? (enum cgm_block_op)key->op : CGM_BLOCK_OTHER;
+	return (const struct cgm_block *)v;
+}
+
+const struct cgm_hist *cgm_kernel_next_wait(const struct cgm_kernel *k, uint32_t slot, size_t *iter, enum cgm_wait *ret_wait)
+{
+	const struct cgm_block_key *key;
+	const uint64_t *v;
+
+	while ((v = next_keyed(k, CGM_KEYED_WAIT, slot, iter, &key))) {
+		if (key->dev >= CGM_NR_WAITS)
+			continue;
+		*ret_wait = (enum cgm_wait)key->dev;
+		return (const struct cgm_hist *)v;
+	}
+	return NULL;
 }
 
 int cgm_kernel_event_fd(const struct cgm_kernel *k)
@@ -303,11 +336,16 @@ int cgm_kernel_event_fd(const struct cgm_kernel *k)
 
 int cgm_kernel_poll(struct cgm_kernel *k, cgm_event_fn fn, void *arg)
 {
+	int r;
+
 	if (!k->ring)
 		return 0;
 	k->event_fn = fn;
 	k->event_arg = arg;
-	return ring_buffer__consume(k->ring);
+	r = ring_buffer__consume(k->ring);
+	if (r > 0)
+		cgm_rows_keep_ahead(k);
+	return r;
 }
 
 void cgm_kernel_drops(const struct cgm_kernel *k, uint64_t ret[CGM_NR_DROPS])
@@ -318,14 +356,19 @@ void cgm_kernel_drops(const struct cgm_kernel *k, uint64_t ret[CGM_NR_DROPS])
 
 uint64_t cgm_kernel_map_bytes(const struct cgm_kernel *k)
 {
-	return k->map_bytes;
+	return k->map_bytes + cgm_stats_map_bytes(k);
 }
 
 uint32_t cgm_kernel_slots_used(const struct cgm_kernel *k)
 {
 	uint32_t nr = 0;
 
-	for (uint32_t i = 1; k->slots && i < k->nr_slots; i++)
+	for (uint32_t i = 1; k->slots && i < k->nr_all; i = cgm_next_slot(k, i))
 		nr += k->slots[i].state != CGM_SLOT_FREE;
 	return nr;
+}
+
+uint32_t cgm_kernel_slots(const struct cgm_kernel *k)
+{
+	return k->slots ? k->meta->nr_given + k->meta->nr_bare_given : 0;
 }

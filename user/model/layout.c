@@ -25,7 +25,7 @@ void cgm_layout_unref(struct cgm_layout *l)
 		free(l);
 }
 
-/* Disks are known by number, the others by name. */
+/* Disks and nodes are known by number, the others by name. */
 static const struct cgm_layout_block *find(struct cursor *c, enum cgm_layout_kind kind, uint32_t major, uint32_t minor, const char *name)
 {
 	uint32_t nr = c->l ? c->l->nr_blocks : 0;
@@ -34,7 +34,7 @@ static const struct cgm_layout_block *find(struct cursor *c, enum cgm_layout_kin
 		uint32_t at = c->n + i < nr ? c->n + i : c->n + i - nr;
 		const struct cgm_layout_block *b = &c->l->blocks[at];
 
-		if (b->kind != kind || b->major != major || b->minor != minor || (kind != CGM_LAYOUT_DISK && strcmp(b->name, name) != 0))
+		if (b->kind != kind || b->major != major || b->minor != minor || strcmp(kind == CGM_LAYOUT_DISK ? "" : b->name, name) != 0)
 			continue;
 		c->n = at + 1 < nr ? at + 1 : 0;
 		return b;
@@ -62,9 +62,27 @@ static uint32_t count_missing(const struct cgm_layout *old, const struct cgm_sam
 		nr += !find(&c, CGM_LAYOUT_DISK, s->disks[i].major, s->disks[i].minor, "");
 	for (size_t i = 0; i < s->nr_ifaces; i++)
 		nr += !find(&c, CGM_LAYOUT_IFACE, 0, 0, s->ifaces[i].name);
+	for (size_t i = 0; i < s->nr_numa; i++)
+		nr += !find(&c, CGM_LAYOUT_NUMA, 0, s->numa[i].node, "");
 	for (size_t i = 0; i < s->nr_fs; i++)
 		nr += !find(&c, CGM_LAYOUT_FS, 0, 0, s->fs[i].device);
 	return nr;
+}
+
+/* An interface of l is gone. A container may change its network namespace; zeros in its name would look like counters that began anew. */
+static bool lost_iface(const struct cgm_layout *l, const struct cgm_sample *s)
+{
+	for (uint32_t b = 0; l && b < l->nr_blocks; b++) {
+		size_t i = 0;
+
+		if (l->blocks[b].kind != CGM_LAYOUT_IFACE)
+			continue;
+		while (i < s->nr_ifaces && strcmp(s->ifaces[i].name, l->blocks[b].name) != 0)
+			i++;
+		if (i == s->nr_ifaces)
+			return true;
+	}
+	return false;
 }
 
 static bool have_all(const struct cgm_layout *l, const struct cgm_sample *s)
@@ -114,6 +132,12 @@ static void append_missing(struct cgm_layout *l, const struct cgm_layout *old, c
 		b = append(l, CGM_LAYOUT_IFACE, CGM_NR_IFACE_VALUES);
 		snprintf(b->name, sizeof(b->name), "%s", s->ifaces[i].name);
 	}
+	for (size_t i = 0; i < s->nr_numa; i++) {
+		if (find(&c, CGM_LAYOUT_NUMA, 0, s->numa[i].node, ""))
+			continue;
+		b = append(l, CGM_LAYOUT_NUMA, CGM_NR_NUMA_VALUES);
+		b->minor = s->numa[i].node;
+	}
 	for (size_t i = 0; i < s->nr_fs; i++) {
 		if (find(&c, CGM_LAYOUT_FS, 0, 0, s->fs[i].device))
 			continue;
@@ -125,9 +149,13 @@ static void append_missing(struct cgm_layout *l, const struct cgm_layout *old, c
 
 struct cgm_layout *cgm_layout_for(struct cgm_layout *old, const struct cgm_sample *s, cgm_disk_name_fn disk_name, void *arg)
 {
-	uint32_t missing = count_missing(old, s), nr_old = old ? old->nr_blocks : 0;
+	uint32_t missing, nr_old;
 	struct cgm_layout *l;
 
+	if (lost_iface(old, s))
+		old = NULL;
+	missing = count_missing(old, s);
+	nr_old = old ? old->nr_blocks : 0;
 	if (old && !missing && have_all(old, s))
 		return cgm_layout_ref(old);
 	l = cgm_calloc(1, sizeof(*l) + (nr_old + missing) * sizeof(l->blocks[0]));
@@ -176,6 +204,8 @@ void cgm_layout_pack(const struct cgm_layout *l, const struct cgm_sample *s, uin
 		pack_block(find(&c, CGM_LAYOUT_DISK, s->disks[i].major, s->disks[i].minor, ""), s->disks[i].v, ret_values);
 	for (size_t i = 0; i < s->nr_ifaces; i++)
 		pack_block(find(&c, CGM_LAYOUT_IFACE, 0, 0, s->ifaces[i].name), s->ifaces[i].v, ret_values);
+	for (size_t i = 0; i < s->nr_numa; i++)
+		pack_block(find(&c, CGM_LAYOUT_NUMA, 0, s->numa[i].node, ""), s->numa[i].v, ret_values);
 	for (size_t i = 0; i < s->nr_fs; i++)
 		pack_block(find(&c, CGM_LAYOUT_FS, 0, 0, s->fs[i].device), s->fs[i].v, ret_values);
 }

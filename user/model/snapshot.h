@@ -24,21 +24,57 @@ struct cgm_identity *cgm_identity_new(const char *name);
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
 void cgm_identity_unref(struct cgm_identity *i);
 
-/* Block I/O of a container by device and operation. */
+/* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
+struct cgm_live_hist {
+	uint64_t count, sum_ns; /* count: the sum of the buckets */
+	uint16_t first, nr; /* buckets[i] is bucket first + i of struct cgm_hist; the others are 0 */
+	const uint64_t *buckets;
+};
+
+/* Members as in struct cgm_sched. */
+struct cgm_live_sched {
+	struct cgm_live_hist runq_delay, on_cpu, off_cpu[CGM_NR_OFF_CPU];
+	uint64_t voluntary, involuntary, migrations, preempted[CGM_NR_PREEMPTORS];
+};
+
+/* Block I/O of a container by device and operation. Members as in struct cgm_block. */
 struct cgm_live_block {
 	uint32_t dev; /* major << 20 | minor */
 	enum cgm_block_op op;
 	char name[32]; /* "/dev/vda" */
-	struct cgm_block b;
+	struct cgm_live_hist queue_to_done, issue_to_done;
+	uint64_t bytes, requests, errors[CGM_NR_BLOCK_ERRORS], issued, sync_bytes, sync_requests, merged, busy_ns, dirtied_pages;
+	uint64_t sizes[CGM_NR_BLOCK_SIZES], requeues;
+};
+
+/* Has the device seen anything of it? A row may exist for what was made dirty alone. */
+static inline bool cgm_block_used(const struct cgm_live_block *b)
+{
+	return b->issued || b->requests || b->merged;
+}
+
+struct cgm_live_wait {
+	enum cgm_wait wait;
+	struct cgm_live_hist hist;
 };
 
 /* What the kernel side counted, descendants (also removed ones) included. */
 struct cgm_live {
-	struct cgm_sched sched;
+	struct cgm_live_sched sched;
 	struct cgm_net net;
+	struct cgm_counts counts;
+	struct cgm_dear *dear; /* NULL: no group that is off by default counts */
 	struct cgm_live_block *blocks;
-	size_t nr_blocks;
+	struct cgm_live_wait *waits; /* in the order of enum cgm_wait */
+	size_t nr_blocks, nr_waits;
 };
+
+static inline uint64_t cgm_live_count(const struct cgm_live *l, unsigned id)
+{
+	if (id < CGM_NR_COMMON_COUNTS)
+		return l->counts.v[id];
+	return l->dear ? l->dear->v[id - CGM_NR_COMMON_COUNTS] : 0;
+}
 
 struct cgm_row {
 	struct cgm_identity *identity;
@@ -54,8 +90,22 @@ struct cgm_row {
 
 /* The kernel side's own state, for metrics and the page. */
 struct cgm_program_status {
-	char name[16], hook[48], mode[8]; /* mode: "btf", "raw", "iter", "off" */
+	char name[16], hook[48], mode[8]; /* mode: "btf", "raw", "fexit", "iter", "off" */
 	char reason[96]; /* when off or not btf: why */
+	uint64_t runs, run_ns, missed; /* see struct cgm_program_cost */
+};
+
+/* A group of metrics, by groups.def. */
+struct cgm_group_status {
+	const char *name; /* a literal */
+	bool on;
+	char reason[128]; /* when off: why */
+	uint64_t nr_switched_off; /* how often the overhead budget did */
+};
+
+struct cgm_map_status {
+	char name[16];
+	uint64_t bytes;
 };
 
 struct cgm_self {
@@ -65,16 +115,26 @@ struct cgm_self {
 	uint64_t nr_samples; /* container-samples, total */
 	uint64_t nr_lost_samples; /* out of memory */
 	uint64_t nr_vanished; /* containers gone while they were read */
-	uint64_t cpu_ns, rss_bytes; /* of the process */
+	uint64_t cpu_ns, user_ns, system_ns, rss_bytes; /* of the process */
+	uint64_t nr_cost_windows, cost_window_ns, cost_clock_ns; /* see struct cgm_cost_windows */
+	uint64_t overhead_ppm, budget_ppm; /* of one CPU: programs and process in the last window; what they may take, 0: no budget */
 	uint64_t nr_fds; /* kept open by readers */
+	uint64_t nr_netns, nr_netns_left_out; /* network namespaces kept open; containers whose namespace is not read */
+	uint64_t nr_file_reads; /* of cgroup files for samples, total */
+	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
 	uint64_t nr_slots, nr_slots_used;
 	uint64_t drops[CGM_NR_DROPS];
 	bool has_kernel_side; /* at least one program counts */
-	bool sched_off, net_off; /* no program of that group does: its counters in struct cgm_live say nothing */
+	/* bits of enum cgm_group: its families are hidden; it has programs and none runs; they are loaded, and switched off */
+	uint64_t groups_off, groups_idle, groups_paused;
 	bool adopted; /* counters were adopted from a former run */
 	struct cgm_program_status *programs;
 	size_t nr_programs;
+	struct cgm_group_status *groups;
+	size_t nr_groups;
+	struct cgm_map_status *maps;
+	size_t nr_maps;
 	const char *cgroup_mode; /* "v1", "hybrid", "v2" */
 };
 
@@ -84,6 +144,7 @@ struct cgm_snapshot {
 	uint64_t time_ns;
 	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
 	size_t nr_rows;
+	struct cgm_row *overflow; /* identity and live alone: counts of cgroups that found no slot; the root's have them, too. NULL: none */
 	struct cgm_self self;
 	void *arena; /* memory of rows' values, live and programs; freed with the snapshot */
 	size_t arena_bytes;

@@ -22,11 +22,15 @@
 #include "base/log.h"
 #include "cgroup/machine.h"
 #include "node/agent_state.h"
+#include "node/bulk.h"
 #include "node/fold.h"
+#include "node/hierarchies.h"
 #include "node/publish.h"
 
 /* How old a container's limits may be; they cost a dozen files. */
 #define SPEC_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
+/* And when bulk reading says that none has changed: what it does not see is the set of CPUs, which is read at the interval above. */
+#define SPEC_SETTLED_NS (600 * CGM_NSEC_PER_SEC)
 
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
 
@@ -51,17 +55,25 @@ static void discover(struct cgm_agent *a, uint64_t now)
 
 /* ---- sample ---- */
 
-static int read_spec(struct cgm_container *c, uint64_t now)
+static int read_spec(struct cgm_container *c, uint64_t settings, uint64_t now)
 {
 	int r;
 
-	if (c->spec_read_ns && now - c->spec_read_ns < SPEC_INTERVAL_NS)
+	if (c->spec_read_ns && now - c->spec_read_ns < SPEC_INTERVAL_NS && (!settings || settings == c->settings))
 		return 0;
+	if (c->spec_read_ns && settings && settings == c->settings && now - c->settings_read_ns < SPEC_SETTLED_NS) {
+		cgm_reader_spec_mask(c->reader, &c->spec);
+		c->spec_read_ns = now;
+		return 0;
+	}
 	r = cgm_reader_spec(c->reader, &c->spec);
+	if (r < 0)
+		return r;
 	/* Spread over time: the first reading of each is as old as its place says. */
-	if (r == 0)
-		c->spec_read_ns = c->spec_read_ns ? now : now - (c->index * CGM_NSEC_PER_MSEC * 37) % SPEC_INTERVAL_NS;
-	return r;
+	c->spec_read_ns = c->spec_read_ns ? now : now - (c->index * CGM_NSEC_PER_MSEC * 37) % SPEC_INTERVAL_NS;
+	c->settings = settings;
+	c->settings_read_ns = now;
+	return 0;
 }
 
 /* File systems fill slowly, and a look at each mount is dear. */
@@ -80,6 +92,19 @@ static void sample_fs(struct cgm_agent *a, struct cgm_sample *s, uint64_t now)
 	}
 }
 
+/* The machine's own from /proc/net/dev; a container's from its namespace, if that is another one. */
+static int sample_net(struct cgm_agent *a, struct cgm_container *c, struct cgm_sample *s)
+{
+	int r = 0;
+
+	if (!c->depth)
+		cgm_machine_sample_net(a->root_fd, s);
+	else if (a->netns)
+		r = cgm_netns_sample(a->netns, &c->netns, c->reader, c->tasks.nr_processes || !cgm_kernel_has(a->kernel, "task"), s);
+	c->spec.has_network = s->nr_ifaces > 0;
+	return r;
+}
+
 static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio, uint64_t time_ns, uint64_t now)
 {
 	struct cgm_sample *s = &a->sample;
@@ -87,15 +112,19 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 
 	cgm_sample_reset(s);
 	s->time_ns = time_ns;
-	r = cgm_reader_sample(c->reader, want_diskio, s);
+	cgm_bulk_read(&a->containers, c, &a->bulk);
+	a->self.nr_bulk += a->bulk.groups != 0;
+	a->self.nr_bulk_unsure += a->bulk.unsure;
+	r = cgm_reader_sample_bulk(c->reader, &a->bulk, want_diskio, s);
 	if (r == 0)
-		r = read_spec(c, now);
+		r = read_spec(c, a->bulk.settings, now);
+	if (r < 0)
+		return r;
+	r = sample_net(a, c, s);
 	if (r < 0)
 		return r;
 	if (!c->depth) {
-		cgm_machine_sample_net(a->root_fd, s);
 		sample_fs(a, s, now);
-		c->spec.has_network = s->nr_ifaces > 0;
 		c->spec.has_filesystem = s->nr_fs > 0;
 	}
 	cgm_fold_load(c, a->o->interval_ns);
@@ -104,10 +133,11 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 
 static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now)
 {
-	bool want_diskio = !cgm_kernel_has(a->kernel, "block");
+	bool want_diskio = !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
 	a->history_bytes = 0;
+	a->self.nr_bulk = a->self.nr_bulk_unsure = 0;
 	for (size_t i = 0; i < cs->nr; i++) {
 		struct cgm_container *c = cs->sorted[i];
 		int r = sample(a, c, want_diskio, snap->time_ns, now);
@@ -163,8 +193,12 @@ static void tick(struct cgm_agent *a)
 	snap->time_ns = time_ns;
 	snap->seq = ++a->seq;
 	cgm_kernel_sweep(a->kernel);
-	cgm_fold(&a->containers);
+	if (a->netns)
+		cgm_netns_tick(a->netns, now);
+	cgm_fold(&a->containers, snap);
+	(void)cgm_kernel_stat_sweep(a->kernel); /* without it everything is read from files */
 	sample_all(a, snap, now);
+	cgm_bulk_learn(&a->containers, a->seq);
 	mend_parents(&a->containers, snap);
 	a->self.nr_ticks++;
 	cgm_publish_self(a, snap);
@@ -177,47 +211,39 @@ static void tick(struct cgm_agent *a)
 
 /* ---- start and end ---- */
 
-static void raise_fd_limit(void)
+/* Shares out descriptors: readers get what network namespaces (at most a quarter) and everything else do not need. */
+static void raise_fd_limit(struct cgm_agent *a)
 {
 	struct rlimit rl;
+	rlim_t left;
 
+	a->max_netns = a->o->max_netns;
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		return;
 	rl.rlim_cur = rl.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
 		cgm_warning("cannot raise the limit of open files: %s", strerror(errno));
-	cgm_reader_set_fd_budget(rl.rlim_cur > 1024 ? rl.rlim_cur - 512 : rl.rlim_cur / 2);
+	a->max_netns = MIN((rlim_t)a->o->max_netns, rl.rlim_cur / 4);
+	left = rl.rlim_cur - a->max_netns;
+	cgm_reader_set_fd_budget(left > 1024 ? left - 512 : left / 2);
 }
 
 static struct cgm_kernel_config kernel_config(struct cgm_agent *a)
 {
-	static const char *const names[] = { [CGM_CTRL_CPU] = "cpu",	   [CGM_CTRL_CPUACCT] = "cpuacct", [CGM_CTRL_CPUSET] = "cpuset",
-					     [CGM_CTRL_MEMORY] = "memory", [CGM_CTRL_BLKIO] = "blkio",	   [CGM_CTRL_PIDS] = "pids",
-					     [CGM_CTRL_UNIFIED] = "unified" };
 	const struct cgm_options *o = a->o;
-	const struct cgm_hierarchy *h = a->trees.h;
-	enum cgm_controller sched = cgm_trees_sched_controller(&a->trees);
-	enum cgm_controller block = h[CGM_CTRL_BLKIO].dir_fd >= 0 ? CGM_CTRL_BLKIO : CGM_CTRL_UNIFIED;
 	struct cgm_kernel_config c = {
 		.pin_dir = o->pin_dir,
-		.sched_hierarchy = h[sched].id,
-		.block_hierarchy = h[block].id,
-		.sock_hierarchy = h[sched].id,
-		.task_controller = cgm_task_controller_by_name(names[sched]),
+		.nr_slots = (uint32_t)o->max_cgroups,
+		.groups_off = o->groups.unloaded,
 		.off = strcmp(o->bpf, "off") == 0,
 		.sched_hook = strcmp(o->sched_hook, "switch") == 0 ? CGM_SCHED_SWITCH :
 			      strcmp(o->sched_hook, "wakeup") == 0 ? CGM_SCHED_WAKEUP :
 								     CGM_SCHED_AUTO,
 	};
 
-	/* Where scheduler and block have a hierarchy each, a cgroup takes a slot in both. */
-	c.nr_slots = (uint32_t)o->max_cgroups * (c.sched_hierarchy == c.block_hierarchy ? 1 : 2);
-	a->self.nr_slots = c.nr_slots;
-	for (unsigned i = 0; i < CGM_NR_CONTROLLERS; i++)
-		if (h[i].dir_fd >= 0 && h[i].id < 64)
-			c.hierarchy_mask |= 1ULL << h[i].id;
-	a->containers.sched_controller = sched;
-	a->containers.block_controller = block;
+	cgm_hierarchies_of(&a->trees, &c, &a->containers.sched_controller, &a->containers.block_controller);
+	cgm_bulk_setup(&a->trees, &c.stat);
+	a->memory_fd = c.stat.memory_fd;
 	a->containers.sched_hierarchy = c.sched_hierarchy;
 	a->containers.block_hierarchy = c.block_hierarchy;
 	return c;
@@ -239,27 +265,46 @@ static void say_what_is_missing(struct cgm_agent *a)
 			    nr ? p[0].reason : "no programs");
 		return;
 	}
-	a->self.sched_off = !cgm_kernel_has(a->kernel, "sched");
-	a->self.net_off = !cgm_kernel_has(a->kernel, "net");
 	for (size_t i = 0; off && i < nr; i++)
-		if (strcmp(p[i].mode, "off") == 0 && strncmp(p[i].reason, "not needed", 10) != 0)
+		if (strcmp(p[i].mode, "off") == 0 && strncmp(p[i].reason, "not needed", 10) != 0 && strncmp(p[i].reason, "the group ", 10) != 0)
 			cgm_info("kernel side: %s (%s) is off: %s", p[i].name, p[i].hook, p[i].reason);
 	if (cgm_kernel_adopted(a->kernel))
 		cgm_info("adopted the counters pinned in %s by a former run", a->o->pin_dir);
 	a->self.adopted = cgm_kernel_adopted(a->kernel);
 }
 
+/* Groups that a flag switched off, and those it named for nothing. */
+static void say_groups(const struct cgm_options *o)
+{
+	char off[512] = "", absent[512] = "";
+	size_t off_len = 0, absent_len = 0;
+
+	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {
+		const char *name = cgm_groups[i].name;
+
+		if (cgm_groups[i].def == CGM_GROUP_ABSENT && cgm_group_named(o->enable_metrics, name))
+			absent_len += (size_t)snprintf(absent + absent_len, sizeof(absent) - absent_len, " %s", name);
+		else if (cgm_groups[i].def == CGM_GROUP_ON && o->groups.hidden[i])
+			off_len += (size_t)snprintf(off + off_len, sizeof(off) - off_len, " %s", name);
+	}
+	if (off_len)
+		cgm_info("groups of metrics switched off:%s", off);
+	if (absent_len)
+		cgm_warning("--enable_metrics: this version collects nothing for:%s", absent);
+}
+
 static int open_all(struct cgm_agent *a)
 {
+	const struct cgm_options *o = a->o;
 	struct cgm_kernel_config config;
 	int r;
 
-	a->root_fd = open(a->o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	a->root_fd = open(o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->root_fd < 0) {
-		cgm_error("--root: cannot open %s: %s", a->o->root, strerror(errno));
+		cgm_error("--root: cannot open %s: %s", o->root, strerror(errno));
 		return -errno;
 	}
-	raise_fd_limit();
+	raise_fd_limit(a);
 	r = cgm_trees_open(a->root_fd, &a->trees);
 	if (r < 0) {
 		cgm_error("no cgroup file system is mounted, or it cannot be opened: %s", strerror(-r));
@@ -273,6 +318,11 @@ static int open_all(struct cgm_agent *a)
 		return r;
 	}
 	say_what_is_missing(a);
+	r = a->max_netns ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
+	if (r < 0)
+		cgm_info("network namespaces cannot be told apart: %s; container_network_* of containers are missing", strerror(-r));
+	say_groups(a->o);
+	(void)cgm_cost_start(&a->cost, a->o, a->kernel);
 	a->containers.trees = &a->trees;
 	a->containers.kernel = a->kernel;
 	a->containers.keep_ns = a->o->keep_ns;
@@ -308,9 +358,13 @@ static void close_all(struct cgm_agent *a)
 	cgm_http_stop(a->http);
 	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);
+	cgm_netns_close(a->netns);
 	cgm_sample_done(&a->sample);
 	cgm_sample_done(&a->fs);
+	cgm_cost_stop(&a->cost);
 	cgm_kernel_close(a->kernel);
+	if (a->memory_fd >= 0)
+		close(a->memory_fd);
 	if (a->has_trees)
 		cgm_trees_close(&a->trees);
 	if (a->root_fd >= 0)
@@ -358,12 +412,12 @@ static int loop(struct cgm_agent *a, const sigset_t *ends)
 	int event_fd = cgm_kernel_event_fd(a->kernel);
 
 	if (epoll_fd < 0 || timer_fd < 0 || signal_fd < 0 || add_fd(epoll_fd, timer_fd) < 0 || add_fd(epoll_fd, signal_fd) < 0 ||
-	    add_fd(epoll_fd, event_fd) < 0) {
+	    add_fd(epoll_fd, event_fd) < 0 || add_fd(epoll_fd, a->cost.timer_fd) < 0) {
 		cgm_error("cannot start the main loop: %s", strerror(errno));
 		return 1;
 	}
 	for (;;) {
-		struct epoll_event e[3];
+		struct epoll_event e[4];
 		int nr = epoll_wait(epoll_fd, e, ARRAY_SIZE(e), -1);
 
 		for (int i = 0; i < nr; i++) {
@@ -371,6 +425,8 @@ static int loop(struct cgm_agent *a, const sigset_t *ends)
 				return 0;
 			if (e[i].data.fd == timer_fd)
 				on_timer(a, timer_fd);
+			else if (e[i].data.fd == a->cost.timer_fd)
+				cgm_cost_on_timer(&a->cost);
 			else
 				cgm_kernel_poll(a->kernel, cgm_containers_event, &a->containers);
 		}
@@ -379,7 +435,7 @@ static int loop(struct cgm_agent *a, const sigset_t *ends)
 
 int cgm_agent_run(const struct cgm_options *o)
 {
-	struct cgm_agent a = { .o = o, .root_fd = -1, .start_real_ns = cgm_clock_real_ns() };
+	struct cgm_agent a = { .o = o, .root_fd = -1, .memory_fd = -1, .cost.timer_fd = -1, .start_real_ns = cgm_clock_real_ns() };
 	sigset_t ends;
 	int status = 1;
 

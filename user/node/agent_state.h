@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #include "cgroup/cgroup.h"
+#include "cgroup/netns.h"
 #include "kernel/kernel.h"
 #include "model/snapshot.h"
 #include "node/containers.h"
+#include "node/cost.h"
 #include "node/options.h"
 #include "output/http.h"
 
@@ -18,9 +20,14 @@ struct cgm_agent {
 	bool has_trees;
 	struct cgm_kernel *kernel;
 	struct cgm_containers containers;
+	size_t max_netns;
+	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */
 	struct cgm_sample sample; /* scratch */
+	struct cgm_bulk bulk; /* scratch */
+	int memory_fd; /* memory.stat of the root, for bulk reading; -1: none */
 	struct cgm_sample fs; /* the file systems of "/", read less often */
 	uint64_t fs_read_ns; /* monotonic */
+	struct cgm_cost cost;
 	struct cgm_store *store;
 	struct cgm_http *http;
 	uint64_t start_real_ns, seq;

@@ -2,22 +2,25 @@
 #include "node/containers.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/fold.h"
 
 static void container_free(struct cgm_container *c)
 {
 	if (!c)
 		return;
+	cgm_netns_leave(&c->netns);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
 	cgm_layout_unref(c->layout);
 	cgm_identity_unref(c->identity);
-	free(c->blocks.v);
 	free(c);
 }
 DEFINE_CLEANUP(cgm_container, container_free)
@@ -105,6 +108,7 @@ void cgm_containers_done(struct cgm_containers *cs)
 	for (size_t i = 0; i < cs->nr; i++)
 		container_free(cs->sorted[i]);
 	free(cs->sorted);
+	cgm_fold_done(cs);
 	cgm_hash_done(&cs->by_name);
 }
 
@@ -192,6 +196,19 @@ static void on_mkdir(struct cgm_containers *cs, enum cgm_controller first, const
 			set_slot(cs, c, (enum cgm_controller)i, e->cgroup_id, e->parent_id);
 }
 
+/* A line for each victim of the out-of-memory killer; e->path is its name. */
+static void on_oom(const struct cgm_containers *cs, enum cgm_controller controller, const struct cgm_event *e)
+{
+	const char *name = "a cgroup that is not known";
+	uint64_t kb = (uint64_t)sysconf(_SC_PAGESIZE) / 1024, anon = e->anon_pages * kb, file = e->file_pages * kb, shared = e->shmem_pages * kb;
+
+	for (size_t i = 0; i < cs->nr; i++)
+		if (cgm_reader_id(cs->sorted[i]->reader, controller) == e->cgroup_id)
+			name = cs->sorted[i]->identity->name;
+	cgm_warning("out of memory: killed process %u (%s) of %s: %" PRIu64 " kB anonymous, %" PRIu64 " kB of files, %" PRIu64 " kB shared", e->pid,
+		    e->path, name, anon, file, shared);
+}
+
 void cgm_containers_event(void *arg, const struct cgm_event *e)
 {
 	struct cgm_containers *cs = arg;
@@ -200,6 +217,10 @@ void cgm_containers_event(void *arg, const struct cgm_event *e)
 
 	if (controller == CGM_NR_CONTROLLERS)
 		return;
+	if (e->type == CGM_EVENT_OOM) {
+		on_oom(cs, controller, e);
+		return;
+	}
 	if (e->path_len >= CGM_EVENT_PATH) { /* the path did not fit */
 		cs->incomplete = true;
 		return;

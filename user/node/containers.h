@@ -9,30 +9,48 @@
 
 #include "base/hash.h"
 #include "cgroup/cgroup.h"
+#include "cgroup/netns.h"
 #include "kernel/kernel.h"
 #include "model/snapshot.h"
 
-/* Block counters of a container by device and operation, grown as they appear. */
-struct cgm_block_sums {
-	struct cgm_live_block *v;
-	size_t nr, cap;
+/* What a container and its descendants counted, while it is being summed up (fold.c). */
+struct cgm_sums {
+	struct cgm_sched sched;
+	struct cgm_net net;
+	struct cgm_counts counts;
+	struct cgm_dear dear;
+	struct cgm_block_sum {
+		uint32_t dev;
+		enum cgm_block_op op;
+		struct cgm_block b;
+	} *blocks; /* by device and operation, as they appear */
+	struct cgm_hist *waits[CGM_NR_WAITS + 1]; /* NULL: none; kept for the next container */
+	bool has_wait[CGM_NR_WAITS + 1], has_dear;
+	size_t nr_blocks, cap_blocks;
+	struct cgm_sums *next_free;
 };
 
 struct cgm_container {
 	struct cgm_identity *identity;
 	struct cgm_reader *reader;
+	struct cgm_netns_member netns;
 	struct cgm_container *parent; /* NULL for "/" */
 	struct cgm_layout *layout;
 	struct cgm_history *history;
 	struct cgm_spec spec;
 	uint64_t spec_read_ns; /* monotonic */
+	uint64_t settings, settings_read_ns; /* digest of the limits when the spec was read whole, and when that was */
+	struct cgm_stat_ref stat; /* its rows in bulk reading */
+	bool unsure; /* bulk reading does not know where all of its memory.stat stands */
+	uint32_t nr_learned; /* how often something was to be learned by it */
+	uint64_t memory_usage; /* bytes, as read in bulk; 0: it was not */
 	uint32_t sched_slot, block_slot; /* CGM_SLOT_OVERFLOW: none */
 	uint32_t listed; /* number of the listing that saw it last */
 	uint32_t index, depth; /* place in the sorted array */
 	bool gone; /* vanished while it was read */
 	double load, load_d; /* tasks, exponential averages over 10 s */
-	struct cgm_live live; /* sums of the tick under way, descendants included once folded */
-	struct cgm_block_sums blocks;
+	struct cgm_sums *sums; /* during the fold: what descendants counted; NULL: nothing yet */
+	struct cgm_live *live; /* of the tick under way, in the memory of its snapshot; NULL: no kernel side, or out of memory */
 	struct cgm_tasks tasks;
 };
 
@@ -45,8 +63,11 @@ struct cgm_containers {
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */
 	size_t nr, cap;
+	struct cgm_sums *free_sums; /* as many as a path through the tree needs */
 	bool unsorted, incomplete; /* incomplete: something was lost, list again */
 	uint32_t listing;
+	uint64_t learn_at; /* number of the tick at which it is worth another try to learn about memory.stat */
+	uint8_t nr_vain; /* tries since something new was learned */
 };
 
 void cgm_containers_done(struct cgm_containers *cs);

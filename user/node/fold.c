@@ -6,83 +6,70 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/mem.h"
+#include "base/clock.h"
 
-static void add_u64s(void *to, const void *from, size_t bytes)
+/* What the kernel side counted for the cgroup alone. */
+static void read_own(const struct cgm_containers *cs, struct cgm_container *c, struct cgm_sums *sums)
 {
-	uint64_t *t = to;
-	const uint64_t *f = from;
-
-	for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)
-		t[i] += f[i];
+	cgm_sums_add_slot(sums, cs->kernel, c->sched_slot, c->block_slot);
+	if (c->sched_slot != CGM_SLOT_OVERFLOW)
+		cgm_kernel_tasks(cs->kernel, c->sched_slot, &c->tasks);
+	if (!c->depth) /* what found no slot is still the machine's */
+		cgm_sums_add_overflow(sums, cs->kernel);
 }
 
-/* Out of memory leaves the device out for this tick; the kernel's own counts are not touched, so the next tick has it again. */
-static void add_block(struct cgm_block_sums *sums, uint32_t dev, enum cgm_block_op op, const struct cgm_block *b)
+/* A removed cgroup's counts are among its ancestor's own already. */
+static void add_to_parent(struct cgm_containers *cs, const struct cgm_container *c, const struct cgm_sums *sums)
 {
-	for (size_t i = 0; i < sums->nr; i++) {
-		if (sums->v[i].dev != dev || sums->v[i].op != op)
-			continue;
-		add_u64s(&sums->v[i].b, b, sizeof(*b));
+	struct cgm_container *p = c->parent;
+	bool rows = cgm_kernel_slot_live(cs->kernel, c->sched_slot), blocks = cgm_kernel_slot_live(cs->kernel, c->block_slot);
+
+	if (!p || (!rows && !blocks))
 		return;
-	}
-	if (cgm_grow((void **)&sums->v, &sums->cap, sums->nr, sizeof(*sums->v)) < 0)
+	if (!p->sums)
+		p->sums = cgm_sums_get(cs);
+	if (p->sums)
+		cgm_sums_add(p->sums, sums, rows, blocks);
+}
+
+/* What found no slot, as a row of its own that no cgroup's name can have. */
+static void fold_overflow(struct cgm_containers *cs, struct cgm_snapshot *snap)
+{
+	static struct cgm_identity overflow = { .refs = 1, .name = "_overflow", .labels = "id=\"_overflow\"", .labels_len = 14 };
+	struct cgm_sums *sums = cgm_sums_get(cs);
+	struct cgm_row *row;
+
+	if (!sums)
 		return;
-	sums->v[sums->nr] = (struct cgm_live_block){ .dev = dev, .op = op };
-	sums->v[sums->nr++].b = *b;
-}
-
-static void add_slot_blocks(const struct cgm_kernel *k, uint32_t slot, struct cgm_block_sums *sums)
-{
-	const struct cgm_block *b;
-	enum cgm_block_op op;
-	size_t iter = 0;
-	uint32_t dev;
-
-	while ((b = cgm_kernel_next_block(k, slot, &iter, &dev, &op)))
-		add_block(sums, dev, op, b);
-}
-
-static void read_own(const struct cgm_containers *cs, struct cgm_container *c)
-{
-	const struct cgm_kernel *k = cs->kernel;
-
-	memset(&c->live, 0, sizeof(c->live));
-	c->blocks.nr = 0;
-	if (c->sched_slot != CGM_SLOT_OVERFLOW) {
-		cgm_kernel_add_sched(k, c->sched_slot, &c->live.sched);
-		cgm_kernel_add_net(k, c->sched_slot, &c->live.net);
-		cgm_kernel_tasks(k, c->sched_slot, &c->tasks);
+	cgm_sums_add_overflow(sums, cs->kernel);
+	row = cgm_sums_empty(sums) ? NULL : cgm_snapshot_alloc(snap, sizeof(*row));
+	if (row) {
+		row->identity = &overflow;
+		row->live = cgm_sums_pack(sums, snap);
+		snap->overflow = row->live ? row : NULL;
 	}
-	if (c->block_slot != CGM_SLOT_OVERFLOW)
-		add_slot_blocks(k, c->block_slot, &c->blocks);
-	if (c->depth)
-		return;
-	/* What found no slot is still the machine's. */
-	cgm_kernel_add_sched(k, CGM_SLOT_OVERFLOW, &c->live.sched);
-	cgm_kernel_add_net(k, CGM_SLOT_OVERFLOW, &c->live.net);
-	add_slot_blocks(k, CGM_SLOT_OVERFLOW, &c->blocks);
+	cgm_sums_put(cs, sums);
 }
 
-void cgm_fold(struct cgm_containers *cs)
+void cgm_fold(struct cgm_containers *cs, struct cgm_snapshot *snap)
 {
-	for (size_t i = 0; i < cs->nr; i++)
-		read_own(cs, cs->sorted[i]);
-	/* Backwards: every child before its parent. A removed cgroup's counts are among its ancestor's own already. */
-	for (size_t i = cs->nr; i-- > 1;) {
-		struct cgm_container *c = cs->sorted[i], *p = c->parent;
+	struct cgm_sums *sums;
 
-		if (!p)
+	/* Backwards: every child before its parent. */
+	for (size_t i = cs->nr; i-- > 0;) {
+		struct cgm_container *c = cs->sorted[i];
+
+		c->live = NULL;
+		sums = c->sums ? c->sums : cgm_sums_get(cs);
+		c->sums = NULL;
+		if (!sums)
 			continue;
-		if (cgm_kernel_slot_live(cs->kernel, c->sched_slot)) {
-			add_u64s(&p->live.sched, &c->live.sched, sizeof(c->live.sched));
-			add_u64s(&p->live.net, &c->live.net, sizeof(c->live.net));
-		}
-		if (!cgm_kernel_slot_live(cs->kernel, c->block_slot))
-			continue;
-		for (size_t b = 0; b < c->blocks.nr; b++)
-			add_block(&p->blocks, c->blocks.v[b].dev, c->blocks.v[b].op, &c->blocks.v[b].b);
+		read_own(cs, c, sums);
+		c->live = cgm_sums_pack(sums, snap);
+		add_to_parent(cs, c, sums);
+		cgm_sums_put(cs, sums);
 	}
+	fold_overflow(cs, snap);
 }
 
 void cgm_fold_load(struct cgm_container *c, uint64_t interval_ns)
@@ -94,35 +81,28 @@ void cgm_fold_load(struct cgm_container *c, uint64_t interval_ns)
 	c->load_d = c->load_d * keep + (1 - keep) * (c->tasks.nr[CGM_TASK_UNINTERRUPTIBLE] + c->tasks.nr[CGM_TASK_IOWAIT]);
 }
 
-static uint64_t hist_count(const struct cgm_hist *h)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
-		n += h->buckets[i];
-	return n;
-}
-
-static uint64_t in_flight(const struct cgm_block *b)
+static uint64_t in_flight(const struct cgm_live_block *b)
 {
 	return b->issued > b->requests ? b->issued - b->requests : 0;
 }
 
-static uint64_t waited(const struct cgm_block *b)
+static uint64_t waited(const struct cgm_live_block *b)
 {
 	return b->queue_to_done.sum_ns > b->issue_to_done.sum_ns ? b->queue_to_done.sum_ns - b->issue_to_done.sum_ns : 0;
 }
 
 /* As the kernel's blk-cgroup: reads, writes and discards; sync and async are of the same requests. */
-static void add_disk_values(uint64_t *v, enum cgm_block_op op, const struct cgm_block *b)
+static void add_disk_values(uint64_t *v, enum cgm_block_op op, const struct cgm_live_block *b)
 {
 	if (op == CGM_BLOCK_READ) {
+		v[CGM_DISK_MERGED_READ] += b->merged;
 		v[CGM_DISK_BYTES_READ] += b->bytes;
 		v[CGM_DISK_IOS_READ] += b->requests;
 		v[CGM_DISK_QUEUED_READ] += in_flight(b);
 		v[CGM_DISK_SERVICE_TIME_READ] += b->issue_to_done.sum_ns;
 		v[CGM_DISK_WAIT_TIME_READ] += waited(b);
 	} else if (op == CGM_BLOCK_WRITE) {
+		v[CGM_DISK_MERGED_WRITE] += b->merged;
 		v[CGM_DISK_BYTES_WRITE] += b->bytes;
 		v[CGM_DISK_IOS_WRITE] += b->requests;
 		v[CGM_DISK_QUEUED_WRITE] += in_flight(b);
@@ -135,6 +115,8 @@ static void add_disk_values(uint64_t *v, enum cgm_block_op op, const struct cgm_
 	v[CGM_DISK_QUEUED_TOTAL] += in_flight(b);
 	v[CGM_DISK_SERVICE_TIME_TOTAL] += b->issue_to_done.sum_ns;
 	v[CGM_DISK_WAIT_TIME_TOTAL] += waited(b);
+	v[CGM_DISK_MERGED_TOTAL] += b->merged;
+	v[CGM_DISK_IO_TIME] += b->busy_ns / CGM_NSEC_PER_MSEC;
 	if (op != CGM_BLOCK_READ && op != CGM_BLOCK_WRITE && op != CGM_BLOCK_DISCARD)
 		return;
 	v[CGM_DISK_BYTES_TOTAL] += b->bytes;
@@ -161,22 +143,33 @@ static void set_task_values(const struct cgm_container *c, struct cgm_sample *s)
 	cgm_sample_set(s, CGM_V_CPU_LOAD_D_AVERAGE, (uint64_t)(c->load_d * 1000 + 0.5));
 }
 
+static void set_counts(const struct cgm_kernel *k, const struct cgm_live *live, struct cgm_sample *s)
+{
+	if (!cgm_kernel_loaded(k, "sched"))
+		return;
+	cgm_sample_set(s, CGM_V_CPU_SCHED_RUN_TIME, live->sched.on_cpu.sum_ns);
+	cgm_sample_set(s, CGM_V_CPU_SCHED_RUNQUEUE_TIME, live->sched.runq_delay.sum_ns);
+	cgm_sample_set(s, CGM_V_CPU_SCHED_RUN_PERIODS, live->sched.on_cpu.count);
+}
+
 int cgm_fold_sample(const struct cgm_containers *cs, const struct cgm_container *c, struct cgm_sample *s)
 {
-	if (cgm_kernel_has(cs->kernel, "sched")) {
-		cgm_sample_set(s, CGM_V_CPU_SCHED_RUN_TIME, c->live.sched.on_cpu.sum_ns);
-		cgm_sample_set(s, CGM_V_CPU_SCHED_RUNQUEUE_TIME, c->live.sched.runq_delay.sum_ns);
-		cgm_sample_set(s, CGM_V_CPU_SCHED_RUN_PERIODS, hist_count(&c->live.sched.on_cpu));
-	}
-	if (cgm_kernel_has(cs->kernel, "task"))
+	/* A group that was switched off keeps its last values. */
+	if (cgm_kernel_loaded(cs->kernel, "task"))
 		set_task_values(c, s);
-	for (size_t i = 0; i < c->blocks.nr; i++) {
-		const struct cgm_live_block *b = &c->blocks.v[i];
-		struct cgm_disk_row *row = cgm_sample_disk(s, b->dev >> 20, b->dev & 0xfffff);
+	if (!c->live)
+		return 0;
+	set_counts(cs->kernel, c->live, s);
+	for (size_t i = 0; i < c->live->nr_blocks; i++) {
+		const struct cgm_live_block *b = &c->live->blocks[i];
+		struct cgm_disk_row *row;
 
+		if (!cgm_block_used(b)) /* only made dirty */
+			continue;
+		row = cgm_sample_disk(s, b->dev >> 20, b->dev & 0xfffff);
 		if (!row)
 			return -ENOMEM;
-		add_disk_values(row->v, b->op, &b->b);
+		add_disk_values(row->v, b->op, b);
 	}
 	return 0;
 }

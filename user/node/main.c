@@ -29,6 +29,12 @@ static int reference(_unused_ int argc, _unused_ char *const *argv)
 	return 0;
 }
 
+static int groups(_unused_ int argc, _unused_ char *const *argv)
+{
+	cgm_options_groups();
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char *const *argv);
@@ -37,6 +43,7 @@ static const struct {
 	{ "node", node, "measure this machine and serve REST, Prometheus metrics and a page" },
 	{ "probe", cgm_probe_run, "print what this kernel offers, and what is lost without it" },
 	{ "options", reference, "print the options of `cgmeter node` as a table" },
+	{ "groups", groups, "print the groups of metrics that --enable_metrics and --disable_metrics take" },
 	{ "version", version, "print the version" },
 };
 

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 
-enum option_type { STRING, BOOL, NUMBER, DURATION };
+enum option_type { STRING, BOOL, NUMBER, DURATION, PERCENT };
 
 static const struct option {
 	const char *name;
@@ -21,7 +21,7 @@ static const struct option {
 #include "node/options.def"
 };
 
-static const char *const type_names[] = { "TEXT", "", "NUMBER", "DURATION" };
+static const char *const type_names[] = { "TEXT", "", "NUMBER", "DURATION", "PERCENT" };
 
 static int set(struct cgm_options *o, const struct option *opt, const char *value)
 {
@@ -37,6 +37,8 @@ static int set(struct cgm_options *o, const struct option *opt, const char *valu
 		return cgm_parse_u64(cgm_str(value), field);
 	case DURATION:
 		return cgm_parse_duration_ns(cgm_str(value), field);
+	case PERCENT:
+		return cgm_parse_centi(cgm_str(value), field);
 	}
 	return -EINVAL;
 }
@@ -85,7 +87,7 @@ static int bad(const char *flag, const char *what)
 /* One flag; *i is moved on when its value is the next argument. */
 static int parse_one(int argc, char *const *argv, int *i, struct cgm_options *ret)
 {
-	static const char *const wanted[] = { "", "takes true or false", "takes a whole number", "takes a duration such as 1s or 500ms" };
+	static const char *const wanted[] = { "", "takes true or false", "takes a whole number", "takes a duration such as 1s or 500ms", "takes a percentage such as 2 or 0.5" };
 	const char *flag = argv[*i], *name = flag, *value;
 	const struct option *o;
 	const char *equals;
@@ -129,7 +131,41 @@ static int check(const struct cgm_options *o)
 		return bad("--bpf", "takes auto or off");
 	if (!one_of(o->sched_hook, "auto", "switch", "wakeup"))
 		return bad("--sched_hook", "takes auto, switch or wakeup");
+	if (o->cost_window_ns < 10 * CGM_NSEC_PER_MSEC)
+		return bad("--cost_window", "must be at least 10ms");
+	if (o->cost_interval_ns < 2 * o->cost_window_ns)
+		return bad("--cost_interval", "must be at least twice --cost_window");
 	return 0;
+}
+
+static int choose_groups(struct cgm_options *o)
+{
+	const char *name;
+	char what[900];
+	size_t len, at;
+
+	if (cgm_group_choose(o->enable_metrics, o->disable_metrics, &o->groups, &name, &len) == 0)
+		return 0;
+	if (cgm_group_find(name, len) != CGM_NR_GROUPS) {
+		snprintf(what, sizeof(what), "the group %.*s cannot be switched off", (int)len, name);
+		return bad("--disable_metrics", what);
+	}
+	at = (size_t)snprintf(what, sizeof(what), "there is no group \"%.*s\"; the groups are", (int)MIN(len, 100), name);
+	for (unsigned i = 0; i < CGM_NR_GROUPS && at < sizeof(what); i++)
+		at += (size_t)snprintf(what + at, sizeof(what) - at, " %s", cgm_groups[i].name);
+	return bad(name >= o->enable_metrics && name < o->enable_metrics + strlen(o->enable_metrics) ? "--enable_metrics" : "--disable_metrics", what);
+}
+
+void cgm_options_groups(void)
+{
+	static const char *const defaults[] = { "on", "off", "always on", "nothing collected yet" };
+
+	printf("| group | default | question | budget |\n| --- | --- | --- | --- |\n");
+	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {
+		const struct cgm_group_info *g = &cgm_groups[i];
+
+		printf("| `%s` | %s | %s | %s |\n", g->name, defaults[g->def], g->help, g->dear ? "may be switched off" : "");
+	}
 }
 
 int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret)
@@ -150,7 +186,7 @@ int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret)
 		if (r < 0)
 			return r;
 	}
-	if (check(&o) < 0)
+	if (check(&o) < 0 || choose_groups(&o) < 0)
 		return -EINVAL;
 	*ret = o;
 	return 0;

@@ -1,142 +1,312 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/probe.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "base/parse.h"
-#include "cgroup/cgroup.h"
 #include "kernel/kernel.h"
+#include "node/probe_facts.h"
 #include "output/json.h"
 
-/* What nobody counts when a group has no program. */
-static const struct {
-	const char *group, *loss;
-} losses[] = {
-	{ "sched", "run-queue delay, time on and off the CPU, context switches, migrations, preemptions" },
-	{ "task", "tasks by state, load averages, process counts; off-CPU time of the sched group" },
-	{ "block", "block latency, in-flight requests, errors; bytes and requests come from the cgroup files instead" },
-	{ "net", "socket bytes and calls, retransmitted segments, connects, accepts, resets" },
-	{ "cgroup", "life-cycle events: new cgroups are found by listing at each tick instead" },
+/* What is found, and what it is printed into. */
+struct probe {
+	struct cgm_kernel *kernel;
+	struct cgm_facts_found found;
+	struct utsname uts;
+	struct cgm_buf out;
 };
 
-static const struct {
-	unsigned bit;
-	const char *name, *use;
-} capabilities[] = {
-	{ 39, "CAP_BPF", "make maps and load programs" },
-	{ 38, "CAP_PERFMON", "attach to tracepoints" },
-	{ 21, "CAP_SYS_ADMIN", "mount the BPF file system; stands in for the two above" },
-	{ 24, "CAP_SYS_RESOURCE", "raise the limit of open files" },
-};
-
-static uint64_t effective_capabilities(void)
+static const char *yes_no(bool v)
 {
-	char buf[4096];
-	ssize_t n = cgm_read_at(AT_FDCWD, "/proc/self/status", buf, sizeof(buf));
-	struct cgm_str text = { buf, n > 0 ? (size_t)n : 0 }, line, token;
-	uint64_t caps = 0;
-
-	while (cgm_next_line(&text, &line))
-		if (cgm_next_token(&line, &token) && cgm_str_eq(token, "CapEff:") && cgm_next_token(&line, &token))
-			(void)cgm_parse_hex(token, &caps);
-	return caps;
+	return v ? "yes" : "no";
 }
 
-static const char *cgroup_mode(void)
+static bool has_programs(const struct probe *p, const char *group, size_t *ret_running)
 {
-	static const char *const modes[] = { "v1", "hybrid", "v2" };
-	_cleanup_close_ int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const char *mode = "none";
-	struct cgm_trees t;
+	const struct cgm_program *program;
+	size_t nr = cgm_kernel_programs(p->kernel, &program), found = 0;
 
-	if (root >= 0 && cgm_trees_open(root, &t) == 0) {
-		mode = modes[t.mode];
-		cgm_trees_close(&t);
-	}
-	return mode;
-}
-
-static void print_text(const struct cgm_kernel *k, const struct utsname *u, uint64_t caps)
-{
-	const struct cgm_program *p;
-	size_t nr = cgm_kernel_programs(k, &p);
-
-	printf("kernel    %s %s\nBTF       %s\ncgroups   %s\n", u->release, u->machine,
-	       access("/sys/kernel/btf/vmlinux", R_OK) == 0 ? "yes" : "no: no program can be fitted to this kernel", cgroup_mode());
-	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
-		printf("%-17s %s (to %s)\n", capabilities[i].name, caps >> capabilities[i].bit & 1 ? "yes" : "no ", capabilities[i].use);
-	printf("\n%-16s %-8s %-22s %-6s %s\n", "program", "group", "hook", "mode", "why");
-	for (size_t i = 0; i < nr; i++)
-		printf("%-16s %-8s %-22s %-6s %s\n", p[i].name, p[i].group, p[i].hook, p[i].mode, p[i].reason);
-	printf("\n");
-	for (size_t i = 0; i < ARRAY_SIZE(losses); i++)
-		if (!cgm_kernel_has(k, losses[i].group))
-			printf("missing without %s: %s\n", losses[i].group, losses[i].loss);
-}
-
-static void print_json(const struct cgm_kernel *k, const struct utsname *u, uint64_t caps)
-{
-	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
-	const struct cgm_program *p;
-	size_t nr = cgm_kernel_programs(k, &p);
-	const char *sep = "";
-
-	cgm_buf_lit(&b, "{\"kernel\":");
-	cgm_json_string(&b, u->release);
-	cgm_buf_printf(&b, ",\"machine\":\"%s\",\"btf\":%s,\"cgroup_mode\":\"%s\",\"capabilities\":{", u->machine,
-		       access("/sys/kernel/btf/vmlinux", R_OK) == 0 ? "true" : "false", cgroup_mode());
-	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++, sep = ",")
-		cgm_buf_printf(&b, "%s\"%s\":%s", sep, capabilities[i].name, caps >> capabilities[i].bit & 1 ? "true" : "false");
-	cgm_buf_lit(&b, "},\"programs\":[");
+	*ret_running = 0;
 	for (size_t i = 0; i < nr; i++) {
-		cgm_buf_printf(&b, "%s{\"name\":\"%s\",\"group\":\"%s\",\"hook\":\"%s\",\"mode\":\"%s\",\"reason\":", i ? "," : "", p[i].name, p[i].group,
-			       p[i].hook, p[i].mode);
-		cgm_json_string(&b, p[i].reason);
-		cgm_buf_char(&b, '}');
-	}
-	cgm_buf_lit(&b, "],\"missing\":{");
-	sep = "";
-	for (size_t i = 0; i < ARRAY_SIZE(losses); i++) {
-		if (cgm_kernel_has(k, losses[i].group))
+		if (strcmp(program[i].group, group) != 0)
 			continue;
-		cgm_buf_printf(&b, "%s\"%s\":\"%s\"", sep, losses[i].group, losses[i].loss);
-		sep = ",";
+		found++;
+		*ret_running += strcmp(program[i].mode, "off") != 0;
 	}
-	cgm_buf_lit(&b, "}}\n");
-	if (!b.failed)
-		fwrite(b.p, 1, b.len, stdout);
+	return found > 0;
+}
+
+/* The group has programs, and none of them can run here. */
+static bool is_missing(const struct probe *p, enum cgm_group g)
+{
+	size_t running;
+
+	return has_programs(p, cgm_groups[g].name, &running) && !running;
+}
+
+/* ---- text ---- */
+
+static void text_family(void *arg, const char *family)
+{
+	struct probe *p = arg;
+
+	cgm_buf_printf(&p->out, " %s", family);
+}
+
+static void text_facts(struct probe *p, const char *section)
+{
+	cgm_buf_printf(&p->out, "\n%s\n", section);
+	for (size_t i = 0; i < p->found.nr_facts; i++) {
+		const struct cgm_fact *f = &p->found.facts[i];
+
+		if (strcmp(f->section, section) != 0)
+			continue;
+		cgm_buf_printf(&p->out, "  %-26s %s", f->name, f->value);
+		if (!f->present)
+			cgm_buf_printf(&p->out, "   without it: %s", *f->without ? f->without : "nothing is lost");
+		cgm_buf_char(&p->out, '\n');
+	}
+}
+
+static void text_rights(struct probe *p)
+{
+	cgm_buf_lit(&p->out, "\nprivileges\n");
+	for (size_t i = 0; i < CGM_NR_PROBED_CAPABILITIES; i++) {
+		const struct cgm_capability *c = &p->found.capabilities[i];
+
+		cgm_buf_printf(&p->out, "  %-26s %-4s needed to %s%s\n", c->name, yes_no(c->had), c->use,
+			       c->had ? "" : c->needed ? "   MISSING" : "   (not needed here)");
+	}
+	text_facts(p, "limits");
+}
+
+static void text_features(struct probe *p)
+{
+	const struct cgm_feature *f;
+	size_t nr = cgm_kernel_features(&f);
+
+	cgm_buf_lit(&p->out, "\nkernel, by name\n");
+	for (size_t i = 0; i < nr; i++)
+		cgm_buf_printf(&p->out, "  %-26s %-4s %-7s %s\n", f[i].name, yes_no(f[i].found), f[i].kind, f[i].use);
+}
+
+static void text_programs(struct probe *p)
+{
+	const struct cgm_program *program;
+	size_t nr = cgm_kernel_programs(p->kernel, &program);
+
+	cgm_buf_printf(&p->out, "\n%-16s %-10s %-22s %-6s %s\n", "program", "group", "hook", "mode", "why");
+	for (size_t i = 0; i < nr; i++)
+		cgm_buf_printf(&p->out, "%-16s %-10s %-22s %-6s %s\n", program[i].name, program[i].group, program[i].hook, program[i].mode,
+			       program[i].reason);
+}
+
+static void text_missing(struct probe *p)
+{
+	bool any = false;
+
+	cgm_buf_char(&p->out, '\n');
+	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {
+		if (!is_missing(p, (enum cgm_group)i))
+			continue;
+		any = true;
+		cgm_buf_printf(&p->out, "missing without %s: the answer to \"%s\"\n ", cgm_groups[i].name, cgm_groups[i].help);
+		cgm_probe_families((enum cgm_group)i, text_family, p);
+		cgm_buf_char(&p->out, '\n');
+	}
+	if (!any)
+		cgm_buf_lit(&p->out, "no group of metrics is missing\n");
+}
+
+static void print_text(struct probe *p)
+{
+	cgm_buf_printf(&p->out, "kernel    %s %s\nBTF       %s\ncgroups   %s\n", p->uts.release, p->uts.machine, yes_no(p->found.btf),
+		       p->found.cgroup_mode);
+	text_facts(p, "config");
+	text_facts(p, "cgroups");
+	text_rights(p);
+	text_features(p);
+	text_programs(p);
+	text_missing(p);
+}
+
+/* ---- JSON ---- */
+
+/* "key":"value", */
+static void put_string(struct cgm_buf *b, const char *key, const char *value)
+{
+	cgm_json_string(b, key);
+	cgm_buf_char(b, ':');
+	cgm_json_string(b, value);
+	cgm_buf_char(b, ',');
+}
+
+static void put_bool(struct cgm_buf *b, const char *key, bool value)
+{
+	cgm_json_string(b, key);
+	cgm_buf_char(b, ':');
+	cgm_json_bool(b, value);
+	cgm_buf_char(b, ',');
+}
+
+/* Ends an object or list of "element," each, and is an element itself. */
+static void put_end(struct cgm_buf *b, char end)
+{
+	cgm_json_chop(b);
+	cgm_buf_char(b, end);
+	cgm_buf_char(b, ',');
+}
+
+static void json_family(void *arg, const char *family)
+{
+	struct probe *p = arg;
+
+	cgm_json_string(&p->out, family);
+	cgm_buf_char(&p->out, ',');
+}
+
+static void json_facts(struct probe *p, const char *section)
+{
+	struct cgm_buf *b = &p->out;
+
+	cgm_json_string(b, section);
+	cgm_buf_lit(b, ":[");
+	for (size_t i = 0; i < p->found.nr_facts; i++) {
+		const struct cgm_fact *f = &p->found.facts[i];
+
+		if (strcmp(f->section, section) != 0)
+			continue;
+		cgm_buf_char(b, '{');
+		put_string(b, "name", f->name);
+		put_string(b, "value", f->value);
+		put_bool(b, "present", f->present);
+		put_string(b, "without", f->without);
+		put_end(b, '}');
+	}
+	put_end(b, ']');
+}
+
+static void json_rights(struct probe *p)
+{
+	struct cgm_buf *b = &p->out;
+
+	cgm_buf_lit(b, "\"capabilities\":{");
+	for (size_t i = 0; i < CGM_NR_PROBED_CAPABILITIES; i++) {
+		const struct cgm_capability *c = &p->found.capabilities[i];
+
+		cgm_json_string(b, c->name);
+		cgm_buf_lit(b, ":{");
+		put_bool(b, "had", c->had);
+		put_bool(b, "needed", c->needed);
+		put_string(b, "use", c->use);
+		put_end(b, '}');
+	}
+	put_end(b, '}');
+	json_facts(p, "limits");
+}
+
+static void json_features(struct probe *p)
+{
+	struct cgm_buf *b = &p->out;
+	const struct cgm_feature *f;
+	size_t nr = cgm_kernel_features(&f);
+
+	cgm_buf_lit(b, "\"features\":[");
+	for (size_t i = 0; i < nr; i++) {
+		cgm_buf_char(b, '{');
+		put_string(b, "kind", f[i].kind);
+		put_string(b, "name", f[i].name);
+		put_bool(b, "found", f[i].found);
+		put_string(b, "use", f[i].use);
+		put_end(b, '}');
+	}
+	put_end(b, ']');
+}
+
+static void json_programs(struct probe *p)
+{
+	const struct cgm_program *program;
+	size_t nr = cgm_kernel_programs(p->kernel, &program);
+	struct cgm_buf *b = &p->out;
+
+	cgm_buf_lit(b, "\"programs\":[");
+	for (size_t i = 0; i < nr; i++) {
+		cgm_buf_char(b, '{');
+		put_string(b, "name", program[i].name);
+		put_string(b, "group", program[i].group);
+		put_string(b, "hook", program[i].hook);
+		put_string(b, "mode", program[i].mode);
+		put_string(b, "reason", program[i].reason);
+		put_end(b, '}');
+	}
+	put_end(b, ']');
+}
+
+static void json_missing(struct probe *p)
+{
+	struct cgm_buf *b = &p->out;
+
+	cgm_buf_lit(b, "\"missing\":{");
+	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {
+		if (!is_missing(p, (enum cgm_group)i))
+			continue;
+		cgm_json_string(b, cgm_groups[i].name);
+		cgm_buf_lit(b, ":{");
+		put_string(b, "question", cgm_groups[i].help);
+		cgm_buf_lit(b, "\"families\":[");
+		cgm_probe_families((enum cgm_group)i, json_family, p);
+		put_end(b, ']');
+		put_end(b, '}');
+	}
+	put_end(b, '}');
+}
+
+static void print_json(struct probe *p)
+{
+	struct cgm_buf *b = &p->out;
+
+	cgm_buf_char(b, '{');
+	put_string(b, "kernel", p->uts.release);
+	put_string(b, "machine", p->uts.machine);
+	put_bool(b, "btf", p->found.btf);
+	put_string(b, "cgroup_mode", p->found.cgroup_mode);
+	json_facts(p, "config");
+	json_facts(p, "cgroups");
+	json_rights(p);
+	json_features(p);
+	json_programs(p);
+	json_missing(p);
+	cgm_json_chop(b);
+	cgm_buf_lit(b, "}\n");
 }
 
 int cgm_probe_run(int argc, char *const *argv)
 {
+	/* Every group, so that the dear ones are seen, too; nothing is pinned, and all ends with this process. */
 	struct cgm_kernel_config config = { .pin_dir = "", .nr_slots = 64, .task_controller = CGM_TASK_V2 };
-	bool json = argc > 1 && (strcmp(argv[1], "--json") == 0 || strcmp(argv[1], "-json") == 0);
-	struct cgm_kernel *k;
-	struct utsname u;
+	bool json = argc > 1 && (strcmp(argv[1], "--json") == 0 || strcmp(argv[1], "-json") == 0), failed;
+	struct probe p = { 0 };
 
 	if (argc > 2 || (argc == 2 && !json)) {
 		fprintf(stderr, "usage: cgmeter probe [--json]\n");
 		return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
 	}
-	uname(&u);
-	if (cgm_kernel_open(&config, &k) < 0) {
+	uname(&p.uts);
+	cgm_probe_find(&p.found);
+	if (cgm_kernel_open(&config, &p.kernel) < 0) {
 		cgm_error("out of memory");
 		return 1;
 	}
 	if (json)
-		print_json(k, &u, effective_capabilities());
+		print_json(&p);
 	else
-		print_text(k, &u, effective_capabilities());
-	cgm_kernel_close(k);
-	return 0;
+		print_text(&p);
+	failed = p.out.failed || fwrite(p.out.p, 1, p.out.len, stdout) != p.out.len;
+	cgm_buf_done(&p.out);
+	cgm_kernel_close(p.kernel);
+	return failed;
 }

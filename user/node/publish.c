@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,32 +20,14 @@ static const char *disk_name(void *arg, uint32_t major, uint32_t minor, char *bu
 	return cgm_disk_name(a->root_fd, major, minor, buf, size);
 }
 
-static int fill_live(struct cgm_agent *a, struct cgm_snapshot *snap, const struct cgm_container *c, struct cgm_row *row)
+static void name_disks(struct cgm_agent *a, struct cgm_live *live)
 {
-	struct cgm_live *live;
-
-	if (!a->self.has_kernel_side)
-		return 0;
-	live = cgm_snapshot_alloc(snap, sizeof(*live));
-	if (!live)
-		return -ENOMEM;
-	live->sched = c->live.sched;
-	live->net = c->live.net;
-	if (c->blocks.nr) {
-		live->blocks = cgm_snapshot_alloc(snap, c->blocks.nr * sizeof(*live->blocks));
-		if (!live->blocks)
-			return -ENOMEM;
-		memcpy(live->blocks, c->blocks.v, c->blocks.nr * sizeof(*live->blocks));
-		live->nr_blocks = c->blocks.nr;
-	}
-	for (size_t i = 0; i < live->nr_blocks; i++) {
+	for (size_t i = 0; live && i < live->nr_blocks; i++) {
 		struct cgm_live_block *b = &live->blocks[i];
 		char name[sizeof(b->name)];
 
 		snprintf(b->name, sizeof(b->name), "%s", disk_name(a, b->dev >> 20, b->dev & 0xfffff, name, sizeof(name)));
 	}
-	row->live = live;
-	return 0;
 }
 
 int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_container *c, const struct cgm_sample *s)
@@ -59,8 +40,10 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	cgm_layout_unref(c->layout);
 	c->layout = layout;
 	row->values = cgm_snapshot_alloc(snap, layout->nr_values * sizeof(*row->values));
-	if (!row->values || fill_live(a, snap, c, row) < 0)
+	if (!row->values)
 		return -ENOMEM;
+	row->live = a->self.has_kernel_side ? c->live : NULL;
+	name_disks(a, row->live);
 	cgm_layout_pack(layout, s, row->values);
 	/* A sample that finds no room in the history is lost there, and still the newest. */
 	if (cgm_history_add(c->history, layout, s->time_ns, row->values) < 0)
@@ -92,42 +75,24 @@ static uint64_t rss_bytes(void)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static void copy_programs(struct cgm_agent *a, struct cgm_snapshot *snap)
-{
-	const struct cgm_program *p;
-	size_t nr = cgm_kernel_programs(a->kernel, &p);
-	struct cgm_program_status *to = cgm_snapshot_alloc(snap, nr * sizeof(*to));
-
-	if (!to)
-		return;
-	for (size_t i = 0; i < nr; i++) {
-		snprintf(to[i].name, sizeof(to[i].name), "%s", p[i].name);
-		snprintf(to[i].hook, sizeof(to[i].hook), "%s", p[i].hook);
-		snprintf(to[i].mode, sizeof(to[i].mode), "%s", p[i].mode);
-		snprintf(to[i].reason, sizeof(to[i].reason), "%s", p[i].reason);
-	}
-	snap->self.programs = to;
-	snap->self.nr_programs = nr;
-}
-
 void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 {
 	static const char *const modes[] = { "v1", "hybrid", "v2" };
-	struct rusage ru;
 
-	getrusage(RUSAGE_SELF, &ru);
 	snap->self = a->self;
 	snap->self.start_time_ns = a->start_real_ns;
-	snap->self.cpu_ns = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * CGM_NSEC_PER_SEC +
-			    (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * CGM_NSEC_PER_USEC;
 	snap->self.rss_bytes = rss_bytes();
 	snap->self.nr_fds = cgm_reader_nr_fds();
+	snap->self.nr_netns = cgm_netns_count(a->netns);
+	snap->self.nr_netns_left_out = cgm_netns_left_out(a->netns);
+	snap->self.nr_file_reads = cgm_reader_nr_reads();
 	snap->self.history_bytes = a->history_bytes;
 	snap->self.snapshot_bytes = snap->arena_bytes;
 	snap->self.map_bytes = cgm_kernel_map_bytes(a->kernel);
-	snap->self.nr_slots = a->self.nr_slots;
+	snap->self.nr_slots = cgm_kernel_slots(a->kernel);
 	snap->self.nr_slots_used = cgm_kernel_slots_used(a->kernel);
 	cgm_kernel_drops(a->kernel, snap->self.drops);
 	snap->self.cgroup_mode = modes[a->trees.mode];
-	copy_programs(a, snap);
+	name_disks(a, snap->overflow ? snap->overflow->live : NULL);
+	cgm_cost_publish(&a->cost, snap);
 }

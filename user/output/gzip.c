@@ -2,92 +2,80 @@
 #include "output/gzip.h"
 
 #include <errno.h>
+#include <isa-l/igzip_lib.h>
 #include <limits.h>
-#include <libdeflate.h>
-#include <zlib.h>
 
 #include "base/mem.h"
 
 #define LEVEL 1
-#define WINDOW_BITS (15 + 16) /* 32 kB, and a gzip header instead of zlib's */
-#define MEMORY_LEVEL 8
+#define LEVEL_BYTES ISAL_DEF_LVL1_DEFAULT
 
 struct cgm_gzip {
-	z_stream z;
+	struct isal_zstream z;
+	uint8_t level[LEVEL_BYTES];
 };
-
-static void *gzip_alloc(void *opaque, unsigned nr, unsigned size)
-{
-	(void)opaque;
-	return cgm_calloc(nr, size);
-}
-
-static void gzip_release(void *opaque, void *p)
-{
-	(void)opaque;
-	free(p);
-}
 
 struct cgm_gzip *cgm_gzip_new(void)
 {
-	struct cgm_gzip *g = cgm_calloc(1, sizeof(*g));
+	struct cgm_gzip *g = cgm_malloc(sizeof(*g));
 
 	if (!g)
 		return NULL;
-	g->z.zalloc = gzip_alloc;
-	g->z.zfree = gzip_release;
-	if (deflateInit2(&g->z, LEVEL, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
-		free(g);
-		return NULL;
-	}
+	isal_deflate_init(&g->z);
+	g->z.level = LEVEL;
+	g->z.level_buf = g->level;
+	g->z.level_buf_size = sizeof(g->level);
+	g->z.gzip_flag = IGZIP_GZIP;
+	g->z.flush = NO_FLUSH;
 	return g;
 }
 
 void cgm_gzip_free(struct cgm_gzip *g)
 {
-	if (!g)
-		return;
-	deflateEnd(&g->z);
 	free(g);
 }
 
 int cgm_gzip_run(struct cgm_gzip *g, const char **in, size_t *in_len, char **out, size_t *out_len, bool finish)
 {
-	unsigned in_now = (unsigned)MIN(*in_len, (size_t)UINT_MAX), out_now = (unsigned)MIN(*out_len, (size_t)UINT_MAX);
+	uint32_t in_now = (uint32_t)MIN(*in_len, (size_t)UINT_MAX), out_now = (uint32_t)MIN(*out_len, (size_t)UINT_MAX);
 	int r;
 
-	g->z.next_in = (z_const Bytef *)*in;
+	g->z.next_in = (uint8_t *)(uintptr_t)*in; /* it only reads there */
 	g->z.avail_in = in_now;
-	g->z.next_out = (Bytef *)*out;
+	g->z.next_out = (uint8_t *)*out;
 	g->z.avail_out = out_now;
-	r = deflate(&g->z, finish && in_now == *in_len ? Z_FINISH : Z_NO_FLUSH);
+	g->z.end_of_stream = finish && in_now == *in_len;
+	r = isal_deflate(&g->z);
 	*in += in_now - g->z.avail_in;
 	*in_len -= in_now - g->z.avail_in;
 	*out += out_now - g->z.avail_out;
 	*out_len -= out_now - g->z.avail_out;
-	if (r == Z_STREAM_END)
-		return 1;
-	return r == Z_OK || r == Z_BUF_ERROR ? 0 : -EIO;
+	if (r != COMP_OK)
+		return -EIO;
+	return g->z.internal_state.state == ZSTATE_END;
 }
 
 int cgm_gzip_buf(const struct cgm_buf *in, struct cgm_buf *out)
 {
-	struct libdeflate_compressor *c = libdeflate_alloc_compressor(1);
-	size_t bound, len;
+	_cleanup_(cgm_gzip_freep) struct cgm_gzip *g = cgm_gzip_new();
+	const char *from = in->p;
+	size_t left = in->len, grow = in->len / 8 + 1024; /* our texts become a tenth to a twentieth */
+	int r = 0;
 
-	if (!c)
+	if (!g)
 		return -ENOMEM;
-	bound = libdeflate_gzip_compress_bound(c, in->len);
-	if (!cgm_buf_reserve(out, bound)) {
-		libdeflate_free_compressor(c);
-		return -ENOMEM;
+	while (r == 0) {
+		char *to;
+		size_t room = grow;
+
+		if (!cgm_buf_reserve(out, room))
+			return -ENOMEM;
+		to = out->p + out->len;
+		r = cgm_gzip_run(g, &from, &left, &to, &room, true);
+		out->len = (size_t)(to - out->p);
 	}
-	len = libdeflate_gzip_compress(c, in->p, in->len, out->p + out->len, bound);
-	libdeflate_free_compressor(c);
-	if (!len) /* never, within the bound */
-		return -EIO;
-	out->len += len;
-	/* The bound is that of text which cannot be compressed. */
+	if (r < 0)
+		return r;
 	cgm_buf_fit(out);
 	return 0;
 }

@@ -49,14 +49,12 @@ enum MHD_Result cgm_handle_metrics(struct cgm_request *rq)
 {
 	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
 	_cleanup_(cgm_facts_freep) struct cgm_facts *facts = NULL;
-	enum cgm_prometheus_format format = CGM_PROMETHEUS_TEXT;
+	enum cgm_prometheus_format format = cgm_accepts_format(cgm_request_header(rq, "Accept"));
 	bool gzip = cgm_accepts_gzip(cgm_request_header(rq, "Accept-Encoding"));
 	struct cgm_body *body;
 
 	if (!s)
 		return answer_too_early(rq);
-	if (cgm_accepts_openmetrics(cgm_request_header(rq, "Accept")))
-		format = CGM_PROMETHEUS_OPENMETRICS;
 	facts = cgm_facts_get(&rq->http->facts);
 	if (cgm_scrape_get(&rq->http->scrape, s, facts ? facts->machine : NULL, format, gzip, &body) < 0)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");

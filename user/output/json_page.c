@@ -33,15 +33,6 @@ static void put_known(struct cgm_buf *b, const char *key, bool known, uint64_t v
 		cgm_buf_lit(b, "null");
 }
 
-static uint64_t hist_count(const struct cgm_hist *h)
-{
-	uint64_t nr = 0;
-
-	for (size_t i = 0; i < CGM_HIST_BUCKETS; i++)
-		nr += h->buckets[i];
-	return nr;
-}
-
 /* ---- tree ---- */
 
 struct tree {
@@ -75,15 +66,15 @@ static void put_live(struct cgm_buf *b, const struct cgm_live *live)
 		tx += live->net.proto[i].tx_bytes;
 	}
 	for (size_t i = 0; live && i < live->nr_blocks; i++) {
-		read += live->blocks[i].op == CGM_BLOCK_READ ? live->blocks[i].b.bytes : 0;
-		written += live->blocks[i].op == CGM_BLOCK_WRITE ? live->blocks[i].b.bytes : 0;
+		read += live->blocks[i].op == CGM_BLOCK_READ ? live->blocks[i].bytes : 0;
+		written += live->blocks[i].op == CGM_BLOCK_WRITE ? live->blocks[i].bytes : 0;
 	}
 	put_known(b, "socket_rx_bytes", live, rx);
 	put_known(b, "socket_tx_bytes", live, tx);
 	put_known(b, "block_read_bytes", live, read);
 	put_known(b, "block_write_bytes", live, written);
 	put_known(b, "runq_delay_sum_ns", live, live ? live->sched.runq_delay.sum_ns : 0);
-	put_known(b, "runq_delay_count", live, live ? hist_count(&live->sched.runq_delay) : 0);
+	put_known(b, "runq_delay_count", live, live ? live->sched.runq_delay.count : 0);
 }
 
 static void put_row(struct cgm_buf *b, const struct cgm_row *r)
@@ -155,22 +146,32 @@ struct waits {
 	size_t block; /* next one */
 };
 
-static void put_hist(struct cgm_buf *b, const struct cgm_hist *h)
+/* The page shows one bar for each doubling: four buckets. Bar 0 is bucket 0, the last one what lies above all bounds. */
+static unsigned bar_of(unsigned bucket)
 {
+	return (bucket + 3) / 4;
+}
+
+static void put_hist(struct cgm_buf *b, const struct cgm_live_hist *h)
+{
+	uint64_t bars[(CGM_HIST_BUCKETS + 2) / 4 + 1] = { 0 };
+
+	for (unsigned i = 0; i < h->nr; i++)
+		bars[bar_of(h->first + i)] += h->buckets[i];
 	cgm_buf_lit(b, "{\"count\":");
-	cgm_json_u64(b, hist_count(h));
+	cgm_json_u64(b, h->count);
 	put_number(b, "sum_ns", h->sum_ns);
 	put_key(b, "buckets");
 	cgm_buf_char(b, '[');
-	for (size_t i = 0; i < CGM_HIST_BUCKETS; i++) {
-		cgm_json_u64(b, h->buckets[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bars); i++) {
+		cgm_json_u64(b, bars[i]);
 		cgm_buf_char(b, ',');
 	}
 	cgm_json_chop(b);
 	cgm_buf_lit(b, "]}");
 }
 
-static void put_sched(struct cgm_buf *b, const struct cgm_sched *s)
+static void put_sched(struct cgm_buf *b, const struct cgm_live_sched *s)
 {
 	static const char *const kinds[CGM_NR_OFF_CPU] = { "sleep", "blocked", "iowait" };
 
@@ -194,18 +195,22 @@ static void put_block(struct cgm_buf *b, const struct cgm_live_block *l)
 {
 	static const char *const ops[CGM_NR_BLOCK_OPS] = { "read", "write", "discard", "flush", "other" };
 
+	uint64_t errors = 0;
+
+	for (size_t i = 0; i < CGM_NR_BLOCK_ERRORS; i++)
+		errors += l->errors[i];
 	cgm_buf_lit(b, "{\"device\":");
 	cgm_json_string(b, l->name);
 	put_key(b, "op");
 	cgm_json_string(b, l->op < CGM_NR_BLOCK_OPS ? ops[l->op] : "other");
-	put_number(b, "bytes", l->b.bytes);
-	put_number(b, "requests", l->b.requests);
-	put_number(b, "errors", l->b.errors);
-	put_number(b, "in_flight", l->b.issued > l->b.requests ? l->b.issued - l->b.requests : 0);
+	put_number(b, "bytes", l->bytes);
+	put_number(b, "requests", l->requests);
+	put_number(b, "errors", errors);
+	put_number(b, "in_flight", l->issued > l->requests ? l->issued - l->requests : 0);
 	put_key(b, "queue_to_done");
-	put_hist(b, &l->b.queue_to_done);
+	put_hist(b, &l->queue_to_done);
 	put_key(b, "issue_to_done");
-	put_hist(b, &l->b.issue_to_done);
+	put_hist(b, &l->issue_to_done);
 	cgm_buf_char(b, '}');
 }
 
@@ -216,7 +221,7 @@ static void put_waits_head(struct cgm_buf *b, const struct cgm_row *row)
 	put_number(b, "time_ns", row->time_ns);
 	put_key(b, "bounds_ns");
 	cgm_buf_char(b, '[');
-	for (unsigned i = 0; i + 1 < CGM_HIST_BUCKETS; i++) {
+	for (unsigned i = 0; i + 1 < CGM_HIST_BUCKETS; i += 4) {
 		cgm_buf_u64(b, cgm_hist_bound_ns(i));
 		cgm_buf_char(b, ',');
 	}
@@ -287,6 +292,37 @@ static void put_programs(struct cgm_buf *b, const struct cgm_self *self)
 		cgm_json_string(b, p->mode);
 		put_key(b, "reason");
 		cgm_json_string(b, p->reason);
+		put_number(b, "runs", p->runs);
+		put_number(b, "run_ns", p->run_ns);
+		put_number(b, "missed", p->missed);
+		cgm_buf_lit(b, "},");
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, ']');
+}
+
+static void put_groups(struct cgm_buf *b, const struct cgm_self *self)
+{
+	put_key(b, "groups");
+	cgm_buf_char(b, '[');
+	for (size_t i = 0; i < self->nr_groups; i++) {
+		const struct cgm_group_status *g = &self->groups[i];
+
+		cgm_buf_lit(b, "{\"name\":");
+		cgm_json_string(b, g->name);
+		put_key(b, "on");
+		cgm_json_bool(b, g->on);
+		put_key(b, "reason");
+		cgm_json_string(b, g->reason);
+		put_number(b, "nr_switched_off", g->nr_switched_off);
+		cgm_buf_lit(b, "},");
+	}
+	cgm_json_chop(b);
+	cgm_buf_lit(b, "],\"maps\":[");
+	for (size_t i = 0; i < self->nr_maps; i++) {
+		cgm_buf_lit(b, "{\"name\":");
+		cgm_json_string(b, self->maps[i].name);
+		put_number(b, "bytes", self->maps[i].bytes);
 		cgm_buf_lit(b, "},");
 	}
 	cgm_json_chop(b);
@@ -330,6 +366,10 @@ void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char
 	put_number(b, "nr_lost_samples", self->nr_lost_samples);
 	put_number(b, "nr_vanished", self->nr_vanished);
 	put_number(b, "cpu_ns", self->cpu_ns);
+	put_number(b, "user_ns", self->user_ns);
+	put_number(b, "system_ns", self->system_ns);
+	put_number(b, "overhead_ppm", self->overhead_ppm);
+	put_number(b, "budget_ppm", self->budget_ppm);
 	put_number(b, "rss_bytes", self->rss_bytes);
 	put_number(b, "nr_fds", self->nr_fds);
 	put_number(b, "history_bytes", self->history_bytes);
@@ -339,5 +379,6 @@ void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char
 	put_number(b, "nr_slots_used", self->nr_slots_used);
 	put_drops(b, self);
 	put_programs(b, self);
+	put_groups(b, self);
 	cgm_buf_char(b, '}');
 }

@@ -42,6 +42,13 @@ static const char *const iface_keys[] = {
 #include "cgmeter/metrics.def"
 };
 
+static const struct {
+	const char *object, *key;
+} numa_values[] = {
+#define CGM_NUMA_VALUE(id, json, scope, type) { json, "\"" type "\":{" },
+#include "cgmeter/metrics.def"
+};
+
 static const char *const fs_keys[] = {
 #define CGM_FS_VALUE(id, kind, unit, json) ",\"" json "\":",
 #include "cgmeter/metrics.def"
@@ -95,13 +102,8 @@ static bool split_path(const char *text, const char *group, struct path *ret)
 
 static void close_objects(const struct path *before, size_t down_to)
 {
-	for (size_t d = before->depth; d > down_to + 1; d--) {
-		/* MemoryStatsMemoryData ends with an object that only machines with NUMA statistics fill. */
-		if (d == before->depth && before->len[d - 1] == strlen("pgmajfault") &&
-		    memcmp(before->word[d - 1], "pgmajfault", before->len[d - 1]) == 0)
-			add_text(",\"numa_stats\":{}", strlen(",\"numa_stats\":{}"));
+	for (size_t d = before->depth; d > down_to + 1; d--)
 		add_text("}", 1);
-	}
 }
 
 /* The text between the number before and this one: closes objects, opens others, names the value. */
@@ -153,6 +155,14 @@ static void build_skeleton(void)
 	skeleton.task_stats = add_group("task_stats");
 }
 
+static bool has_block(const struct cgm_layout *l, enum cgm_layout_kind kind)
+{
+	for (uint32_t i = 0; i < l->nr_blocks; i++)
+		if (l->blocks[i].kind == kind)
+			return true;
+	return false;
+}
+
 static void put_per_cpu(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)
 {
 	for (uint32_t i = 0; i < l->nr_blocks; i++) {
@@ -169,6 +179,30 @@ static void put_per_cpu(struct cgm_buf *b, const struct cgm_layout *l, const uin
 		cgm_buf_char(b, ']');
 		return;
 	}
+}
+
+/* Pages by kind and node: the values [first, end) of numa_values belong to one object. */
+static void put_numa(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values, const char *object)
+{
+	cgm_buf_lit(b, ",\"numa_stats\":{");
+	for (size_t v = 0; has_block(l, CGM_LAYOUT_NUMA) && v < CGM_NR_NUMA_VALUES; v++) {
+		if (strcmp(numa_values[v].object, object) != 0)
+			continue;
+		cgm_buf_str(b, numa_values[v].key);
+		for (uint32_t i = 0; i < l->nr_blocks; i++) {
+			if (l->blocks[i].kind != CGM_LAYOUT_NUMA)
+				continue;
+			cgm_buf_char(b, '"');
+			cgm_buf_u64(b, l->blocks[i].minor);
+			cgm_buf_lit(b, "\":");
+			cgm_json_u64(b, values[l->blocks[i].first + v]);
+			cgm_buf_char(b, ',');
+		}
+		cgm_json_chop(b);
+		cgm_buf_lit(b, "},");
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
 }
 
 static void put_value(struct cgm_buf *b, enum cgm_unit unit, uint64_t v)
@@ -188,6 +222,10 @@ static void put_group(struct cgm_buf *b, const struct group *g, const struct cgm
 		put_value(b, p->unit, values[p->value]);
 		if (p->value == CGM_V_CPU_USAGE_TOTAL)
 			put_per_cpu(b, l, values);
+		if (p->value == CGM_V_MEMORY_PGMAJFAULT)
+			put_numa(b, l, values, "container_data");
+		if (p->value == CGM_V_MEMORY_TOTAL_PGMAJFAULT)
+			put_numa(b, l, values, "hierarchical_data");
 	}
 	cgm_buf_put(b, skeleton.text + g->tail, g->tail_len);
 }
@@ -220,14 +258,6 @@ static void put_disk_array(struct cgm_buf *b, const struct cgm_layout *l, const 
 	}
 	cgm_json_chop(b);
 	cgm_buf_lit(b, "],");
-}
-
-static bool has_block(const struct cgm_layout *l, enum cgm_layout_kind kind)
-{
-	for (uint32_t i = 0; i < l->nr_blocks; i++)
-		if (l->blocks[i].kind == kind)
-			return true;
-	return false;
 }
 
 static void put_diskio(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)

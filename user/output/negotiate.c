@@ -3,6 +3,7 @@
 
 #include <strings.h>
 
+#include "base/cleanup.h"
 #include "base/parse.h"
 
 #define Q_MAX 1000
@@ -32,9 +33,27 @@ static int parse_q(struct cgm_str s)
 }
 
 struct wish {
-	struct cgm_str what, version;
+	struct cgm_str what, version, proto, encoding; /* parameters: without quotes, empty when not there */
 	int q;
 };
+
+static void set_parameter(struct wish *w, struct cgm_str key, struct cgm_str value)
+{
+	struct {
+		const char *name;
+		struct cgm_str *value;
+	} known[] = { { "version", &w->version }, { "proto", &w->proto }, { "encoding", &w->encoding } };
+
+	if (same(key, "q")) {
+		w->q = parse_q(value);
+		return;
+	}
+	if (value.len > 1 && value.p[0] == '"' && value.p[value.len - 1] == '"')
+		value = (struct cgm_str){ value.p + 1, value.len - 2 };
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (same(key, known[i].name))
+			*known[i].value = value;
+}
 
 /* Cuts the next element, "type;version=x;q=0.5", off the header. False at the end. */
 static bool next_wish(struct cgm_str *header, struct wish *ret)
@@ -46,39 +65,45 @@ static bool next_wish(struct cgm_str *header, struct wish *ret)
 			return false;
 		element = cgm_trim(element);
 	} while (!element.len || !cgm_next_field(&element, ';', &ret->what));
-	ret->what = cgm_trim(ret->what);
-	ret->version = (struct cgm_str){ NULL, 0 };
-	ret->q = Q_MAX;
-	while (cgm_next_field(&element, ';', &parameter)) {
-		if (!cgm_next_field(&parameter, '=', &key))
-			continue;
-		parameter = cgm_trim(parameter);
-		if (same(cgm_trim(key), "q"))
-			ret->q = parse_q(parameter);
-		else if (same(cgm_trim(key), "version"))
-			ret->version = parameter;
-	}
-	if (ret->version.len > 1 && ret->version.p[0] == '"' && ret->version.p[ret->version.len - 1] == '"')
-		ret->version = (struct cgm_str){ ret->version.p + 1, ret->version.len - 2 };
+	*ret = (struct wish){ .what = cgm_trim(ret->what), .q = Q_MAX };
+	while (cgm_next_field(&element, ';', &parameter))
+		if (cgm_next_field(&parameter, '=', &key))
+			set_parameter(ret, cgm_trim(key), cgm_trim(parameter));
 	return true;
 }
 
-bool cgm_accepts_openmetrics(const char *accept)
+/* Text and OpenMetrics: without a version, or with ours. Protobuf has other messages and encodings too: it must say that it means ours. */
+static bool is_format(const struct wish *w, enum cgm_prometheus_format f)
+{
+	switch (f) {
+	case CGM_PROMETHEUS_TEXT:
+		return same(w->what, "text/plain") && (!w->version.len || same(w->version, "0.0.4"));
+	case CGM_PROMETHEUS_OPENMETRICS:
+		return same(w->what, "application/openmetrics-text") && (!w->version.len || same(w->version, "1.0.0"));
+	case CGM_PROMETHEUS_PROTOBUF:
+		return same(w->what, "application/vnd.google.protobuf") && same(w->proto, "io.prometheus.client.MetricFamily") &&
+		       same(w->encoding, "delimited");
+	default:
+		return false;
+	}
+}
+
+enum cgm_prometheus_format cgm_accepts_format(const char *accept)
 {
 	struct cgm_str header = cgm_str(accept ? accept : "");
-	int openmetrics = 0, text = 0;
+	enum cgm_prometheus_format best = CGM_PROMETHEUS_TEXT;
+	int best_q = 0;
 	struct wish w;
 
 	while (next_wish(&header, &w)) {
-		if (same(w.what, "application/openmetrics-text") && (!w.version.len || same(w.version, "1.0.0"))) {
-			if (w.q > openmetrics && w.q > text)
-				openmetrics = w.q;
-		} else if (same(w.what, "text/plain") && (!w.version.len || same(w.version, "0.0.4"))) {
-			if (w.q > text && w.q > openmetrics)
-				text = w.q;
+		for (unsigned f = 0; f < CGM_NR_PROMETHEUS_FORMATS; f++) {
+			if (!is_format(&w, (enum cgm_prometheus_format)f) || w.q <= best_q)
+				continue;
+			best = (enum cgm_prometheus_format)f;
+			best_q = w.q;
 		}
 	}
-	return openmetrics > text;
+	return best;
 }
 
 bool cgm_accepts_gzip(const char *accept_encoding)

@@ -3,11 +3,13 @@
 #pragma once
 #include <stdbool.h>
 
+#include "output/prometheus.h"
+
 /*
- * True when OpenMetrics 1.0.0 is wanted more than the Prometheus text format: it is named (without a version or with that one) and
- * its q is above that of text/plain (of equals the first wins). Wildcards and headers that name neither mean the text format.
+ * The format of /metrics that is wanted most: the highest q, of equals the first. OpenMetrics: named without a version or as 1.0.0; protobuf:
+ * named with proto=io.prometheus.client.MetricFamily and encoding=delimited. Wildcards, and headers that name no format, mean the text format.
  */
-bool cgm_accepts_openmetrics(const char *accept);
+enum cgm_prometheus_format cgm_accepts_format(const char *accept);
 /* True when gzip is allowed (by name, x-gzip, or "*") and not wanted less than no encoding. */
 bool cgm_accepts_gzip(const char *accept_encoding);
 /* True when the entity tag (with its quotes) is in an If-None-Match header. */

@@ -6,22 +6,19 @@
 #include "output/prometheus.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "kernel/groups.h"
 #include "model/label.h"
 #include "output/prometheus_write.h"
 
 #define ROWS_A_STEP 16 /* a step of a histogram family is some 50 to 100 KB */
 #define TEXT(literal) { sizeof(literal) - 1, literal }
 
-enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
-
-static const struct family {
-	const char *name, *unit, *help;
-	enum type type;
-} families[] = {
-#define CGM_FAMILY(id, name, type, unit, group, help) [CGM_F_##id] = { name, unit, help, type },
+static const struct cgm_prom_family families[] = {
+#define CGM_FAMILY(id, name, type, unit, group, help) [CGM_F_##id] = { name, unit, help, type, CGM_G_##group },
 #include "cgmeter/metrics.def"
 };
 
@@ -34,19 +31,30 @@ enum {
 #include "cgmeter/metrics.def"
 };
 
+/* Where a value comes from, by kind of cgroup tree. */
+static const struct {
+	const char *v1, *v2;
+} sources[] = {
+#define CGM_VALUE(id, kind, unit, json, v1, v2) [CGM_V_##id] = { v1, v2 },
+#include "cgmeter/metrics.def"
+};
+
 static const struct cgm_prom_entry entries[] = {
 #define CGM_FAMILY(id, name, type, unit, group, help) { .kind = FAMILY, .family = CGM_F_##id },
-#define CGM_SERIES(f, v, l) { VALUE, CGM_F_##f, CGM_V_##v, DIGITS_V_##v, 0, l },
-#define CGM_DISK_SERIES(f, v, l) { DISK, CGM_F_##f, CGM_DISK_##v, DIGITS_DISK_##v, 0, l },
-#define CGM_IFACE_SERIES(f, v) { IFACE, CGM_F_##f, CGM_IFACE_##v, DIGITS_IFACE_##v, 0, "" },
-#define CGM_FS_SERIES(f, v) { FS, CGM_F_##f, CGM_FS_##v, DIGITS_FS_##v, 0, "" },
-#define CGM_HIST_SERIES(f, member, l) { HIST, CGM_F_##f, offsetof(struct cgm_live, sched.member), 0, 0, l },
-#define CGM_LIVE_SERIES(f, which, member, l) { LIVE, CGM_F_##f, offsetof(struct cgm_live, which.member), 0, 0, l },
-#define CGM_WRITTEN_SERIES(f, l, source) { .kind = WRITTEN, .family = CGM_F_##f },
+#define CGM_SERIES(f, v, l) { VALUE, CGM_F_##f, CGM_V_##v, DIGITS_V_##v, 0, l, NULL },
+#define CGM_DISK_SERIES(f, v, l) { DISK, CGM_F_##f, CGM_DISK_##v, DIGITS_DISK_##v, 0, l, NULL },
+#define CGM_IFACE_SERIES(f, v) { IFACE, CGM_F_##f, CGM_IFACE_##v, DIGITS_IFACE_##v, 0, "", NULL },
+#define CGM_FS_SERIES(f, v) { FS, CGM_F_##f, CGM_FS_##v, DIGITS_FS_##v, 0, "", NULL },
+#define CGM_HIST_SERIES(f, member, l) { HIST, CGM_F_##f, offsetof(struct cgm_live, sched.member), 0, 0, l, "bpf:sched" },
+#define CGM_LIVE_SERIES(f, which, member, l) { LIVE, CGM_F_##f, offsetof(struct cgm_live, which.member), 0, 0, l, "bpf:" #which },
+#define CGM_COUNT_SERIES(f, id, l) { COUNT, CGM_F_##f, CGM_C_##id, 0, 0, l, "bpf:counts" },
+#define CGM_COUNT_NS_SERIES(f, id, l) { COUNT, CGM_F_##f, CGM_C_##id, CGM_DIGITS_NS, 0, l, "bpf:counts" },
+#define CGM_WAIT_SERIES(f, id, l) { WAIT, CGM_F_##f, CGM_W_##id, 0, 0, l, "bpf:waits" },
+#define CGM_WRITTEN_SERIES(f, l, from) { .kind = WRITTEN, .family = CGM_F_##f, .source = from },
 #define CGM_MACHINE_SERIES(f, member) \
-	{ MACHINE, CGM_F_##f, offsetof(struct cgm_machine, member), 0, sizeof(((struct cgm_machine *)0)->member), "" },
+	{ MACHINE, CGM_F_##f, offsetof(struct cgm_machine, member), 0, sizeof(((struct cgm_machine *)0)->member), "", NULL },
 #define CGM_SELF_SERIES(f, member, unit) \
-	{ SELF, CGM_F_##f, offsetof(struct cgm_self, member), CGM_DIGITS_##unit, sizeof(((struct cgm_self *)0)->member), "" },
+	{ SELF, CGM_F_##f, offsetof(struct cgm_self, member), CGM_DIGITS_##unit, sizeof(((struct cgm_self *)0)->member), "", NULL },
 #include "cgmeter/metrics.def"
 };
 
@@ -55,6 +63,15 @@ static bool ends_with(const char *s, size_t len, const char *end)
 	size_t end_len = strlen(end);
 
 	return len > end_len && !memcmp(s + len - end_len, end, end_len);
+}
+
+bool cgm_prom_has_unit(const struct cgm_prom_family *f)
+{
+	size_t len = strlen(f->name);
+
+	if (f->type == COUNTER && ends_with(f->name, len, "_total"))
+		len -= strlen("_total");
+	return f->unit[0] && ends_with(f->name, len, f->unit);
 }
 
 /* Escapes a HELP text: OpenMetrics wants quotes escaped too. */
@@ -79,7 +96,7 @@ static void put_comment(struct cgm_prometheus *r, const char *word, size_t name_
 	cgm_buf_char(r->out, ' ');
 }
 
-static void put_header(struct cgm_prometheus *r, const struct family *f)
+static void put_text_header(struct cgm_prometheus *r, const struct cgm_prom_family *f)
 {
 	static const char *const text_types[] = { "counter", "gauge", "histogram", "gauge" };
 	static const char *const open_types[] = { "counter", "gauge", "histogram", "info" };
@@ -101,11 +118,19 @@ static void put_header(struct cgm_prometheus *r, const struct family *f)
 	put_comment(r, "# TYPE ", len);
 	cgm_buf_str(r->out, type);
 	cgm_buf_char(r->out, '\n');
-	if (r->open_metrics && f->unit[0] && ends_with(f->name, len, f->unit)) {
+	if (r->open_metrics && cgm_prom_has_unit(f)) {
 		put_comment(r, "# UNIT ", len);
 		cgm_buf_str(r->out, f->unit);
 		cgm_buf_char(r->out, '\n');
 	}
+}
+
+static void put_header(struct cgm_prometheus *r, const struct cgm_prom_family *f)
+{
+	if (r->protobuf)
+		cgm_protobuf_family(r, f);
+	else
+		put_text_header(r, f);
 }
 
 /* `,labels` without the closing brace. */
@@ -198,11 +223,12 @@ static bool put_row_cpus(struct cgm_prometheus *r, const struct cgm_row *row)
 static void put_cpu_usage(struct cgm_prometheus *r)
 {
 	static const struct cgm_prom_text total = TEXT(",cpu=\"total\"} ");
+	bool percpu = !(r->s->self.groups_off >> CGM_G_PERCPU & 1);
 
 	for (size_t i = r->row; i < r->row_end; i++) {
 		const struct cgm_row *row = &r->s->rows[i];
 
-		if (!put_row_cpus(r, row) && row->values[CGM_V_CPU_USAGE_TOTAL])
+		if (!(percpu && put_row_cpus(r, row)) && row->values[CGM_V_CPU_USAGE_TOTAL])
 			cgm_prom_row(r, row, &total, row->values[CGM_V_CPU_USAGE_TOTAL], CGM_DIGITS_NS);
 	}
 }
@@ -257,35 +283,69 @@ static bool protocol_used(const struct cgm_live *live, size_t index)
 	return memcmp(&live->net.proto[(index - first) / sizeof(never)], &never, sizeof(never)) != 0;
 }
 
+/* Rows with what the kernel side counted: those of this step, and behind the last the one of cgroups that found no slot. */
+static const struct cgm_row *next_live(const struct cgm_prometheus *r, size_t *i)
+{
+	const struct cgm_row *row = NULL;
+
+	for (; *i < r->row_end; ++*i) {
+		row = &r->s->rows[*i];
+		if (!row->live)
+			continue;
+		++*i;
+		return row;
+	}
+	if (*i != r->s->nr_rows)
+		return NULL;
+	++*i;
+	return r->s->overflow;
+}
+
 static void put_live(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
 {
-	bool is_net = e->index >= offsetof(struct cgm_live, net);
+	const struct cgm_row *row;
 
-	if (is_net ? r->s->self.net_off : r->s->self.sched_off)
-		return;
-	for (size_t i = r->row; i < r->row_end; i++) {
-		const struct cgm_row *row = &r->s->rows[i];
-
-		if (row->live && protocol_used(row->live, e->index))
+	for (size_t i = r->row; (row = next_live(r, &i));)
+		if (protocol_used(row->live, e->index))
 			cgm_prom_row(r, row, own, *(const uint64_t *)((const char *)row->live + e->index), 0);
-	}
+}
+
+/* Most of these never happen in most containers: those that counted nothing are left out. */
+static void put_counts(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
+{
+	const struct cgm_row *row;
+
+	for (size_t i = r->row; (row = next_live(r, &i));)
+		if (cgm_live_count(row->live, e->index))
+			cgm_prom_row(r, row, own, cgm_live_count(row->live, e->index), e->digits);
+}
+
+static void put_waits(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
+{
+	struct cgm_prom_text labels;
+	const struct cgm_row *row;
+
+	text_labels(&labels, e->labels);
+	for (size_t i = r->row; (row = next_live(r, &i));)
+		for (size_t w = 0; w < row->live->nr_waits; w++)
+			if (row->live->waits[w].wait == e->index)
+				cgm_prom_hist(r, row, &labels, &row->live->waits[w].hist);
 }
 
 static void put_hists(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 {
 	struct cgm_prom_text labels;
+	const struct cgm_row *row;
 
 	text_labels(&labels, e->labels);
-	for (size_t i = r->row; i < r->row_end; i++) {
-		const struct cgm_row *row = &r->s->rows[i];
-
-		if (row->live)
-			cgm_prom_hist(r, row, &labels, (const struct cgm_hist *)((const char *)row->live + e->index));
-	}
+	for (size_t i = r->row; (row = next_live(r, &i));)
+		cgm_prom_hist(r, row, &labels, (const struct cgm_live_hist *)((const char *)row->live + e->index));
 }
 
 static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
 {
+	const struct cgm_row *row;
+
 	switch (f) {
 	case CGM_F_CPU_USAGE:
 		put_cpu_usage(r);
@@ -295,10 +355,20 @@ static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
 	case CGM_F_BLOCK_BYTES:
 	case CGM_F_BLOCK_REQUESTS:
 	case CGM_F_BLOCK_ERRORS:
+	case CGM_F_BLOCK_REQUEUES:
+	case CGM_F_BLOCK_SIZES:
 	case CGM_F_BLOCK_IN_FLIGHT:
+		for (size_t i = r->row; (row = next_live(r, &i));)
+			cgm_prom_blocks(r, f, row);
+		return;
+	case CGM_F_MEMORY_NUMA:
+		for (size_t i = r->row; i < r->row_end; i++)
+			cgm_prom_numa(r, &r->s->rows[i]);
+		return;
+	case CGM_F_DIRTIED:
 		for (size_t i = r->row; i < r->row_end; i++)
 			if (r->s->rows[i].live)
-				cgm_prom_blocks(r, f, &r->s->rows[i]);
+				cgm_prom_dirtied(r, &r->s->rows[i]);
 		return;
 	default:
 		if (r->row > 0 || !cgm_prom_agent_family(r, f))
@@ -345,6 +415,12 @@ static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 	case HIST:
 		put_hists(r, e);
 		break;
+	case COUNT:
+		put_counts(r, e, &own);
+		break;
+	case WAIT:
+		put_waits(r, e);
+		break;
 	case MACHINE:
 		if (r->machine && r->row == 0)
 			cgm_prom_machine_number(r, member(r->machine, e));
@@ -356,22 +432,78 @@ static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 	}
 }
 
-static void le_init(struct cgm_prom_le *le, uint64_t bound_ns)
+/* The group whose programs count for an entry; CGM_G_NONE: it comes from elsewhere. */
+static enum cgm_group provider(const struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 {
-	static const char before[] = ",le=\"", after[] = "\"} ";
-	char *p = cgm_prom_put(le->p, before, sizeof(before) - 1);
+	bool v2 = r->s->self.cgroup_mode && strcmp(r->s->self.cgroup_mode, "v2") == 0;
+	const char *source = e->kind != VALUE ? e->source : v2 ? sources[e->index].v2 : sources[e->index].v1;
 
-	p = cgm_prom_fixed(p, bound_ns, CGM_DIGITS_NS);
-	p = cgm_prom_put(p, after, sizeof(after) - 1);
-	le->len = (size_t)(p - le->p);
+	return cgm_group_of_source(source, families[e->family].group);
 }
 
-static void init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const struct cgm_machine *machine,
-		 enum cgm_prometheus_format format)
+/* Is an entry's group hidden, or does nobody count for it? */
+static bool is_off(const struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 {
-	*r = (struct cgm_prometheus){ .s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS };
+	const struct cgm_self *self = &r->s->self;
+	enum cgm_group family = families[e->family].group, counts;
+
+	if (family != CGM_G_NONE && self->groups_off >> family & 1)
+		return true;
+	if (!self->groups_idle)
+		return false;
+	/* The devices' counters go on from where they were when the programs come back: the files' are others. */
+	if (e->kind == DISK)
+		return self->groups_paused >> CGM_G_BLOCK & 1;
+	counts = provider(r, e);
+	return counts != CGM_G_NONE && self->groups_idle >> counts & 1;
+}
+
+/* Shortest and exact, in exponential form below 0.0001, as Prometheus itself writes it; OpenMetrics wants a point in a whole number. */
+static void le_init(struct cgm_prom_le *le, double bound, bool open_metrics)
+{
+	bool whole = open_metrics && bound >= 1;
+
+	le->len = (size_t)snprintf(le->p, sizeof(le->p), ",le=\"%.15g%s\"} ", bound, whole ? ".0" : "");
+}
+
+static int init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format)
+{
+	*r = (struct cgm_prometheus){
+		.s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS, .header_waits = true
+	};
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++)
-		le_init(&r->le[i], 1ULL << (CGM_HIST_SHIFT + 2 * i));
+		le_init(&r->le[i], cgm_prom_bound(i), r->open_metrics);
+	if (format != CGM_PROMETHEUS_PROTOBUF)
+		return 0;
+	r->protobuf = cgm_protobuf_new(s);
+	return r->protobuf ? 0 : -ENOMEM;
+}
+
+static void done(struct cgm_prometheus *r)
+{
+	cgm_protobuf_free(r->protobuf);
+}
+
+static bool is_family_open(const struct cgm_prometheus *r)
+{
+	return r->protobuf && !r->header_waits;
+}
+
+static void end_family(struct cgm_prometheus *r)
+{
+	if (is_family_open(r))
+		cgm_protobuf_end(r);
+	r->header_waits = true;
+}
+
+static void next_entry(struct cgm_prometheus *r)
+{
+	r->row = 0;
+	if (++r->entry < ARRAY_SIZE(entries))
+		return;
+	end_family(r);
+	if (r->open_metrics)
+		cgm_buf_lit(r->out, "# EOF\n");
 }
 
 /* Writes the next rows of the next entry of the table. The header of a family goes before its first sample, whenever that comes. */
@@ -381,10 +513,14 @@ static void step(struct cgm_prometheus *r)
 	size_t start = r->out->len, samples;
 
 	if (e->kind == FAMILY) {
+		end_family(r);
 		r->name = families[e->family].name;
 		r->name_len = strlen(r->name);
-		r->header_waits = true;
 		r->entry++;
+		return;
+	}
+	if (r->row == 0 && is_off(r, e)) {
+		next_entry(r);
 		return;
 	}
 	r->row_end = MIN(r->row + ROWS_A_STEP, r->s->nr_rows);
@@ -399,11 +535,8 @@ static void step(struct cgm_prometheus *r)
 	else
 		r->out->len = start;
 	r->row = r->row_end;
-	if (r->row < r->s->nr_rows)
-		return;
-	r->row = 0;
-	if (++r->entry == ARRAY_SIZE(entries) && r->open_metrics)
-		cgm_buf_lit(r->out, "# EOF\n");
+	if (r->row >= r->s->nr_rows)
+		next_entry(r);
 }
 
 struct cgm_prometheus *cgm_prometheus_new(const struct cgm_snapshot *s, const struct cgm_machine *machine,
@@ -411,13 +544,17 @@ struct cgm_prometheus *cgm_prometheus_new(const struct cgm_snapshot *s, const st
 {
 	struct cgm_prometheus *r = cgm_malloc(sizeof(*r));
 
-	if (r)
-		init(r, s, machine, format);
+	if (r && init(r, s, machine, format) < 0) {
+		free(r);
+		return NULL;
+	}
 	return r;
 }
 
 void cgm_prometheus_free(struct cgm_prometheus *r)
 {
+	if (r)
+		done(r);
 	free(r);
 }
 
@@ -426,7 +563,7 @@ int cgm_prometheus_next(struct cgm_prometheus *r, size_t want_bytes, struct cgm_
 	size_t start = out->len;
 
 	r->out = out;
-	while (r->entry < ARRAY_SIZE(entries) && !out->failed && out->len - start < want_bytes)
+	while (r->entry < ARRAY_SIZE(entries) && !out->failed && (out->len - start < want_bytes || is_family_open(r)))
 		step(r);
 	return out->failed ? -ENOMEM : out->len > start;
 }
@@ -434,10 +571,14 @@ int cgm_prometheus_next(struct cgm_prometheus *r, size_t want_bytes, struct cgm_
 int cgm_prometheus_render(const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format,
 			  struct cgm_buf *out)
 {
-	struct cgm_prometheus r;
+	_cleanup_(done) struct cgm_prometheus r;
 	int err;
 
-	init(&r, s, machine, format);
+	err = init(&r, s, machine, format);
+	if (err < 0) {
+		out->failed = true;
+		return err;
+	}
 	err = cgm_prometheus_next(&r, SIZE_MAX, out);
 	return err < 0 ? err : 0;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The metrics page: a snapshot as Prometheus text or OpenMetrics, family by family, driven by metrics.def. */
+/*
+ * The metrics page: a snapshot as Prometheus text, OpenMetrics or protobuf, family by family, driven by metrics.def. Text has the classic
+ * buckets of a histogram, protobuf also the finer ones of Prometheus' native histograms.
+ */
 #pragma once
 #include "base/buf.h"
 #include "cgroup/machine.h"
@@ -8,6 +11,8 @@
 enum cgm_prometheus_format {
 	CGM_PROMETHEUS_TEXT, /* text/plain; version=0.0.4; charset=utf-8 */
 	CGM_PROMETHEUS_OPENMETRICS, /* application/openmetrics-text; version=1.0.0; charset=utf-8 */
+	CGM_PROMETHEUS_PROTOBUF, /* application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited */
+	CGM_NR_PROMETHEUS_FORMATS,
 };
 
 /*
@@ -29,7 +34,7 @@ struct cgm_prometheus *cgm_prometheus_new(const struct cgm_snapshot *s, const st
 					  enum cgm_prometheus_format format);
 void cgm_prometheus_free(struct cgm_prometheus *p);
 /*
- * Appends the next piece: at least want_bytes unless the page ends, and up to some 100 KB more. 1; 0: nothing was left; -ENOMEM with
- * out marked failed.
+ * Appends the next piece: at least want_bytes unless the page ends, and up to some 100 KB more (protobuf: up
+ * to the end of the family, whose length stands in front of it). 1; 0: nothing was left; -ENOMEM with out marked failed.
  */
 int cgm_prometheus_next(struct cgm_prometheus *p, size_t want_bytes, struct cgm_buf *out);

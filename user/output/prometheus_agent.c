@@ -24,6 +24,10 @@ void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels
 {
 	char *p;
 
+	if (r->protobuf) {
+		cgm_protobuf_sample(r, NULL, labels, v, digits);
+		return;
+	}
 	if (!cgm_buf_reserve(r->out, r->name_len + (labels ? labels->len : 0) + CGM_PROM_NUMBER + 4))
 		return;
 	p = cgm_prom_put(r->out->p + r->out->len, r->name, r->name_len);
@@ -84,6 +88,72 @@ static void put_programs(struct cgm_prometheus *r)
 	}
 }
 
+/* A number of each program that runs or has run. */
+static void put_program_numbers(struct cgm_prometheus *r, size_t offset, unsigned digits)
+{
+	for (size_t i = 0; i < r->s->self.nr_programs; i++) {
+		const struct cgm_program_status *s = &r->s->self.programs[i];
+		struct cgm_prom_text t = { 0 };
+
+		if (strcmp(s->mode, "off") == 0 && !s->runs)
+			continue;
+		cgm_prom_label(&t, false, "program", s->name);
+		cgm_prom_plain(r, &t, *(const uint64_t *)((const char *)s + offset), digits);
+	}
+}
+
+static void put_groups(struct cgm_prometheus *r)
+{
+	for (size_t i = 0; i < r->s->self.nr_groups; i++) {
+		const struct cgm_group_status *g = &r->s->self.groups[i];
+		struct cgm_prom_text t = { 0 };
+
+		cgm_prom_label(&t, false, "group", g->name);
+		cgm_prom_label(&t, false, "reason", g->reason);
+		cgm_prom_plain(r, &t, g->on, 0);
+	}
+}
+
+/* The agent's own cost. False: the family is none of these. */
+static bool put_cost(struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	const struct cgm_self *self = &r->s->self;
+
+	switch (f) {
+	case CGM_F_GROUP_ENABLED:
+		put_groups(r);
+		return true;
+	case CGM_F_GROUP_SWITCHED_OFF:
+		for (size_t i = 0; i < self->nr_groups; i++)
+			if (self->groups[i].on || self->groups[i].nr_switched_off)
+				put_label(r, "group", self->groups[i].name, self->groups[i].nr_switched_off);
+		return true;
+	case CGM_F_PROGRAM_RUNS:
+		put_program_numbers(r, offsetof(struct cgm_program_status, runs), CGM_DIGITS_NONE);
+		return true;
+	case CGM_F_PROGRAM_TIME:
+		put_program_numbers(r, offsetof(struct cgm_program_status, run_ns), CGM_DIGITS_NS);
+		return true;
+	case CGM_F_PROGRAM_MISSED:
+		put_program_numbers(r, offsetof(struct cgm_program_status, missed), CGM_DIGITS_NONE);
+		return true;
+	case CGM_F_MAP_MEMORY:
+		for (size_t i = 0; i < self->nr_maps; i++)
+			put_label(r, "map", self->maps[i].name, self->maps[i].bytes);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void put_agent_cpu(struct cgm_prometheus *r)
+{
+	static const struct cgm_prom_text in_user = { 11, "mode=\"user\"" }, in_kernel = { 13, "mode=\"system\"" };
+
+	cgm_prom_plain(r, &in_user, r->s->self.user_ns, CGM_DIGITS_NS);
+	cgm_prom_plain(r, &in_kernel, r->s->self.system_ns, CGM_DIGITS_NS);
+}
+
 bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 {
 	const struct cgm_self *self = &r->s->self;
@@ -108,11 +178,14 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 	case CGM_F_PROGRAM_ATTACHED:
 		put_programs(r);
 		return true;
+	case CGM_F_AGENT_CPU:
+		put_agent_cpu(r);
+		return true;
 	case CGM_F_CGROUP_MODE:
 		if (self->cgroup_mode)
 			put_label(r, "mode", self->cgroup_mode, 1);
 		return true;
 	default:
-		return false;
+		return put_cost(r, f);
 	}
 }

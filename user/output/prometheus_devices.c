@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a row has per device: disks, interfaces, file systems, the kernel side's block rows; and a histogram. */
+#include <unistd.h>
+
 #include "base/cleanup.h"
 #include "model/label.h"
 #include "output/prometheus_write.h"
@@ -103,80 +105,165 @@ void cgm_prom_fs(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const
 	}
 }
 
+/* Counts up to each classic bound. */
+static void cumulate(const struct cgm_live_hist *h, uint64_t ret[CGM_PROM_LE_BOUNDS])
+{
+	unsigned n = 0;
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++) {
+		for (; n < h->nr && h->first + n <= CGM_PROM_LE_STEP * i; n++)
+			count += h->buckets[n];
+		ret[i] = count;
+	}
+}
+
 /* The text between name{ and the labels is the same in all lines of a histogram: each copies the head of the first. */
-void cgm_prom_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_hist *h)
+static void text_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h,
+		      const uint64_t cumulative[CGM_PROM_LE_BOUNDS])
 {
 	const struct cgm_identity *id = row->identity;
 	size_t head_len = r->name_len + strlen("_bucket{") + id->labels_len + labels->len, tail_len = head_len - r->name_len - strlen("_bucket");
-	uint64_t count = 0;
 	char *p, *head;
 
-	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
-		count += h->buckets[i];
-	if (!count || !cgm_buf_reserve(r->out, (CGM_PROM_LE_BOUNDS + 3) * (head_len + CGM_PROM_NUMBER + 24)))
+	if (!cgm_buf_reserve(r->out, (CGM_PROM_LE_BOUNDS + 3) * (head_len + CGM_PROM_NUMBER + CGM_PROM_LE_ROOM)))
 		return;
 	head = p = r->out->p + r->out->len;
 	p = cgm_prom_put(p, r->name, r->name_len);
 	p = cgm_prom_put(p, "_bucket{", strlen("_bucket{"));
 	p = cgm_prom_put(p, id->labels, id->labels_len);
 	p = cgm_prom_put(p, labels->p, labels->len);
-	count = 0;
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++) {
-		if (i) {
+		if (i)
 			p = cgm_prom_put(p, head, head_len);
-			count += h->buckets[2 * i - 1];
-		}
-		count += h->buckets[2 * i];
-		memcpy(p, r->le[i].p, 24); /* more than it needs: a fixed length is faster */
-		p = cgm_prom_u64(p + r->le[i].len, count);
+		memcpy(p, r->le[i].p, 32); /* more than it needs: a fixed length is faster */
+		p = cgm_prom_u64(p + r->le[i].len, cumulative[i]);
 		*p++ = '\n';
 	}
-	count += h->buckets[CGM_HIST_BUCKETS - 1];
 	p = cgm_prom_put(p, head, head_len);
 	p = cgm_prom_put(p, ",le=\"+Inf\"} ", strlen(",le=\"+Inf\"} "));
-	p = cgm_prom_u64(p, count);
+	p = cgm_prom_u64(p, h->count);
 	p = cgm_prom_put(cgm_prom_put(p, "\n", 1), r->name, r->name_len);
 	p = cgm_prom_put(cgm_prom_put(p, "_sum", 4), head + head_len - tail_len, tail_len);
 	p = cgm_prom_fixed(cgm_prom_put(p, "} ", 2), h->sum_ns, CGM_DIGITS_NS);
 	p = cgm_prom_put(cgm_prom_put(p, "\n", 1), r->name, r->name_len);
 	p = cgm_prom_put(cgm_prom_put(p, "_count", 6), head + head_len - tail_len, tail_len);
-	p = cgm_prom_u64(cgm_prom_put(p, "} ", 2), count);
+	p = cgm_prom_u64(cgm_prom_put(p, "} ", 2), h->count);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
 }
 
-static uint64_t block_value(const struct cgm_block *b, enum cgm_family_id f)
+void cgm_prom_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h)
+{
+	uint64_t cumulative[CGM_PROM_LE_BOUNDS];
+
+	if (!h->count)
+		return;
+	cumulate(h, cumulative);
+	if (r->protobuf)
+		cgm_protobuf_hist(r, row, labels, h, cumulative);
+	else
+		text_hist(r, row, labels, h, cumulative);
+}
+
+static uint64_t block_value(const struct cgm_live_block *b, enum cgm_family_id f)
 {
 	switch (f) {
 	case CGM_F_BLOCK_BYTES:
 		return b->bytes;
 	case CGM_F_BLOCK_REQUESTS:
 		return b->requests;
-	case CGM_F_BLOCK_ERRORS:
-		return b->errors;
+	case CGM_F_BLOCK_REQUEUES:
+		return b->requeues;
 	default:
 		return b->issued > b->requests ? b->issued - b->requests : 0;
+	}
+}
+
+/* A label of its own for each number that is not 0. */
+static void put_kinds(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const char *label,
+		      const char *const *names, const uint64_t *v, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		struct cgm_prom_text own = *labels;
+
+		if (!v[i])
+			continue;
+		cgm_prom_label(&own, true, label, names[i]);
+		cgm_prom_text_add(&own, "} ");
+		cgm_prom_row(r, row, &own, v[i], 0);
 	}
 }
 
 void cgm_prom_blocks(struct cgm_prometheus *r, enum cgm_family_id f, const struct cgm_row *row)
 {
 	static const char *const operations[CGM_NR_BLOCK_OPS] = { "read", "write", "discard", "flush", "other" };
+	static const char *const errors[CGM_NR_BLOCK_ERRORS] = { "io", "medium", "timeout", "no_space", "transport", "other" };
+	static const char *const sizes[CGM_NR_BLOCK_SIZES] = { "4096", "16384", "65536", "262144", "1048576", "more" };
 
 	for (size_t i = 0; i < row->live->nr_blocks; i++) {
 		const struct cgm_live_block *b = &row->live->blocks[i];
 		struct cgm_prom_text own;
 
+		if (!cgm_block_used(b))
+			continue;
 		own.len = 0;
 		text_device(&own, b->name, b->dev >> 20, b->dev & 0xfffff);
 		cgm_prom_text_add(&own, ",operation=\"");
 		cgm_prom_text_add(&own, operations[b->op]);
 		cgm_prom_text_add(&own, "\"");
 		if (f == CGM_F_BLOCK_LATENCY || f == CGM_F_BLOCK_SERVICE) {
-			cgm_prom_hist(r, row, &own, f == CGM_F_BLOCK_LATENCY ? &b->b.queue_to_done : &b->b.issue_to_done);
+			cgm_prom_hist(r, row, &own, f == CGM_F_BLOCK_LATENCY ? &b->queue_to_done : &b->issue_to_done);
+			continue;
+		}
+		if (f == CGM_F_BLOCK_ERRORS) {
+			put_kinds(r, row, &own, "error", errors, b->errors, CGM_NR_BLOCK_ERRORS);
+			continue;
+		}
+		if (f == CGM_F_BLOCK_SIZES) {
+			put_kinds(r, row, &own, "size", sizes, b->sizes, CGM_NR_BLOCK_SIZES);
 			continue;
 		}
 		cgm_prom_text_add(&own, "} ");
-		cgm_prom_row(r, row, &own, block_value(&b->b, f), 0);
+		cgm_prom_row(r, row, &own, block_value(b, f), 0);
+	}
+}
+
+void cgm_prom_dirtied(struct cgm_prometheus *r, const struct cgm_row *row)
+{
+	for (size_t i = 0; i < row->live->nr_blocks; i++) {
+		const struct cgm_live_block *b = &row->live->blocks[i];
+		struct cgm_prom_text own = { 0 };
+
+		if (b->op != CGM_BLOCK_WRITE || !b->dirtied_pages)
+			continue;
+		text_device(&own, b->name, b->dev >> 20, b->dev & 0xfffff);
+		cgm_prom_text_add(&own, "} ");
+		cgm_prom_row(r, row, &own, b->dirtied_pages * (uint64_t)sysconf(_SC_PAGESIZE), 0);
+	}
+}
+
+void cgm_prom_numa(struct cgm_prometheus *r, const struct cgm_row *row)
+{
+	static const char *const labels[] = {
+#define CGM_NUMA_VALUE(id, json, scope, type) ",type=\"" type "\",scope=\"" scope "\",node=\"",
+#include "cgmeter/metrics.def"
+	};
+	const struct cgm_layout *l = row->layout;
+	uint32_t nr_nodes = 0;
+
+	for (uint32_t i = 0; i < l->nr_blocks; i++)
+		nr_nodes += l->blocks[i].kind == CGM_LAYOUT_NUMA;
+	for (uint32_t i = 0; nr_nodes > 1 && i < l->nr_blocks; i++) {
+		if (l->blocks[i].kind != CGM_LAYOUT_NUMA)
+			continue;
+		for (size_t v = 0; v < CGM_NR_NUMA_VALUES; v++) {
+			struct cgm_prom_text own = { 0 };
+
+			cgm_prom_text_add(&own, labels[v]);
+			own.len = (size_t)(cgm_prom_u64(own.p + own.len, l->blocks[i].minor) - own.p);
+			cgm_prom_text_add(&own, "\"} ");
+			cgm_prom_row(r, row, &own, row->values[l->blocks[i].first + v], 0);
+		}
 	}
 }

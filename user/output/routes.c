@@ -7,7 +7,7 @@
 /* The first that matches. */
 static const struct cgm_route routes[] = {
 	{ READ, "/healthz", cgm_handle_healthz, "\"ok\" while the agent runs" },
-	{ READ, "/metrics", cgm_handle_metrics, "Prometheus text or OpenMetrics, by Accept" },
+	{ READ, "/metrics", cgm_handle_metrics, "Prometheus text, OpenMetrics or protobuf, by Accept" },
 	{ READ, "/api/v1.3", cgm_handle_api, "this list" },
 	{ READ, "/api/v1.3/machine", cgm_handle_machine, "MachineInfo: processors, memory, disks, interfaces" },
 	{ READ | CGM_POST, "/api/v1.3/containers/*", cgm_handle_containers, "ContainerInfo of a cgroup; body: ContainerInfoRequest" },

@@ -23,7 +23,7 @@ struct cgm_scrape {
 	struct {
 		pthread_mutex_t lock; /* held while this format is rendered: a second scraper waits for the body that it wants */
 		struct cgm_body *plain, *gzip; /* newest, or NULL */
-	} formats[2]; /* enum cgm_prometheus_format */
+	} formats[CGM_NR_PROMETHEUS_FORMATS];
 };
 void cgm_scrape_init(struct cgm_scrape *c);
 void cgm_scrape_done(struct cgm_scrape *c);

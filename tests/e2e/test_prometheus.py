@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The agent scraped by a real Prometheus: native histograms for one that asks for them, classic buckets for one that does not."""
+import http.client
+import json
+import math
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+import lib
+from agent import free_port
+from lib import by_speed, equal, near, note
+
+OFF = "cgmeter_container_cpu_off_seconds"
+RUN = "cgmeter_container_cpu_slice_seconds"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+
+class Prometheus:
+    """A server of its own that scrapes one agent, as often as the agent samples."""
+
+    def __init__(self, t, agent, *options):
+        if not shutil.which("prometheus"):
+            raise lib.Skip("prometheus (Debian package prometheus)")
+        self.port, self.dir = free_port(), tempfile.mkdtemp(prefix="cgmtest-prometheus-")
+        t.callback(shutil.rmtree, self.dir)
+        interval = by_speed("1s", "5s")
+        with open(self.dir + "/config.yml", "w") as f:  # JSON is YAML
+            json.dump({"global": {"scrape_interval": interval, "scrape_timeout": interval},
+                       "scrape_configs": [{"job_name": "cgmeter", "static_configs": [{"targets": ["127.0.0.1:%d" % agent.port]}]}]}, f)
+        with open(self.dir + "/log", "w") as log:
+            self.process = subprocess.Popen(
+                ["prometheus", "--config.file=%s/config.yml" % self.dir, "--storage.tsdb.path=%s/data" % self.dir,
+                 "--web.listen-address=127.0.0.1:%d" % self.port] + list(options), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        t.callback(self.stop)
+        lib.wait_for(self.is_up, by_speed(20, 120), lambda: "scrape by Prometheus; its log says: " + self.log())
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+    def log(self):
+        with open(self.dir + "/log", errors="replace") as f:
+            return f.read()[-2000:]
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise AssertionError("prometheus ended: " + self.log())
+        try:
+            return [float(r["value"][1]) for r in self.query("up")] == [1.0]
+        except (OSError, ValueError):
+            return False
+
+    def query(self, expression):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=by_speed(20, 120))
+        connection.request("GET", "/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        if answer["status"] != "success":
+            raise ValueError("%s: %s" % (expression, answer))
+        return answer["data"]["result"]
+
+    def number(self, expression):
+        result = self.query(expression)
+        assert len(result) == 1, "%s: %s" % (expression, result)
+        return float(result[0]["value"][1])
+
+
+def nap(durations):
+    """Returns how long each sleep was: on a busy machine longer than asked for."""
+    slept = []
+    for seconds in durations:
+        began = time.monotonic()
+        time.sleep(seconds)
+        slept.append(time.monotonic() - began)
+    return slept
+
+
+def quiet_sleeper(t, agent, *arguments):
+    """A cgroup whose worker has slept and stands still, sampled after that."""
+    cgroup = t.cgroup()
+    worker = cgroup.worker(nap, *arguments)
+    agent.knows(cgroup.path)
+    worker.run()
+    agent.wait_ticks()
+    return cgroup
+
+
+def native(prometheus, family, **labels):
+    """The histogram of that series as Prometheus keeps it, {upper bound: count} and the count."""
+    chosen = ",".join('%s="%s"' % item for item in labels.items())
+    found = prometheus.query("%s{%s}" % (family, chosen))
+    assert len(found) == 1 and "histogram" in found[0], "%s: %s" % (family, found)
+    assert "le" not in found[0]["metric"], found[0]["metric"]
+    histogram = found[0]["histogram"][1]
+    return {float(upper): int(count) for _, _, upper, count in histogram["buckets"]}, int(histogram["count"]), float(histogram["sum"])
+
+
+def classic(metrics, family, **labels):
+    return {float(own["le"].replace("Inf", "inf")): value for own, value in metrics.all(family + "_bucket", **labels)}
+
+
+def wait_scraped(prometheus, family, count, **labels):
+    lib.wait_for(lambda: native(prometheus, family, **labels)[1] == count, by_speed(10, 60), "scrape of %d counts" % count)
+
+
+def test_native__the_same_counts_as_the_classic_buckets(t):
+    agent = t.bpf_agent(groups=["sched_switch"])
+    cgroup = quiet_sleeper(t, agent, [0.0005 * 1.2 ** (i % 30) for i in range(by_speed(120, 60))])
+    prometheus = Prometheus(t, agent, "--enable-feature=native-histograms")
+    metrics = agent.fresh()
+    compared = 0
+    for family, labels in ((OFF, {"kind": "sleep"}), (RUN, {})):
+        text = classic(metrics, family, id=cgroup.path, **labels)
+        wait_scraped(prometheus, family, text[math.inf], id=cgroup.path, **labels)
+        buckets, count, total = native(prometheus, family, id=cgroup.path, **labels)
+        equal(prometheus.query('%s_bucket{id="%s"}' % (family, cgroup.path)), [], "classic buckets beside the native ones")
+        equal(count, text[math.inf], "count")
+        near(total, metrics.get(family + "_sum", id=cgroup.path, **labels), absolute=1e-9, what="sum")
+        for bound, cumulative in text.items():
+            compared += cumulative not in (0, count)
+            equal(sum(n for upper, n in buckets.items() if upper <= bound), cumulative, "%s up to %g s" % (family, bound))
+    assert compared >= 8, "only %d bounds with counts on either side" % compared
+    equal(prometheus.number('count(cgmeter_container_cpu_slice_seconds{id="%s"})' % cgroup.path), 1, "series of a histogram")
+
+
+def test_native__quantiles_of_a_known_distribution(t):
+    """Sleeps from 8 to 200 ms, evenly by their logarithm: what Prometheus tells must be within 9 % of what was slept."""
+    agent = t.bpf_agent(groups=["sched_switch"])
+    number, nr_workers = 60, 4
+    wanted = [0.008 * 25 ** (i / (number - 1)) for i in range(number)]
+    cgroup = t.cgroup()
+    workers = [cgroup.worker(nap, wanted) for _ in range(nr_workers)]
+    agent.knows(cgroup.path)
+    agent.wait_ticks()
+    for worker in workers:
+        worker.go()
+    # Each worker also slept before its naps, waiting for its command, and that was longer than any nap.
+    known = sorted(sum((worker.result() for worker in workers), [])) + [9] * nr_workers
+    labels = {"id": cgroup.path, "kind": "sleep"}
+    count = agent.fresh().get(OFF + "_count", **labels)
+    prometheus = Prometheus(t, agent, "--enable-feature=native-histograms")
+    wait_scraped(prometheus, OFF, count, **labels)
+    # On a loaded machine a short sleep may be over before the task has left its CPU: it never slept then.
+    assert 0.97 * len(known) <= count <= len(known) + 3 * nr_workers, "%d sleeps, wanted %d" % (count, len(known))
+    worst = 0
+    for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
+        told = prometheus.number('histogram_quantile(%g, %s{id="%s",kind="sleep"})' % (quantile, OFF, cgroup.path))
+        slept = known[math.ceil(quantile * len(known)) - 1]
+        note("p%02.0f: %.2f ms, slept %.2f ms, %+.1f %%" % (quantile * 100, told * 1e3, slept * 1e3, (told / slept - 1) * 100))
+        worst = max(worst, abs(told / slept - 1))
+    assert worst <= 0.09, "wrong by %.1f %%" % (worst * 100)
+
+
+def test_native__other_families_as_in_the_text(t):
+    agent = t.bpf_agent()
+    cgroup = quiet_sleeper(t, agent, [0.01])
+    prometheus = Prometheus(t, agent, "--enable-feature=native-histograms")
+    metrics = agent.fresh()
+    names = {name for name, family in metrics.families.items() if family.type != "histogram"
+             and any(labels.get("id") == cgroup.path for _, labels, _ in family.samples)}
+    assert len(names) > 20, names
+    lib.wait_for(lambda: len(prometheus.query('group by (__name__) ({id="%s"})' % cgroup.path)) >= len(names), by_speed(10, 60), "scrape")
+    seen = {}
+    for sample in prometheus.query('{id="%s"}' % cgroup.path):
+        if "value" in sample:
+            labels = {k: v for k, v in sample["metric"].items() if k not in ("__name__", "instance", "job")}
+            seen[sample["metric"]["__name__"], tuple(sorted(labels.items()))] = float(sample["value"][1])
+    compared = 0
+    for name in names - {"container_last_seen"}:
+        for labels, value in metrics.all(name, id=cgroup.path):
+            key = (name, tuple(sorted((k, v) for k, v in labels.items() if v)))
+            assert key in seen, "%s%s is not in Prometheus" % (name, labels)
+            compared += seen[key] == value
+    note("%d series, %d with the value of the text" % (len(seen), compared))
+    assert compared > 20, "only %d series have the value of the text" % compared
+    equal({s["metric"]["__name__"] for s in prometheus.query('{__name__=~"cgmeter_build_info|machine_cpu_cores"}')},
+          {"cgmeter_build_info", "machine_cpu_cores"}, "families without a container")
+
+
+def test_classic__for_a_server_that_does_not_ask(t):
+    agent = t.bpf_agent(groups=["sched_switch"])
+    cgroup = quiet_sleeper(t, agent, [0.003] * 20)
+    prometheus = Prometheus(t, agent)
+    bounds = prometheus.query('%s_bucket{id="%s",kind="sleep"}' % (OFF, cgroup.path))
+    equal(len(bounds), 15, "14 bounds and +Inf")
+    equal(prometheus.query('%s{id="%s"}' % (OFF, cgroup.path)), [], "native histograms")
+    quantile = prometheus.number('histogram_quantile(0.5, %s_bucket{id="%s",kind="sleep"})' % (OFF, cgroup.path))
+    assert 2 ** -10 < quantile <= 2 ** -8, "half of them slept 3 ms: %g" % quantile
+
+
+def test_http__protobuf_by_accept(t):
+    agent = t.agent("--bpf=off")
+    answer = agent.get("/metrics", Accept=PROTOBUF)
+    equal(answer.headers["Content-Type"], PROTOBUF, "type")
+    assert b"machine_memory_bytes" in answer.body and len(answer.body) < len(agent.get("/metrics").body), "size %d" % len(answer.body)
+    zipped = agent.get("/metrics", Accept=PROTOBUF, Accept_Encoding="gzip")
+    equal(zipped.headers["Content-Encoding"], "gzip", "encoding")
+
+
+lib.main(globals())
