@@ -137,9 +137,13 @@ $(B)/gen/empty.skel.h: $(B)/tools/bench/empty.bpf.o
 $(B)/tools/%.o: tools/%.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c -o $@ $<
-$(B)/bench/kernel: tools/bench/kernel.c $(B)/gen/empty.skel.h $(B)/libcgmeter.a
+$(B)/bench/kernel: tools/bench/kernel.c tools/bench/attach.h $(B)/gen/empty.skel.h $(B)/libcgmeter.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
+$(B)/bench/slowdown: tools/bench/slowdown.c tools/bench/attach.h $(B)/gen/empty.skel.h $(B)/libcgmeter.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
+bench-slowdown: $(B)/bench/slowdown
 $(B)/bench/maps: tools/bench/maps.c $(B)/libcgmeter.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
@@ -151,7 +155,7 @@ $(B)/bench/sweep: tools/bench/sweep.c $(B)/libcgmeter.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
 bench-sweep: $(B)/bench/sweep
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-agent, bench-scrape, bench-sweep, bench-maps: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md

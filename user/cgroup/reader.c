@@ -50,7 +50,7 @@ const struct cgm_file_desc cgm_files[CGM_NR_FILES] = {
 	[CGM_FILE_V2_CPU_STAT] = { "cpu.stat", CGM_CTRL_UNIFIED, EACH, cgm_v2_cpu_stat, CPU_ALL },
 	[CGM_FILE_V2_MEMORY_CURRENT] = { "memory.current", CGM_CTRL_UNIFIED, EACH, cgm_memory_usage, BULK(MEMORY_USAGE) },
 	[CGM_FILE_V2_MEMORY_STAT] = { "memory.stat", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_stat, BULK(MEMORY_STAT) },
-	[CGM_FILE_V2_MEMORY_LOCAL_EVENTS] = { "memory.events.local", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_local_events, 0 },
+	[CGM_FILE_V2_MEMORY_LOCAL_EVENTS] = { "memory.events.local", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_local_events, BULK(MEMORY_LOCAL_EVENTS) },
 	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_events, BULK(MEMORY_EVENTS) },
 	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK) },
 	[CGM_FILE_V2_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_UNIFIED, RARE, cgm_v2_memory_numa, 0 },
@@ -60,12 +60,14 @@ const struct cgm_file_desc cgm_files[CGM_NR_FILES] = {
 	[CGM_FILE_V1_PIDS_MAX] = { "pids.max", CGM_CTRL_PIDS, RARE, cgm_pids_max, BULK(PIDS) },
 	[CGM_FILE_V2_PIDS_CURRENT] = { "pids.current", CGM_CTRL_UNIFIED, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS) },
 	[CGM_FILE_V2_PIDS_MAX] = { "pids.max", CGM_CTRL_UNIFIED, RARE, cgm_pids_max, BULK(PIDS) },
-	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu, 0 },
-	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory, 0 },
-	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io, 0 },
+	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu, BULK(PSI_CPU) },
+	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory, BULK(PSI_MEMORY) },
+	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io, BULK(PSI_IO) },
+	[CGM_FILE_PSI_IRQ] = { "irq.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_irq, BULK(PSI_IRQ) },
 	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_cpu, 0 },
 	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_memory, 0 },
 	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_io, 0 },
+	[CGM_FILE_ROOT_PSI_IRQ] = { "proc/pressure/irq", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_irq, 0 },
 	[CGM_FILE_V2_IO_STAT] = { "io.stat", CGM_CTRL_UNIFIED, DISKIO, NULL, 0 },
 	[CGM_FILE_V1_BLKIO] = { "blkio.bfq.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
 	[CGM_FILE_V1_BLKIO + 1] = { "blkio.bfq.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
@@ -274,7 +276,7 @@ static uint64_t wanted_files(const struct cgm_reader *r)
 			want = want && t->h[CGM_CTRL_BLKIO].dir_fd < 0;
 		else if (f == CGM_FILE_V2_ROOT_SWAP)
 			want = r->is_root && t->h[CGM_CTRL_MEMORY].dir_fd < 0;
-		else if (f >= CGM_FILE_ROOT_PSI_CPU && f <= CGM_FILE_ROOT_PSI_IO)
+		else if (f >= CGM_FILE_ROOT_PSI_CPU && f <= CGM_FILE_ROOT_PSI_IRQ)
 			want = r->is_root && t->h[CGM_CTRL_UNIFIED].dir_fd < 0;
 		if (want)
 			wanted |= 1ULL << f;

@@ -34,9 +34,11 @@ enum cgm_file {
 	CGM_FILE_PSI_CPU,
 	CGM_FILE_PSI_MEMORY,
 	CGM_FILE_PSI_IO,
+	CGM_FILE_PSI_IRQ,
 	CGM_FILE_ROOT_PSI_CPU,
 	CGM_FILE_ROOT_PSI_MEMORY,
 	CGM_FILE_ROOT_PSI_IO,
+	CGM_FILE_ROOT_PSI_IRQ,
 	CGM_FILE_V2_IO_STAT,
 	CGM_FILE_V1_BLKIO, /* pairs of bytes and operations, best first */
 	CGM_FILE_V1_BLKIO_LAST = CGM_FILE_V1_BLKIO + 7,
@@ -142,6 +144,7 @@ void cgm_pids_max(struct cgm_reader *r, struct cgm_str text);
 void cgm_psi_cpu(struct cgm_reader *r, struct cgm_str text);
 void cgm_psi_memory(struct cgm_reader *r, struct cgm_str text);
 void cgm_psi_io(struct cgm_reader *r, struct cgm_str text);
+void cgm_psi_irq(struct cgm_reader *r, struct cgm_str text);
 
 /* diskio.c: the block files, straight into the sample. 0, -ENOENT or -ENOMEM. */
 int cgm_reader_diskio(struct cgm_reader *r, struct cgm_sample *s);

@@ -81,9 +81,13 @@ uint64_t cgm_text_keys(struct cgm_str text, const struct cgm_keys *keys, uint64_
 	X(SYSTEM, "system")
 
 #define CGM_MEMORY_EVENTS_KEYS(X)                                                                                              \
+	X(LOW, "low")                                                                                                          \
 	X(HIGH, "high")                                                                                                        \
 	X(MAX, "max")                                                                                                          \
-	X(OOM_KILL, "oom_kill")
+	X(OOM, "oom")                                                                                                          \
+	X(OOM_KILL, "oom_kill")                                                                                                \
+	X(OOM_GROUP_KILL, "oom_group_kill")                                                                                    \
+	X(SOCK_THROTTLED, "sock_throttled")
 
 #define CGM_KEY_V1(id, name) CGM_MS1_##id,
 #define CGM_KEY_V2(id, name) CGM_MS2_##id,

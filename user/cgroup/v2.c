@@ -109,6 +109,16 @@ void cgm_v2_memory_local_events(struct cgm_reader *r, struct cgm_str text)
 
 void cgm_v2_memory_events(struct cgm_reader *r, struct cgm_str text)
 {
+	static const struct {
+		unsigned key;
+		enum cgm_value value;
+	} others[] = {
+		{ CGM_EV_LOW, CGM_V_MEMORY_EVENTS_LOW },
+		{ CGM_EV_OOM, CGM_V_MEMORY_EVENTS_OOM },
+		{ CGM_EV_OOM_KILL, CGM_V_OOM_EVENTS },
+		{ CGM_EV_OOM_GROUP_KILL, CGM_V_MEMORY_EVENTS_OOM_GROUP_KILL },
+		{ CGM_EV_SOCK_THROTTLED, CGM_V_MEMORY_EVENTS_SOCK_THROTTLED },
+	};
 	uint64_t v[CGM_NR_EV], seen = cgm_text_keys(text, &cgm_memory_events_keys, v);
 
 	if (seen >> CGM_EV_HIGH & 1)
@@ -118,8 +128,9 @@ void cgm_v2_memory_events(struct cgm_reader *r, struct cgm_str text)
 		if (r->absent >> CGM_FILE_V2_MEMORY_LOCAL_EVENTS & 1)
 			cgm_reader_set(r, CGM_V_MEMORY_FAILCNT, v[CGM_EV_MAX]);
 	}
-	if (seen >> CGM_EV_OOM_KILL & 1)
-		cgm_reader_set(r, CGM_V_OOM_EVENTS, v[CGM_EV_OOM_KILL]);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (seen >> others[i].key & 1)
+			cgm_reader_set(r, others[i].value, v[others[i].key]);
 }
 
 void cgm_v2_memory_swap(struct cgm_reader *r, struct cgm_str text)
@@ -185,4 +196,13 @@ void cgm_psi_memory(struct cgm_reader *r, struct cgm_str text)
 void cgm_psi_io(struct cgm_reader *r, struct cgm_str text)
 {
 	psi(r, CGM_V_IO_PSI_FULL_TOTAL, text);
+}
+
+void cgm_psi_irq(struct cgm_reader *r, struct cgm_str text)
+{
+	struct cgm_pressure p;
+
+	cgm_text_pressure(text, &p);
+	if (p.full.present)
+		cgm_reader_set(r, CGM_V_IRQ_PSI_FULL_TOTAL, p.full.total_usec);
 }

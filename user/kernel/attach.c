@@ -51,27 +51,20 @@ static void forget_threads(struct cgm_kernel *k)
  */
 static void forget_requests(struct cgm_kernel *k)
 {
-	int inflight = bpf_map__fd(k->skel->maps.cgm_inflight), rows = bpf_map__fd(k->skel->maps.cgm_block);
-	struct {
-		uint64_t issue_ns;
-		struct cgm_block_key key;
-		uint32_t pad;
-	} issued; /* struct issued of bpf/block.bpf.c */
+	int rows = bpf_map__fd(k->skel->maps.cgm_block);
+	struct cgm_at_driver *t = cgm_map_array(k->skel->maps.cgm_at_driver);
 	struct cgm_block row;
-	uint64_t address;
 
-	if (bpf_map__value_size(k->skel->maps.cgm_inflight) != sizeof(issued))
-		return;
-	clear_hash(k->skel->maps.cgm_devices); /* their busy time, too */
-	while (bpf_map_get_next_key(inflight, NULL, &address) == 0) {
-		if (bpf_map_lookup_elem(inflight, &address, &issued) == 0 && bpf_map_lookup_elem(rows, &issued.key, &row) == 0 &&
-		    row.issued > row.requests) {
-			row.issued--;
-			(void)bpf_map_update_elem(rows, &issued.key, &row, BPF_EXIST);
-		}
-		if (bpf_map_delete_elem(inflight, &address) < 0)
-			break;
+	for (size_t i = 0; t && i < CGM_REQUEST_BUCKETS * CGM_REQUEST_WAYS; i++) {
+		const struct cgm_block_request *r = &t->request[i / CGM_REQUEST_WAYS].way[i % CGM_REQUEST_WAYS];
+
+		if (!r->number || bpf_map_lookup_elem(rows, &r->key, &row) < 0 || row.issued <= row.requests)
+			continue;
+		row.issued--;
+		(void)bpf_map_update_elem(rows, &r->key, &row, BPF_EXIST);
 	}
+	cgm_unmap_array(k->skel->maps.cgm_at_driver, t);
+	clear_array(k->skel->maps.cgm_at_driver); /* the disks' busy time, too */
 }
 
 /*

@@ -22,6 +22,7 @@ static const char *const type_names[CGM_NR_STAT_KINDS] = {
 	[CGM_STAT_CPUS] = "cgm_stat_cpus",
 	[CGM_STAT_MEMORY] = "cgm_stat_memory",
 	[CGM_STAT_PIDS] = "cgm_stat_pids",
+	[CGM_STAT_PSI] = "cgm_stat_psi",
 };
 
 static struct bpf_map *outer_map(const struct cgm_kernel *k, unsigned kind)
@@ -32,6 +33,7 @@ static struct bpf_map *outer_map(const struct cgm_kernel *k, unsigned kind)
 		[CGM_STAT_CPUS] = k->skel->maps.cgm_st_cpus,
 		[CGM_STAT_MEMORY] = k->skel->maps.cgm_st_memory,
 		[CGM_STAT_PIDS] = k->skel->maps.cgm_st_pids,
+		[CGM_STAT_PSI] = k->skel->maps.cgm_st_psi,
 	};
 
 	return maps[kind];
@@ -157,6 +159,7 @@ static int set_rows(struct cgm_kernel *k, unsigned kind, uint32_t cap)
 		[CGM_STAT_CPUS] = sizeof(struct cgm_stat_cpus),
 		[CGM_STAT_MEMORY] = sizeof(struct cgm_stat_memory),
 		[CGM_STAT_PIDS] = sizeof(struct cgm_stat_pids),
+		[CGM_STAT_PSI] = sizeof(struct cgm_stat_psi),
 	};
 	struct cgm_stat_rows *r = &k->stats->rows[kind];
 	size_t bytes = value_bytes[kind];

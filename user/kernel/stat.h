@@ -35,5 +35,10 @@ static inline uint64_t cgm_stat_id_of(const struct cgm_stat_rows *r, uint32_t ro
 {
 	return *(const __u64 *)((const char *)r->p + row * r->value_bytes); /* every kind begins with it */
 }
+/*
+ * A pressure average as the file would show it, in hundredths of a per cent, of the kernel's fixed-point number (window: 0 to 2 for 10, 60, 300 s), the
+ * time at which it is made anew, and the present.
+ */
+uint64_t cgm_psi_average(uint64_t avg, unsigned window, uint64_t next_update_ns, uint64_t now_ns);
 /* The row of an id; NULL: none. *hint: where it was last, and now. */
 const void *cgm_stat_find(struct cgm_stats *s, unsigned kind, uint64_t id, uint32_t *hint);

@@ -150,9 +150,14 @@ static void fill_memory(const struct cgm_kernel *k, const struct cgm_stat_memory
 	set_one(b, CGM_BULK_MEMORY_PEAK, CGM_V_MEMORY_MAX_USAGE, m->peak_pages * page);
 	set_one(b, CGM_BULK_MEMORY_EVENTS, CGM_V_OOM_EVENTS, m->events_oom_kill);
 	if (k->config.stat.memory_v2) {
-		cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_FAILCNT, m->events_max);
 		cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_HIGH, m->events_high);
 		cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_MAX, m->events_max);
+		cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_LOW, m->events_low);
+		cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_OOM, m->events_oom);
+		cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_OOM_GROUP_KILL, m->events_oom_group_kill);
+		if (m->present & CGM_STAT_HAS_SOCK_THROTTLED)
+			cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_SOCK_THROTTLED, m->events_sock_throttled);
+		set_one(b, CGM_BULK_MEMORY_LOCAL_EVENTS, CGM_V_MEMORY_FAILCNT, m->local_events_max);
 		set_one(b, CGM_BULK_MEMORY_SWAP, CGM_V_MEMORY_SWAP, m->swap_pages * page);
 	} else {
 		set_one(b, CGM_BULK_MEMORY_FAILCNT, CGM_V_MEMORY_FAILCNT, m->failcnt);
@@ -162,6 +167,68 @@ static void fill_memory(const struct cgm_kernel *k, const struct cgm_stat_memory
 	b->unsure = usable && m->present & CGM_STAT_UNSURE;
 	if (usable && !b->unsure)
 		fill_memory_stat(s, m, b);
+}
+
+#define FSHIFT 11
+#define FIXED_1 (1UL << FSHIFT)
+#define PSI_PERIOD_NS 2000000000ULL
+
+/*
+ * The averages of a cgroup whose tasks have slept for a while are as old as its last activity; a file makes them anew when it is read, and so does
+ * this: for each period that was missed, and the one under way, nothing is added. calc_load_n() and calc_load() of kernel/sched/loadavg.c with
+ * nothing active, fixed_power_int() for the power.
+ */
+static uint64_t decayed(uint64_t avg, unsigned long exp, uint64_t nr_periods)
+{
+	uint64_t power = FIXED_1;
+
+	for (; nr_periods; nr_periods >>= 1) {
+		if (nr_periods & 1)
+			power = (power * exp + (1UL << (FSHIFT - 1))) >> FSHIFT;
+		exp = (exp * exp + (1UL << (FSHIFT - 1))) >> FSHIFT;
+	}
+	return avg * power / FIXED_1;
+}
+
+uint64_t cgm_psi_average(uint64_t avg, unsigned window, uint64_t next_update_ns, uint64_t now_ns)
+{
+	static const unsigned long exps[] = {1677, 1981, 2034}; /* FIXED_1 / e^(2 s / 10 s, 60 s, 300 s) */
+
+	if (now_ns > next_update_ns) /* and a period is missed when it is longer than one */
+		avg = decayed(decayed(avg, exps[window], (now_ns - next_update_ns) / PSI_PERIOD_NS), exps[window], 1);
+	return (avg >> FSHIFT) * 100 + ((avg & (FIXED_1 - 1)) * 100 >> FSHIFT);
+}
+
+/* first: the total; the averages stand behind it, if wanted. */
+static void fill_psi_state(const struct cgm_stat_psi *p, unsigned state, enum cgm_value first, bool averages, enum cgm_bulk_group g,
+	struct cgm_bulk *b)
+{
+	if (!(p->present >> state & 1))
+		return;
+	cgm_bulk_set(b, g, first, p->total_ns[state] / 1000);
+	for (unsigned w = 0; averages && w < 3; w++)
+		cgm_bulk_set(b, g, first + 1 + w, cgm_psi_average(p->avg[state][w], w, p->next_update_ns, p->now_ns));
+}
+
+static void fill_psi(const struct cgm_stat_psi *p, struct cgm_bulk *b)
+{
+	static const struct {
+		enum cgm_bulk_group group;
+		enum cgm_value full;
+		uint8_t some_state, full_state;
+	} map[] = {
+		{CGM_BULK_PSI_CPU, CGM_V_CPU_PSI_FULL_TOTAL, CGM_PSI_CPU_SOME, CGM_PSI_CPU_FULL},
+		{CGM_BULK_PSI_MEMORY, CGM_V_MEMORY_PSI_FULL_TOTAL, CGM_PSI_MEMORY_SOME, CGM_PSI_MEMORY_FULL},
+		{CGM_BULK_PSI_IO, CGM_V_IO_PSI_FULL_TOTAL, CGM_PSI_IO_SOME, CGM_PSI_IO_FULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+		cgm_bulk_group(b, map[i].group);
+		fill_psi_state(p, map[i].full_state, map[i].full, true, map[i].group, b);
+		fill_psi_state(p, map[i].some_state, map[i].full + 4, true, map[i].group, b);
+	}
+	cgm_bulk_group(b, CGM_BULK_PSI_IRQ);
+	fill_psi_state(p, CGM_PSI_IRQ_FULL, CGM_V_IRQ_PSI_FULL_TOTAL, false, CGM_BULK_PSI_IRQ, b);
 }
 
 /* The limits, for whoever wants to know that none has changed. */
@@ -176,6 +243,7 @@ void cgm_kernel_stat(struct cgm_kernel *k, struct cgm_stat_ref *ref, struct cgm_
 	struct cgm_stats *s = k->stats;
 	const struct cgm_stat_memory *m;
 	const struct cgm_stat_pids *p;
+	const struct cgm_stat_psi *psi;
 	const struct cgm_stat_cfs *c;
 	uint64_t settings = 1;
 
@@ -188,6 +256,9 @@ void cgm_kernel_stat(struct cgm_kernel *k, struct cgm_stat_ref *ref, struct cgm_
 	c = cgm_stat_find(s, CGM_STAT_CFS, ref->id[CGM_STAT_CFS], &ref->row[CGM_STAT_CFS]);
 	m = cgm_stat_find(s, CGM_STAT_MEMORY, ref->id[CGM_STAT_MEMORY], &ref->row[CGM_STAT_MEMORY]);
 	p = cgm_stat_find(s, CGM_STAT_PIDS, ref->id[CGM_STAT_PIDS], &ref->row[CGM_STAT_PIDS]);
+	psi = cgm_stat_find(s, CGM_STAT_PSI, ref->id[CGM_STAT_PSI], &ref->row[CGM_STAT_PSI]);
+	if (psi)
+		fill_psi(psi, ret);
 	fill_time(k, ref, cgm_stat_find(s, CGM_STAT_TIME, ref->id[CGM_STAT_TIME], &ref->row[CGM_STAT_TIME]), ret);
 	if (c || ret->groups >> CGM_BULK_CPU_TIME & 1)
 		fill_cfs(c, ret);

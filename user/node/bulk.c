@@ -19,6 +19,7 @@ static enum cgm_controller controller_of(const struct cgm_trees *t, enum cgm_sta
 		[CGM_STAT_CPUS] = CGM_CTRL_CPUACCT,
 		[CGM_STAT_MEMORY] = CGM_CTRL_MEMORY,
 		[CGM_STAT_PIDS] = CGM_CTRL_PIDS,
+		[CGM_STAT_PSI] = CGM_CTRL_UNIFIED,
 	};
 
 	return t->h[v1[kind]].dir_fd >= 0 ? v1[kind] : CGM_CTRL_UNIFIED;
