@@ -87,8 +87,14 @@ struct rq {
 	u64 clock;
 };
 
+struct task_group {
+	struct cgroup_subsys_state css;
+};
+
 struct cfs_rq {
 	struct rq *rq;
+	struct task_group *tg;
+	u64 throttled_clock; /* CONFIG_CFS_BANDWIDTH */
 };
 
 struct sched_entity {
@@ -218,12 +224,26 @@ struct request___before_5_17 {
 
 struct super_block {
 	u32 s_dev;
+	unsigned long s_magic;
 	struct block_device *s_bdev;
 };
 
 struct inode {
+	u16 i_mode;
 	u32 i_rdev;
 	struct super_block *i_sb;
+};
+
+struct dentry {
+	struct inode *d_inode;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct file {
+	struct inode *f_inode;
 };
 
 struct address_space {
@@ -302,6 +322,12 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct file *file;
 };
 
 struct bpf_raw_tracepoint_args {

@@ -21,6 +21,28 @@ static struct cgm_feature features[] = {
 	{ "struct", "psi_group", "pressure of a cgroup without its files (CONFIG_PSI)", false },
 };
 
+const char *cgm_trampolines_refused(const struct btf *kernel_btf)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	static const char refused[] = "this kernel allows no program at a function (fentry)";
+	static bool tried, allowed;
+	LIBBPF_OPTS(bpf_prog_load_opts, o, .expected_attach_type = BPF_TRACE_FENTRY);
+	_cleanup_close_ int program = -1, link = -1;
+	int id = btf__find_by_name_kind(kernel_btf, "vfs_open", BTF_KIND_FUNC);
+
+	if (!tried && id > 0) {
+		o.attach_btf_id = (uint32_t)id;
+		program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "cgm_probe", "GPL", nothing, ARRAY_SIZE(nothing), &o);
+		link = program < 0 ? -1 : bpf_raw_tracepoint_open(NULL, program);
+		allowed = link >= 0;
+	}
+	tried = true;
+	return allowed ? NULL : refused;
+}
+
 size_t cgm_kernel_features(const struct cgm_feature **ret)
 {
 	struct btf *btf = btf__load_vmlinux_btf();

@@ -123,6 +123,7 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_rmdir", "cgroup", "rmdir", 0, CGM_MODE_BTF, "cgroup_rmdir", NULL },
 	{ "cgm_raw_rmdir", "cgroup", "rmdir", 1, CGM_MODE_RAW, "cgroup_rmdir", NULL },
 	{ "cgm_task_walk", "task", "walk", 0, CGM_MODE_ITER, "task", NULL },
+	{ "cgm_file_walk", "task", "files", 0, CGM_MODE_ITER, "task_file", NULL },
 	/* Without the second the first would go on counting for a cgroup that the task has left. */
 	{ "cgm_attach", "sched", "switch", 0, CGM_MODE_BTF, "cgroup_attach_task", NULL },
 	{ "cgm_switch", "sched", "switch", 0, CGM_MODE_BTF, "sched_switch", switch_possible },
@@ -130,6 +131,8 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_raw_wakenew", "sched", "switch", 1, CGM_MODE_RAW, "sched_wakeup_new", NULL },
 	{ "cgm_raw_exit", "sched", "switch", 1, CGM_MODE_RAW, "sched_process_exit", NULL },
 	{ "cgm_raw_switch", "sched", "switch", 1, CGM_MODE_RAW, "sched_switch", NULL },
+	{ "cgm_unthrottle", "sched", "unthrottle", 0, CGM_MODE_FEXIT, "unthrottle_cfs_rq", NULL },
+	{ "cgm_unthrottled", "sched", "unthrottle", 0, CGM_MODE_FEXIT, "unthrottle_cfs_rq", NULL },
 	{ "cgm_fork", "process", "fork", 0, CGM_MODE_BTF, "sched_process_fork", NULL },
 	{ "cgm_exec", "process", "exec", 0, CGM_MODE_BTF, "sched_process_exec", NULL },
 	{ "cgm_exit", "process", "exit", 0, CGM_MODE_BTF, "sched_process_exit", NULL },
@@ -200,6 +203,15 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_cache_fault", "page_cache", "file_fault", 0, CGM_MODE_BTF, "mm_filemap_fault", NULL },
 	{ "cgm_fault_user", "page_cache", "fault_user", 0, CGM_MODE_BTF, "page_fault_user", NULL },
 	{ "cgm_fault_kern", "page_cache", "fault_kern", 0, CGM_MODE_BTF, "page_fault_kernel", NULL },
+	{ "cgm_vfs_read_in", "filesystem", "read", 0, CGM_MODE_FEXIT, "vfs_read", NULL },
+	{ "cgm_vfs_read_out", "filesystem", "read", 0, CGM_MODE_FEXIT, "vfs_read", NULL },
+	{ "cgm_vfs_write_in", "filesystem", "write", 0, CGM_MODE_FEXIT, "vfs_write", NULL },
+	{ "cgm_vfs_write_out", "filesystem", "write", 0, CGM_MODE_FEXIT, "vfs_write", NULL },
+	{ "cgm_vfs_sync_in", "filesystem", "sync", 0, CGM_MODE_FEXIT, "vfs_fsync_range", NULL },
+	{ "cgm_vfs_sync_out", "filesystem", "sync", 0, CGM_MODE_FEXIT, "vfs_fsync_range", NULL },
+	{ "cgm_vfs_open_in", "filesystem", "open", 0, CGM_MODE_FEXIT, "vfs_open", NULL },
+	{ "cgm_vfs_opened", "filesystem", "open", 0, CGM_MODE_FEXIT, "vfs_open", NULL },
+	{ "cgm_lookup", "filesystem", "lookup", 0, CGM_MODE_FEXIT, "lookup_fast", NULL },
 	{ "cgm_memcg_event", "page_cache", "memcg_event", 0, CGM_MODE_BTF, "count_memcg_events", NULL },
 };
 const size_t cgm_nr_program_defs = ARRAY_SIZE(cgm_program_defs);
@@ -238,6 +250,8 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 	case CGM_MODE_FEXIT:
 		if (btf__find_by_name_kind(btf, d->hook, BTF_KIND_FUNC) < 0)
 			cgm_choice_fail(c, "this kernel has no function %s to attach to", d->hook);
+		else if (cgm_trampolines_refused(btf))
+			cgm_choice_fail(c, "%s", cgm_trampolines_refused(btf));
 		break;
 	case CGM_MODE_ITER:
 		snprintf(name, sizeof(name), "bpf_iter__%s", d->hook);
