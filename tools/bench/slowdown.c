@@ -26,7 +26,7 @@
 #include "base/parse.h"
 
 #define ROUNDS 21
-#define LONG_ROUNDS 41 /* where a per cent counts */
+#define LONG_ROUNDS 61 /* where a per cent counts */
 
 static int by_value(const void *a, const void *b)
 {
