@@ -15,6 +15,7 @@
 #include "lock.bpf.c"
 #include "irq.bpf.c"
 #include "page_cache.bpf.c"
+#include "fds.bpf.c"
 #include "trampoline.bpf.c"
 #include "stat.bpf.c"
 

@@ -16,11 +16,11 @@ struct {
 	__type(value, struct cgm_tasks);
 } cgm_tasks SEC(".maps");
 
-/* One number: the generation of the walk, counted up by user space before each. */
+/* Key: enum cgm_walk_kind. The generation of the walk, counted up by user space before each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, CGM_NR_WALKS);
 	__type(key, __u32);
 	__type(value, __u64);
 } cgm_walk SEC(".maps");

@@ -324,6 +324,12 @@ struct bpf_iter__task {
 	struct task_struct *task;
 };
 
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct file *file;
+};
+
 struct bpf_raw_tracepoint_args {
 	__u64 args[0];
 };

@@ -210,6 +210,24 @@ struct cgm_tasks {
 	__u32 pad;
 };
 
+/* Walks that make their rows anew. */
+enum cgm_walk_kind { CGM_WALK_TASKS, CGM_WALK_FILES, CGM_NR_WALKS };
+
+enum cgm_file_kind {
+	CGM_FILE_REGULAR, /* and directories */
+	CGM_FILE_DEVICE,
+	CGM_FILE_SOCKET,
+	CGM_FILE_PIPE,
+	CGM_FILE_ANONYMOUS, /* epoll, eventfd, timers, … */
+	CGM_NR_FILE_KINDS,
+};
+
+/* Descriptors of the cgroup's tasks, one row per slot; as struct cgm_tasks. */
+struct cgm_open_files {
+	__u64 generation;
+	__u64 nr[CGM_NR_FILE_KINDS];
+};
+
 enum cgm_block_op { CGM_BLOCK_READ, CGM_BLOCK_WRITE, CGM_BLOCK_DISCARD, CGM_BLOCK_FLUSH, CGM_BLOCK_OTHER, CGM_NR_BLOCK_OPS };
 
 struct cgm_block_key {

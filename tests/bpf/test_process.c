@@ -6,6 +6,9 @@
  *	/cgmbpf-PID-x	a child that makes children, or signals itself, or submits
  */
 #include <linux/io_uring.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "bpf/util.h"
@@ -168,9 +171,92 @@ static void test_process__io_uring(void **state)
 	group_remove(t, path);
 }
 
+#define NR_OPEN 7
+
+/* Twice as many sockets as files, and so on; a thread shares them, a child has its own. */
+static void open_all_kinds(void *arg)
+{
+	volatile int *ready = arg;
+	int fds[2];
+
+	for (int fd = 3; fd < 1024; fd++)
+		close(fd);
+	for (int i = 0; i < NR_OPEN; i++)
+		if (open("/proc/self/stat", O_RDONLY) < 0 || open("/dev/null", O_RDWR) < 0 || socket(AF_INET, SOCK_DGRAM, 0) < 0 ||
+		    socket(AF_UNIX, SOCK_STREAM, 0) < 0 || pipe(fds) < 0 || epoll_create1(0) < 0)
+			_exit(97);
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		*ready += 1;
+		pause();
+	}
+	*ready += 1;
+	pause();
+}
+
+/* By kind, of a process: what /proc/PID/fd says. */
+static void files_of(pid_t pid, uint64_t nr[CGM_NR_FILE_KINDS])
+{
+	char dir[64];
+	_cleanup_closedir_ DIR *d = NULL;
+	struct dirent *e;
+
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)pid);
+	d = opendir(dir);
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		char target[256];
+		struct stat st;
+		ssize_t len = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
+
+		if (len < 0)
+			continue;
+		target[len] = '\0';
+		if (strncmp(target, "anon_inode:", 11) == 0)
+			nr[CGM_FILE_ANONYMOUS]++;
+		else if (fstatat(dirfd(d), e->d_name, &st, 0) == 0)
+			nr[S_ISSOCK(st.st_mode) ? CGM_FILE_SOCKET :
+			   S_ISFIFO(st.st_mode) ? CGM_FILE_PIPE :
+			   S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ? CGM_FILE_DEVICE : CGM_FILE_REGULAR]++;
+	}
+}
+
+static void test_process__open_files(void **state)
+{
+	struct rig *t = *state;
+	struct cgm_open_files f;
+	volatile int *ready = shared_page();
+	uint64_t wanted[CGM_NR_FILE_KINDS] = { 0 };
+	uint32_t slot;
+	char path[64];
+	pid_t pid;
+
+	need_program(t, "cgm_file_walk");
+	slot = group_with_slot(t, "files", path, sizeof(path));
+	pid = group_start(t, path, open_all_kinds, (void *)ready);
+	for (int i = 0; i < 1000 && *ready < 2; i++)
+		usleep(10000);
+	assert_int_equal(*ready, 2);
+	files_of(pid, wanted);
+	for (int i = 0; i < CGM_NR_FILE_KINDS; i++)
+		wanted[i] *= 2; /* the child's are the same */
+	cgm_kernel_sweep(t->kernel); /* the first one looks */
+	assert_true(cgm_kernel_open_files(t->kernel, slot, &f));
+	for (int i = 0; i < CGM_NR_FILE_KINDS; i++) {
+		print_message("# kind %d: %llu, wanted %llu\n", i, (unsigned long long)f.nr[i], (unsigned long long)wanted[i]);
+		assert_int_equal(f.nr[i], wanted[i]);
+		assert_true(f.nr[i] >= 2 * NR_OPEN);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	group_remove(t, path);
+	munmap((void *)ready, 4096);
+}
+
 static const struct CMUnitTest process[] = {
 	cmocka_unit_test_setup_teardown(test_process__exits, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_process__signals, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_process__io_uring, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_process__open_files, rig_setup, rig_teardown),
 };
 RUN_BPF_TESTS(process)

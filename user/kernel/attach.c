@@ -133,8 +133,10 @@ static int attach(struct cgm_kernel *k, size_t i)
 		cgm_pin_link(k, d->name, link);
 	k->links[i] = link;
 	k->prog_fds[i] = fd_of_link(link);
-	if (strcmp(d->group, "task") == 0)
-		k->walk_fd = bpf_link__fd(link);
+	if (strcmp(d->hook, "task") == 0)
+		k->walk_fd[CGM_WALK_TASKS] = bpf_link__fd(link);
+	if (strcmp(d->hook, "task_file") == 0)
+		k->walk_fd[CGM_WALK_FILES] = bpf_link__fd(link);
 	cgm_cost_attached(k, i);
 	return 0;
 }
@@ -150,7 +152,7 @@ static void detach(struct cgm_kernel *k, size_t i)
 		close(k->prog_fds[i]);
 	k->prog_fds[i] = -1;
 	if (in_group(i, "task"))
-		k->walk_fd = -1;
+		k->walk_fd[CGM_WALK_TASKS] = k->walk_fd[CGM_WALK_FILES] = -1;
 }
 
 int cgm_attach_all(struct cgm_kernel *k)

@@ -80,7 +80,8 @@ struct cgm_kernel {
 	struct cgm_program *programs;
 	size_t nr_programs;
 	struct ring_buffer *ring;
-	int walk_fd; /* link of the task iterator; -1: off */
+	int walk_fd[CGM_NR_WALKS]; /* links of the iterators, by enum cgm_walk_kind; -1: off */
+	uint64_t files_walked_ns; /* CLOCK_MONOTONIC; 0: not yet */
 	bool adopted, pinned;
 	uint32_t nr_slots, nr_shards; /* slots that can have rows */
 	uint32_t nr_all; /* and the bare ones behind them */
@@ -100,6 +101,7 @@ struct cgm_kernel {
 	/* mapped arrays; NULL without a kernel side */
 	struct cgm_slot *slots;
 	struct cgm_tasks *tasks;
+	struct cgm_open_files *open_files;
 	struct cgm_meta *meta;
 	struct cgm_journal *journal;
 	uint64_t *drops, *walk;

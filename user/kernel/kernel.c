@@ -97,6 +97,7 @@ static int set_up_skeleton(struct cgm_kernel *k)
 		{ k->skel->maps.cgm_free_slots, k->nr_slots },
 		{ k->skel->maps.cgm_free_bare, MAX(k->nr_all - k->nr_slots, 1U) },
 		{ k->skel->maps.cgm_tasks, k->nr_slots },
+		{ k->skel->maps.cgm_open_files, k->nr_slots },
 		{ k->skel->maps.cgm_block, k->nr_all * BLOCKS_PER_SLOT },
 		{ k->skel->maps.cgm_waits, k->nr_slots * WAITS_PER_SLOT },
 		{ k->skel->maps.cgm_retired, k->nr_slots * CGM_NR_ROWS_MAPS },
@@ -197,6 +198,7 @@ static int after_load(struct cgm_kernel *k)
 
 	k->slots = cgm_map_array(k->skel->maps.cgm_slots);
 	k->tasks = cgm_map_array(k->skel->maps.cgm_tasks);
+	k->open_files = cgm_map_array(k->skel->maps.cgm_open_files);
 	k->meta = cgm_map_array(k->skel->maps.cgm_meta);
 	k->journal = cgm_map_array(k->skel->maps.cgm_journal);
 	k->drops = cgm_map_array(k->skel->maps.cgm_drops);
@@ -206,7 +208,7 @@ static int after_load(struct cgm_kernel *k)
 	k->keyed[CGM_KEYED_BLOCK].size = sizeof(struct cgm_block);
 	k->keyed[CGM_KEYED_WAIT].map = k->skel->maps.cgm_waits;
 	k->keyed[CGM_KEYED_WAIT].size = sizeof(struct cgm_hist);
-	if (!k->slots || !k->tasks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
+	if (!k->slots || !k->tasks || !k->open_files || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
 		return -ENOMEM;
 	if (!k->adopted)
 		*k->meta = (struct cgm_meta){ .abi_version = CGM_ABI_VERSION, .nr_slots = k->nr_slots, .nr_shards = k->nr_shards };
@@ -236,6 +238,7 @@ static void unload(struct cgm_kernel *k)
 	if (k->skel) {
 		cgm_unmap_array(k->skel->maps.cgm_slots, k->slots);
 		cgm_unmap_array(k->skel->maps.cgm_tasks, k->tasks);
+		cgm_unmap_array(k->skel->maps.cgm_open_files, k->open_files);
 		cgm_unmap_array(k->skel->maps.cgm_meta, k->meta);
 		cgm_unmap_array(k->skel->maps.cgm_journal, k->journal);
 		cgm_unmap_array(k->skel->maps.cgm_drops, k->drops);
@@ -244,6 +247,7 @@ static void unload(struct cgm_kernel *k)
 	k->slots = NULL;
 	cgm_rows_close(k);
 	k->tasks = NULL;
+	k->open_files = NULL;
 	k->meta = NULL;
 	k->journal = NULL;
 	k->drops = NULL;
@@ -332,7 +336,7 @@ int cgm_kernel_open(const struct cgm_kernel_config *config, struct cgm_kernel **
 	if (!k)
 		return -ENOMEM;
 	k->config = *config;
-	k->walk_fd = k->stats_fd = k->clock_fd = -1;
+	k->walk_fd[CGM_WALK_TASKS] = k->walk_fd[CGM_WALK_FILES] = k->stats_fd = k->clock_fd = -1;
 	k->nr_slots = (MAX(config->nr_slots, 1U) + CGM_CHUNK_SLOTS - 1) / CGM_CHUNK_SLOTS * CGM_CHUNK_SLOTS;
 	k->nr_slots = MIN(k->nr_slots, CGM_MAX_CHUNKS * CGM_CHUNK_SLOTS);
 	k->nr_all = k->nr_slots * (config->block_hierarchy == config->sched_hierarchy ? 1 : 2);

@@ -134,6 +134,8 @@ void cgm_kernel_add_dear(const struct cgm_kernel *k, uint32_t slot, struct cgm_d
 bool cgm_kernel_has_dear(const struct cgm_kernel *k);
 /* Tasks of the cgroup itself at the last sweep. False: the task iterator is off. */
 bool cgm_kernel_tasks(const struct cgm_kernel *k, uint32_t slot, struct cgm_tasks *ret);
+/* Descriptors of the cgroup itself, at most 10 s old. False: that iterator is off. */
+bool cgm_kernel_open_files(const struct cgm_kernel *k, uint32_t slot, struct cgm_open_files *ret);
 /* Block rows of the last sweep that belong to the slot; *iter starts at 0; NULL at the end. Live and retired rows of the same device and operation come as one. */
 const struct cgm_block *cgm_kernel_next_block(const struct cgm_kernel *k, uint32_t slot, size_t *iter, uint32_t *ret_dev, enum cgm_block_op *ret_op);
 

@@ -123,6 +123,7 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_rmdir", "cgroup", "rmdir", 0, CGM_MODE_BTF, "cgroup_rmdir", NULL },
 	{ "cgm_raw_rmdir", "cgroup", "rmdir", 1, CGM_MODE_RAW, "cgroup_rmdir", NULL },
 	{ "cgm_task_walk", "task", "walk", 0, CGM_MODE_ITER, "task", NULL },
+	{ "cgm_file_walk", "task", "files", 0, CGM_MODE_ITER, "task_file", NULL },
 	/* Without the second the first would go on counting for a cgroup that the task has left. */
 	{ "cgm_attach", "sched", "switch", 0, CGM_MODE_BTF, "cgroup_attach_task", NULL },
 	{ "cgm_switch", "sched", "switch", 0, CGM_MODE_BTF, "sched_switch", switch_possible },

@@ -11,6 +11,7 @@
 #include "kernel/internal.h"
 
 #define BATCH 256
+#define FILES_INTERVAL_NS (10 * CGM_NSEC_PER_SEC)
 
 uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 {
@@ -187,21 +188,21 @@ static void read_keyed(struct cgm_kernel *k, struct cgm_keyed *m)
 	}
 }
 
-static void walk_tasks(struct cgm_kernel *k)
+static void walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
 {
 	_cleanup_close_ int fd = -1;
 	uint64_t cpu_ns;
 	char none[64];
 
-	if (k->walk_fd < 0)
+	if (k->walk_fd[kind] < 0)
 		return;
 	cpu_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	fd = bpf_iter_create(k->walk_fd);
+	fd = bpf_iter_create(k->walk_fd[kind]);
 	if (fd < 0) {
-		cgm_log_once(CGM_LOG_WARNING, "cannot start the task iterator: %s", strerror(-fd));
+		cgm_log_once(CGM_LOG_WARNING, "cannot start the iterator over %s: %s", kind == CGM_WALK_TASKS ? "tasks" : "open files", strerror(-fd));
 		return;
 	}
-	__atomic_fetch_add(k->walk, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&k->walk[kind], 1, __ATOMIC_SEQ_CST);
 	/* It prints nothing; -EAGAIN: the kernel took a breath after very many tasks. */
 	for (;;) {
 		ssize_t n = read(fd, none, sizeof(none));
@@ -210,14 +211,26 @@ static void walk_tasks(struct cgm_kernel *k)
 			continue;
 		break;
 	}
-	cgm_cost_walked(k, k->walk_fd, cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+	cgm_cost_walked(k, k->walk_fd[kind], cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+}
+
+/* There may be a thousand descriptors to a task, and they hardly change. */
+static void walk_files(struct cgm_kernel *k)
+{
+	uint64_t now = cgm_clock_mono_ns();
+
+	if (k->files_walked_ns && now - k->files_walked_ns < FILES_INTERVAL_NS)
+		return;
+	k->files_walked_ns = now;
+	walk(k, CGM_WALK_FILES);
 }
 
 void cgm_kernel_sweep(struct cgm_kernel *k)
 {
 	if (!k->slots)
 		return;
-	walk_tasks(k);
+	walk(k, CGM_WALK_TASKS);
+	walk_files(k);
 	find_heirs(k);
 	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++)
 		read_keyed(k, &k->keyed[i]);
@@ -277,11 +290,21 @@ bool cgm_kernel_has_dear(const struct cgm_kernel *k)
 
 bool cgm_kernel_tasks(const struct cgm_kernel *k, uint32_t slot, struct cgm_tasks *ret)
 {
-	if (!k->slots || k->walk_fd < 0)
+	if (!k->slots || k->walk_fd[CGM_WALK_TASKS] < 0)
 		return false;
 	*ret = (struct cgm_tasks){ 0 };
-	if (slot < k->nr_slots && k->tasks[slot].generation == *k->walk)
+	if (slot < k->nr_slots && k->tasks[slot].generation == k->walk[CGM_WALK_TASKS])
 		*ret = k->tasks[slot];
+	return true;
+}
+
+bool cgm_kernel_open_files(const struct cgm_kernel *k, uint32_t slot, struct cgm_open_files *ret)
+{
+	if (!k->slots || k->walk_fd[CGM_WALK_FILES] < 0)
+		return false;
+	*ret = (struct cgm_open_files){ 0 };
+	if (slot < k->nr_slots && k->open_files[slot].generation == k->walk[CGM_WALK_FILES])
+		*ret = k->open_files[slot];
 	return true;
 }
 

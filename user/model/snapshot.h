@@ -58,10 +58,16 @@ struct cgm_live_wait {
 	struct cgm_live_hist hist;
 };
 
+/* Of the cgroup alone. */
+struct cgm_live_files {
+	uint64_t nr[CGM_NR_FILE_KINDS];
+};
+
 /* What the kernel side counted, descendants (also removed ones) included. */
 struct cgm_live {
 	struct cgm_live_sched sched;
 	struct cgm_net net;
+	struct cgm_live_files files;
 	struct cgm_counts counts;
 	struct cgm_dear *dear; /* NULL: no group that is off by default counts */
 	struct cgm_live_block *blocks;

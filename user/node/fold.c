@@ -18,6 +18,16 @@ static void read_own(const struct cgm_containers *cs, struct cgm_container *c, s
 		cgm_sums_add_overflow(sums, cs->kernel);
 }
 
+static void set_open_files(const struct cgm_containers *cs, struct cgm_container *c)
+{
+	struct cgm_open_files f;
+
+	if (!c->live || c->sched_slot == CGM_SLOT_OVERFLOW || !cgm_kernel_open_files(cs->kernel, c->sched_slot, &f))
+		return;
+	for (unsigned i = 0; i < CGM_NR_FILE_KINDS; i++)
+		c->live->files.nr[i] = f.nr[i];
+}
+
 /* A removed cgroup's counts are among its ancestor's own already. */
 static void add_to_parent(struct cgm_containers *cs, const struct cgm_container *c, const struct cgm_sums *sums)
 {
@@ -66,6 +76,7 @@ void cgm_fold(struct cgm_containers *cs, struct cgm_snapshot *snap)
 			continue;
 		read_own(cs, c, sums);
 		c->live = cgm_sums_pack(sums, snap);
+		set_open_files(cs, c);
 		add_to_parent(cs, c, sums);
 		cgm_sums_put(cs, sums);
 	}
