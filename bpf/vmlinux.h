@@ -33,6 +33,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_STACK = 23,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
@@ -242,8 +243,19 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct counter32 {
+	int counter;
+};
+
+struct counter64 {
+	s64 counter;
+};
+
 struct file {
 	struct inode *f_inode;
+	struct { /* since 6.13 (90ee6ed776c0); 0 is one reference */
+		struct counter64 refcnt;
+	} f_ref;
 };
 
 struct address_space {
@@ -284,7 +296,13 @@ struct sock_cgroup_data {
 
 struct sock {
 	struct sock_common __sk_common;
+	struct counter32 sk_drops;
+	u16 sk_type;
 	u16 sk_protocol;
+	u8 sk_shutdown;
+	int sk_err;
+	u32 sk_ack_backlog;
+	u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -292,19 +310,68 @@ struct socket {
 	struct sock *sk;
 };
 
+struct request_sock;
+
+struct inet_connection_sock {
+	u8 icsk_ca_state : 5;
+	u8 icsk_pending;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	u32 snd_wnd, rcv_wnd;
+	u32 write_seq, snd_nxt, rcv_nxt;
+	u32 srtt_us, mdev_us;
+	u64 delivered_mstamp;
+};
+
 struct msghdr;
 
 struct sk_buff {
+	struct sk_buff *next;
+	struct sock *sk;
 	char cb[48];
+	unsigned int len;
+	unsigned char *head;
 };
 
 struct tcp_skb_cb {
+	u32 seq;
+	u32 end_seq;
 	union {
 		struct {
 			u16 tcp_gso_segs;
 			u16 tcp_gso_size;
 		};
 	};
+	u8 tcp_flags; /* u16 since 6.18 */
+};
+
+struct Qdisc;
+struct netdev_queue;
+
+/* Since 6.10 (5cb0254e6ce1 and what follows it). */
+enum sk_rst_reason {
+	SK_RST_REASON_NO_SOCKET = 1,
+	SK_RST_REASON_TCP_INVALID_ACK_SEQUENCE = 2,
+	SK_RST_REASON_TCP_RFC7323_PAWS = 3,
+	SK_RST_REASON_TCP_TOO_OLD_ACK = 4,
+	SK_RST_REASON_TCP_ACK_UNSENT_DATA = 5,
+	SK_RST_REASON_TCP_FLAGS = 6,
+	SK_RST_REASON_TCP_OLD_ACK = 7,
+	SK_RST_REASON_TCP_ABORT_ON_DATA = 8,
+	SK_RST_REASON_TCP_TIMEWAIT_SOCKET = 9,
+	SK_RST_REASON_INVALID_SYN = 10,
+	SK_RST_REASON_TCP_ABORT_ON_CLOSE = 11,
+	SK_RST_REASON_TCP_ABORT_ON_LINGER = 12,
+	SK_RST_REASON_TCP_ABORT_ON_MEMORY = 13,
+	SK_RST_REASON_TCP_STATE = 14,
+	SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT = 15,
+	SK_RST_REASON_TCP_DISCONNECT_WITH_DATA = 16,
+};
+
+struct file___before_6_13 {
+	struct counter64 f_count;
 };
 
 struct io_uring_cqe {

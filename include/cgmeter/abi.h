@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define CGM_ABI_VERSION 4
+#define CGM_ABI_VERSION 5
 
 #include "cgmeter/hist.h"
 
@@ -211,7 +211,7 @@ struct cgm_tasks {
 };
 
 /* Walks that make their rows anew. */
-enum cgm_walk_kind { CGM_WALK_TASKS, CGM_WALK_FILES, CGM_NR_WALKS };
+enum cgm_walk_kind { CGM_WALK_TASKS, CGM_WALK_FILES, CGM_WALK_SOCKETS, CGM_NR_WALKS };
 
 enum cgm_file_kind {
 	CGM_FILE_REGULAR, /* and directories */
@@ -227,6 +227,27 @@ struct cgm_open_files {
 	__u64 generation;
 	__u64 nr[CGM_NR_FILE_KINDS];
 };
+
+/* What a cgroup has of sockets now: ids from the CGM_SOCK_SERIES of metrics.def. */
+enum cgm_sock_gauge {
+#define CGM_SOCK_SERIES(family, id, labels) CGM_S_##id,
+#include "cgmeter/metrics.def"
+	CGM_NR_SOCK_GAUGES,
+};
+
+/* One row per slot; as struct cgm_tasks. */
+struct cgm_socks {
+	__u64 generation;
+	__u32 v[(CGM_NR_SOCK_GAUGES + 1) / 2 * 2];
+};
+
+struct cgm_sock_walk {
+	__u64 begun; /* the generation of the walk that set these: */
+	__u64 before_ns, now_ns; /* when the walk before it began, 0: there was none; when it began */
+};
+
+/* The index of the table of reasons why packets are dropped; those above it are other. */
+#define CGM_MAX_DROP_REASONS 256
 
 enum cgm_block_op { CGM_BLOCK_READ, CGM_BLOCK_WRITE, CGM_BLOCK_DISCARD, CGM_BLOCK_FLUSH, CGM_BLOCK_OTHER, CGM_NR_BLOCK_OPS };
 
@@ -315,7 +336,8 @@ enum cgm_drop {
 	CGM_DROP_BLOCK_MAP, /* a request was not counted: block map full */
 	CGM_DROP_INFLIGHT, /* no issue time kept for a request: issue->done not counted */
 	CGM_DROP_WAIT_MAP, /* a latency was not counted: wait map full */
-	CGM_DROP_SOCK, /* no owner could be kept for a socket: later events of it go to slot 0 */
+	CGM_DROP_SOCK, /* nothing could be kept for a socket: later events of it go to slot 0, and its times are not counted */
+	CGM_DROP_PACKET, /* a packet left a queue and it is not known when it came: not counted */
 	CGM_NR_DROPS,
 };
 

@@ -300,4 +300,43 @@ def test_net__connects_accepts_and_resets_are_the_namespaces(t):
     equal(metrics.get(RESETS, id=of.path, direction="receive"), 3, "resets received from the closed port")
 
 
+def hold_sockets(seconds):
+    """Listens, and is connected to itself; so many UDP sockets beside."""
+    server = socket.create_server(("127.0.0.1", 0), backlog=7)
+    client = socket.create_connection(server.getsockname())
+    peer, _ = server.accept()
+    udp = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+    for _ in range(10):
+        client.sendall(b"ping")
+        peer.recv(4)
+    time.sleep(seconds)
+    for s in udp + [client, peer, server]:
+        s.close()
+    return "done"
+
+
+def test_net__sockets_and_connections(t):
+    """What the walk over sockets finds, what connections leave behind; and a parent has its children's."""
+    agent = t.bpf_agent("--sockets_interval=100ms", groups=["task_file", "cgm_tcp_life"])
+    netns = Netns(t, "held")
+    cgroup = t.cgroup()
+    worker = cgroup.worker(hold_sockets, 3, netns=netns.name)
+    agent.knows(cgroup.path)
+    worker.go()
+    wait_listening(worker.pid)
+    time.sleep(1)
+    metrics = agent.fresh()
+    sockets = "cgmeter_container_sockets"
+    equal(metrics.get(sockets, id=cgroup.path, protocol="tcp", state="listen"), 1, "listening")
+    equal(metrics.get(sockets, id=cgroup.path, protocol="tcp", state="established"), 2, "established, both ends")
+    equal(metrics.get(sockets, id=cgroup.path, protocol="udp", state="open"), 3, "UDP")
+    equal(metrics.get("cgmeter_container_tcp_accept_queue_limit", id=cgroup.path), 7, "backlog")
+    assert metrics.get(sockets, id="/", protocol="udp", state="open") >= 3
+    equal(worker.result(), "done", "the worker")
+    metrics = agent.fresh()
+    equal(metrics.get("cgmeter_container_tcp_connect_seconds_count", id=cgroup.path), 1, "connects")
+    equal(metrics.get("cgmeter_container_tcp_connection_seconds_count", id=cgroup.path), 2, "connections that ended")
+    assert metrics.get("cgmeter_container_tcp_rtt_seconds_count", id=cgroup.path) >= 2
+
+
 lib.main(globals())

@@ -60,6 +60,9 @@ static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, 
 	return l;
 }
 
+/* Any container with connections has these: TCP_RTT and what follows it. */
+#define FIXTURE_WAITS 4
+
 /* All of a row's histograms share their buckets. */
 static inline void fixture_hist(struct cgm_live_hist *h, const uint64_t *buckets, uint64_t sum_ns)
 {
@@ -78,6 +81,12 @@ static inline void fixture_live(struct cgm_live *live, struct cgm_live_block *bl
 	fixture_numbers(&live->sched.voluntary, 3 + CGM_NR_PREEMPTORS, row, 1500);
 	fixture_numbers((uint64_t *)&live->net, sizeof(live->net) / 8, row, 2000);
 	live->dear = (struct cgm_dear *)(buckets + CGM_HIST_BUCKETS);
+	live->waits = (struct cgm_live_wait *)(live->dear + 1);
+	live->nr_waits = FIXTURE_WAITS;
+	for (unsigned i = 0; i < FIXTURE_WAITS; i++) {
+		live->waits[i].wait = CGM_W_TCP_RTT + i;
+		fixture_hist(&live->waits[i].hist, buckets, 6000 + i + row);
+	}
 	/* Most of these never happen in most containers; in the first two all do. */
 	for (size_t i = 0; i < CGM_NR_COUNTS; i++) {
 		uint64_t v = row > 1 && i % 16 != row % 16 ? 0 : fixture_number(row, i + 2500);
@@ -87,6 +96,8 @@ static inline void fixture_live(struct cgm_live *live, struct cgm_live_block *bl
 		else
 			live->dear->v[i - CGM_NR_COMMON_COUNTS] = v;
 	}
+	for (size_t i = 0; i < CGM_NR_SOCK_GAUGES; i++)
+		live->socks[i] = row > 1 && i % 16 != row % 16 ? 0 : 1 + i + row;
 	live->blocks = blocks;
 	live->nr_blocks = 2;
 	for (size_t i = 0; i < 2; i++) {
@@ -120,7 +131,7 @@ static inline bool fixture_row(struct cgm_snapshot *s, const struct fixture_conf
 	row->depth = n > 0;
 	row->values = cgm_snapshot_alloc(s, row->layout->nr_values * sizeof(uint64_t));
 	row->live = c->live ? cgm_snapshot_alloc(s, sizeof(*row->live) + 2 * sizeof(struct cgm_live_block) + 8 * CGM_HIST_BUCKETS +
-						     sizeof(struct cgm_dear)) : NULL;
+						     sizeof(struct cgm_dear) + FIXTURE_WAITS * sizeof(struct cgm_live_wait)) : NULL;
 	if (!row->values || (c->live && !row->live))
 		return false;
 	fixture_numbers(row->values, row->layout->nr_values, n, 0);

@@ -234,6 +234,7 @@ static void test_prometheus_protobuf__says_what_the_text_says(void **state)
 	s->overflow = NULL;
 	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 19 / 10);
 	print_message("%zu metrics, %zu samples\n", nr_metrics, nr_samples);
+	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 2);
 }
 
 /* Prometheus 3 refuses the page when a unit is not the last word of the name, before _total of a counter. */

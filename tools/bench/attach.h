@@ -2,6 +2,7 @@
 /* What kernel.c and slowdown.c share: the kernel side attached without an agent, and the empty programs. */
 #pragma once
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cgroup/cgroup.h"
@@ -72,6 +75,21 @@ static inline struct empty_bpf *load_empty(const char *only)
 		exit(1);
 	}
 	return e;
+}
+
+/* fds[1] writes, fds[0] reads, as of a pipe. */
+static inline void open_tcp(int fds[2])
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+
+	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(server, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(server, 1) < 0 || getsockname(server, (struct sockaddr *)&a, &len) < 0 ||
+	    connect(fds[1], (struct sockaddr *)&a, sizeof(a)) < 0)
+		exit(1);
+	fds[0] = accept(server, NULL, NULL);
+	close(server);
 }
 
 static inline void open_trees(void)

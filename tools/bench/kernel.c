@@ -6,7 +6,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <net/if.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -104,6 +107,64 @@ static void load_sockets(void)
 		close(fd);
 	}
 	close(server);
+}
+
+/* In a network namespace of a child's own: connects that are refused, a UDP socket that overflows, segments lost and sent again, a shaped interface. */
+static void load_troubles(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(9) };
+	struct sock_filter nothing[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+	struct sock_fprog lose = { .len = 1, .filter = nothing };
+	int udp = socket(AF_INET, SOCK_DGRAM, 0), size = 4096, pair[2];
+	socklen_t len = sizeof(a);
+	char buf[1000] = { 0 };
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+
+	if (unshare(CLONE_NEWNET) < 0)
+		_exit(1);
+	close(udp);
+	udp = socket(AF_INET, SOCK_DGRAM, 0);
+	if (ioctl(udp, SIOCSIFFLAGS, &lo) < 0)
+		_exit(1);
+	for (int i = 0; i < 300; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		(void)connect(fd, (struct sockaddr *)&a, sizeof(a));
+		close(fd);
+	}
+	open_tcp(pair);
+	for (int i = 0; i < 5; i++) { /* a timeout each */
+		setsockopt(pair[0], SOL_SOCKET, SO_ATTACH_FILTER, &lose, sizeof(lose));
+		if (write(pair[1], buf, 1) != 1)
+			_exit(1);
+		usleep(500000);
+		setsockopt(pair[0], SOL_SOCKET, SO_DETACH_FILTER, &lose, sizeof(lose));
+		if (read(pair[0], buf, 1) != 1)
+			_exit(1);
+	}
+	a.sin_port = 0;
+	if (bind(udp, (struct sockaddr *)&a, sizeof(a)) < 0 || getsockname(udp, (struct sockaddr *)&a, &len) < 0)
+		_exit(1);
+	setsockopt(udp, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	for (int i = 0; i < 5000; i++)
+		(void)sendto(udp, buf, sizeof(buf), 0, (struct sockaddr *)&a, sizeof(a));
+	if (fork() == 0) {
+		execlp("tc", "tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1gbit", "burst", "64k", "limit", "1m", NULL);
+		_exit(1);
+	}
+	wait(NULL);
+	for (int i = 0; i < 5000; i++)
+		(void)sendto(udp, buf, sizeof(buf), 0, (struct sockaddr *)&a, sizeof(a));
+	_exit(0);
+}
+
+static void load_network(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		load_troubles();
+	waitpid(pid, NULL, 0);
 }
 
 static void load_disk(void)
@@ -273,6 +334,7 @@ static void all_loads(void)
 	load_tasks();
 	load_cgroups();
 	load_sockets();
+	load_network();
 	load_disk();
 	load_signals();
 	load_memory();
@@ -293,9 +355,10 @@ static void measure_programs(void)
 	k = load(CGM_SCHED_SWITCH, NULL);
 	all_loads();
 	cgm_kernel_sweep(k);
+	cgm_kernel_walk_sockets(k);
 	print_costs(k, e, "", false, &ours);
 	cgm_kernel_close(k);
-	k = load(CGM_SCHED_SWITCH, "+syscall,+lock,+irq,+page_cache");
+	k = load(CGM_SCHED_SWITCH, "+syscall,+lock,+irq,+page_cache,+packet");
 	all_loads();
 	load_waits();
 	print_costs(k, e, "", true, &pair);

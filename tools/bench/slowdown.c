@@ -110,21 +110,6 @@ static void open_unix(int fds[2])
 		exit(1);
 }
 
-/* fds[1] writes, fds[0] reads, as of a pipe. */
-static void open_tcp(int fds[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int server = socket(AF_INET, SOCK_STREAM, 0);
-
-	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(server, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(server, 1) < 0 || getsockname(server, (struct sockaddr *)&a, &len) < 0 ||
-	    connect(fds[1], (struct sockaddr *)&a, sizeof(a)) < 0)
-		exit(1);
-	fds[0] = accept(server, NULL, NULL);
-	close(server);
-}
-
 /* "Active connections: 17 \nserver accepts handled requests\n 17 17 123456 \n…" */
 static uint64_t done_of_nginx(const struct work *w)
 {

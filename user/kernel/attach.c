@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "kernel/internal.h"
 
@@ -76,6 +77,18 @@ static void forget_waits(struct cgm_kernel *k)
 	clear_hash(k->skel->maps.cgm_began);
 }
 
+/* Packets that came before now wait for nobody: their arrival, and what was in a queue, may be long ago. */
+static void forget_packets(struct cgm_kernel *k)
+{
+	uint64_t *at = cgm_map_array(k->skel->maps.cgm_packets_at);
+
+	if (at)
+		*at = cgm_clock_mono_ns();
+	cgm_unmap_array(k->skel->maps.cgm_packets_at, at);
+	if (bpf_map__autocreate(k->skel->maps.cgm_queued))
+		clear_hash(k->skel->maps.cgm_queued);
+}
+
 /* What each CPU remembers of the interrupt under way. */
 static void clear_each_cpu(struct bpf_map *map)
 {
@@ -100,8 +113,22 @@ static void forget(struct cgm_kernel *k, const char *group)
 		clear_hash(k->skel->maps.cgm_contended);
 	if (strcmp(group, "syscall") == 0)
 		clear_array(k->skel->maps.cgm_entered);
+	if (strcmp(group, "tcp") == 0)
+		k->walk[CGM_WALK_SOCKETS]++; /* no row is of it, until the next walk */
+	if (strcmp(group, "packet") == 0)
+		forget_packets(k);
 	if (strcmp(group, "irq") == 0)
 		clear_each_cpu(k->skel->maps.cgm_irqs);
+}
+
+/* Which walk an iterator is for; CGM_NR_WALKS: none of these. */
+static enum cgm_walk_kind walk_of(size_t i)
+{
+	if (strcmp(cgm_program_defs[i].hook, "task") == 0)
+		return CGM_WALK_TASKS;
+	if (strcmp(cgm_program_defs[i].hook, "task_file") != 0)
+		return CGM_NR_WALKS;
+	return in_group(i, "tcp") ? CGM_WALK_SOCKETS : CGM_WALK_FILES;
 }
 
 static int fd_of_link(const struct bpf_link *link)
@@ -134,9 +161,8 @@ static int attach(struct cgm_kernel *k, size_t i)
 	k->links[i] = link;
 	k->prog_fds[i] = fd_of_link(link);
 	if (strcmp(d->hook, "task") == 0)
-		k->walk_fd[CGM_WALK_TASKS] = bpf_link__fd(link);
-	if (strcmp(d->hook, "task_file") == 0)
-		k->walk_fd[CGM_WALK_FILES] = bpf_link__fd(link);
+	if (walk_of(i) < CGM_NR_WALKS)
+		k->walk_fd[walk_of(i)] = bpf_link__fd(link);
 	cgm_cost_attached(k, i);
 	return 0;
 }
@@ -151,8 +177,8 @@ static void detach(struct cgm_kernel *k, size_t i)
 	if (k->prog_fds[i] >= 0)
 		close(k->prog_fds[i]);
 	k->prog_fds[i] = -1;
-	if (in_group(i, "task"))
-		k->walk_fd[CGM_WALK_TASKS] = k->walk_fd[CGM_WALK_FILES] = -1;
+	if (walk_of(i) < CGM_NR_WALKS)
+		k->walk_fd[walk_of(i)] = -1;
 }
 
 int cgm_attach_all(struct cgm_kernel *k)

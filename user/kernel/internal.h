@@ -105,7 +105,9 @@ struct cgm_kernel {
 	struct cgm_meta *meta;
 	struct cgm_journal *journal;
 	uint64_t *drops, *walk;
+	struct cgm_socks *socks;
 	struct cgm_rows rows[CGM_NR_ROWS_MAPS];
+	uint8_t drop_class[CGM_MAX_DROP_REASONS]; /* see bpf/drop.bpf.c */
 
 	/* of the last sweep */
 	uint32_t *heir; /* by slot: the slot that its counts belong to now: itself, or its nearest living ancestor's */
@@ -133,6 +135,11 @@ const char *cgm_trampolines_refused(const struct btf *kernel_btf);
 
 /* syscalls.c: fills the table of classes of an opened skeleton. */
 void cgm_syscalls_set_up(struct cgmeter_bpf *skel);
+
+/* drops.c: the class of a reason, 0: no loss. Once, from the kernel's types; then into each opened skeleton. */
+uint8_t cgm_drop_class(const char *reason);
+void cgm_drops_probe(struct cgm_kernel *k, const struct btf *kernel_btf);
+void cgm_drops_set_up(const struct cgm_kernel *k);
 
 /* pin.c */
 /* Makes pin_dir and its folder of links, mounting a BPF file system at /sys/fs/bpf if there is none. 0 or a negative errno, said. */

@@ -50,7 +50,7 @@ const char *cgm_drop_name(enum cgm_drop d)
 		[CGM_DROP_SLOTS_FULL] = "slots_full",	  [CGM_DROP_CGROUP_DEAD] = "cgroup_removed", [CGM_DROP_SLOT_MAP] = "slot_map_busy",
 		[CGM_DROP_NO_TASK] = "task_unknown",	  [CGM_DROP_CLOCK] = "clock_backwards",	     [CGM_DROP_EVENTS] = "event_ring_full",
 		[CGM_DROP_BLOCK_MAP] = "block_map_full", [CGM_DROP_INFLIGHT] = "inflight_map_full", [CGM_DROP_SOCK] = "socket_unknown",
-		[CGM_DROP_WAIT_MAP] = "wait_map_full",
+		[CGM_DROP_WAIT_MAP] = "wait_map_full",	  [CGM_DROP_PACKET] = "packet_unknown",
 	};
 
 	return d < CGM_NR_DROPS ? names[d] : "unknown";
@@ -98,6 +98,7 @@ static int set_up_skeleton(struct cgm_kernel *k)
 		{ k->skel->maps.cgm_free_bare, MAX(k->nr_all - k->nr_slots, 1U) },
 		{ k->skel->maps.cgm_tasks, k->nr_slots },
 		{ k->skel->maps.cgm_open_files, k->nr_slots },
+		{ k->skel->maps.cgm_socks, k->nr_slots },
 		{ k->skel->maps.cgm_block, k->nr_all * BLOCKS_PER_SLOT },
 		{ k->skel->maps.cgm_waits, k->nr_slots * WAITS_PER_SLOT },
 		{ k->skel->maps.cgm_retired, k->nr_slots * CGM_NR_ROWS_MAPS },
@@ -122,6 +123,7 @@ static int set_up_skeleton(struct cgm_kernel *k)
 			return r;
 	}
 	cgm_syscalls_set_up(k->skel);
+	cgm_drops_set_up(k);
 	if (cgm_rows_set_up(k) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
@@ -131,7 +133,9 @@ static int set_up_skeleton(struct cgm_kernel *k)
 			return -EINVAL;
 	}
 	cgm_stats_set_up(k);
-	/* 7 MB that only the wakeup pair needs. */
+	/* 7 MB that only the wakeup pair needs, and 2 MB for packets in queues. */
+	if (bpf_map__set_autocreate(k->skel->maps.cgm_queued, cgm_program_is_used(k, "cgm_q_in")) < 0)
+		return -EINVAL;
 	return bpf_map__set_autocreate(k->skel->maps.cgm_raw_threads, cgm_program_is_used(k, "cgm_raw_switch"));
 }
 
@@ -203,12 +207,13 @@ static int after_load(struct cgm_kernel *k)
 	k->journal = cgm_map_array(k->skel->maps.cgm_journal);
 	k->drops = cgm_map_array(k->skel->maps.cgm_drops);
 	k->walk = cgm_map_array(k->skel->maps.cgm_walk);
+	k->socks = cgm_map_array(k->skel->maps.cgm_socks);
 	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.cgm_events), on_event, k, NULL);
 	k->keyed[CGM_KEYED_BLOCK].map = k->skel->maps.cgm_block;
 	k->keyed[CGM_KEYED_BLOCK].size = sizeof(struct cgm_block);
 	k->keyed[CGM_KEYED_WAIT].map = k->skel->maps.cgm_waits;
 	k->keyed[CGM_KEYED_WAIT].size = sizeof(struct cgm_hist);
-	if (!k->slots || !k->tasks || !k->open_files || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
+	if (!k->slots || !k->tasks || !k->open_files || !k->socks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
 		return -ENOMEM;
 	if (!k->adopted)
 		*k->meta = (struct cgm_meta){ .abi_version = CGM_ABI_VERSION, .nr_slots = k->nr_slots, .nr_shards = k->nr_shards };
@@ -243,6 +248,7 @@ static void unload(struct cgm_kernel *k)
 		cgm_unmap_array(k->skel->maps.cgm_journal, k->journal);
 		cgm_unmap_array(k->skel->maps.cgm_drops, k->drops);
 		cgm_unmap_array(k->skel->maps.cgm_walk, k->walk);
+		cgm_unmap_array(k->skel->maps.cgm_socks, k->socks);
 	}
 	k->slots = NULL;
 	cgm_rows_close(k);
@@ -252,6 +258,7 @@ static void unload(struct cgm_kernel *k)
 	k->journal = NULL;
 	k->drops = NULL;
 	k->walk = NULL;
+	k->socks = NULL;
 	cgm_stats_detach(k);
 	cgm_detach_all(k);
 	cgmeter_bpf__destroy(k->skel);
@@ -314,6 +321,7 @@ static void load(struct cgm_kernel *k)
 	}
 	cgm_programs_probe(k, kernel_btf);
 	cgm_stats_probe(k, kernel_btf);
+	cgm_drops_probe(k, kernel_btf);
 	btf__free(kernel_btf);
 	k->pinned = k->config.pin_dir && *k->config.pin_dir && cgm_pin_prepare(k) == 0;
 	/* Each turn but one (pins that had to go) loses one program or ends. */
@@ -336,7 +344,9 @@ int cgm_kernel_open(const struct cgm_kernel_config *config, struct cgm_kernel **
 	if (!k)
 		return -ENOMEM;
 	k->config = *config;
-	k->walk_fd[CGM_WALK_TASKS] = k->walk_fd[CGM_WALK_FILES] = k->stats_fd = k->clock_fd = -1;
+	for (unsigned i = 0; i < CGM_NR_WALKS; i++)
+		k->walk_fd[i] = -1;
+	k->stats_fd = k->clock_fd = -1;
 	k->nr_slots = (MAX(config->nr_slots, 1U) + CGM_CHUNK_SLOTS - 1) / CGM_CHUNK_SLOTS * CGM_CHUNK_SLOTS;
 	k->nr_slots = MIN(k->nr_slots, CGM_MAX_CHUNKS * CGM_CHUNK_SLOTS);
 	k->nr_all = k->nr_slots * (config->block_hierarchy == config->sched_hierarchy ? 1 : 2);

@@ -136,6 +136,12 @@ bool cgm_kernel_has_dear(const struct cgm_kernel *k);
 bool cgm_kernel_tasks(const struct cgm_kernel *k, uint32_t slot, struct cgm_tasks *ret);
 /* Descriptors of the cgroup itself, at most 10 s old. False: that iterator is off. */
 bool cgm_kernel_open_files(const struct cgm_kernel *k, uint32_t slot, struct cgm_open_files *ret);
+/*
+ * Walks over the open files of all tasks: sockets, their states and queues, round trips. Dear with very many files (some 0.1 us each), and little
+ * changes in a second, so the caller says when. add: what it found in the slot, by enum cgm_sock_gauge; nothing before the first walk.
+ */
+void cgm_kernel_walk_sockets(struct cgm_kernel *k);
+void cgm_kernel_add_socks(const struct cgm_kernel *k, uint32_t slot, uint64_t sum[CGM_NR_SOCK_GAUGES]);
 /* Block rows of the last sweep that belong to the slot; *iter starts at 0; NULL at the end. Live and retired rows of the same device and operation come as one. */
 const struct cgm_block *cgm_kernel_next_block(const struct cgm_kernel *k, uint32_t slot, size_t *iter, uint32_t *ret_dev, enum cgm_block_op *ret_op);
 

@@ -146,6 +146,12 @@ int cgm_pin_get(const struct cgm_kernel *k, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Holds no counts, and the run before may have had no use for it. */
+static bool is_optional(const struct cgm_kernel *k, const struct bpf_map *map)
+{
+	return map == k->skel->maps.cgm_raw_threads || map == k->skel->maps.cgm_queued;
+}
+
 /* NULL: all maps are pinned and fit. Else why not ("" when none is). */
 static const char *look_at_pins(const struct cgm_kernel *k)
 {
@@ -160,7 +166,7 @@ static const char *look_at_pins(const struct cgm_kernel *k)
 		if (map == k->skel->maps.rodata || !bpf_map__autocreate(map) || cgm_stats_owns(map))
 			continue;
 		r = check_pinned(k, map, &fd);
-		if (r == -ENOENT && map == k->skel->maps.cgm_raw_threads) /* holds no counts, and the run before may have used the other hook */
+		if (r == -ENOENT && is_optional(k, map))
 			continue;
 		found += r != -ENOENT;
 		if (r == 0 && map == k->skel->maps.cgm_meta && !meta_fits(k, fd))
@@ -182,7 +188,7 @@ static bool reuse_pinned(struct cgm_kernel *k)
 		if (map == k->skel->maps.rodata || !bpf_map__autocreate(map) || cgm_stats_owns(map))
 			continue;
 		r = check_pinned(k, map, &fd);
-		if (r == -ENOENT && map == k->skel->maps.cgm_raw_threads)
+		if (r == -ENOENT && is_optional(k, map))
 			continue;
 		if (r < 0 || bpf_map__reuse_fd(map, fd) < 0)
 			return false;

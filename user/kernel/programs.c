@@ -72,6 +72,37 @@ static bool uring_has_result(const struct btf *btf, const char **ret_reason)
 	return has_params(btf, "io_uring_complete", 7, ret_reason);
 }
 
+static bool resend_has_error(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "tcp_retransmit_skb", 3, ret_reason);
+}
+
+static bool resend_was_ok(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "tcp_retransmit_skb", 2, ret_reason);
+}
+
+static bool reset_has_reason(const struct btf *btf, const char **ret_reason)
+{
+	if (nr_arguments(btf, "tcp_send_reset") >= 3)
+		return true;
+	*ret_reason = "tcp_send_reset gives no reason before 6.10";
+	return false;
+}
+
+static bool drop_has_socket(const struct btf *btf, const char **ret_reason)
+{
+	return has_params(btf, "kfree_skb", 4, ret_reason);
+}
+
+static bool drop_has_reason(const struct btf *btf, const char **ret_reason)
+{
+	if (nr_arguments(btf, "kfree_skb") == 3)
+		return true;
+	*ret_reason = "kfree_skb gives no reason before 5.17";
+	return false;
+}
+
 /* Which register holds the number of the call is known for this architecture only. */
 static bool is_x86_64(const struct btf *btf, const char **ret_reason)
 {
@@ -177,11 +208,29 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_fx_recv6", "net", "recv", 1, CGM_MODE_FEXIT, "inet6_recvmsg", NULL },
 	{ "cgm_fx_recv_us", "net", "recv", 1, CGM_MODE_FEXIT, "unix_stream_recvmsg", NULL },
 	{ "cgm_fx_recv_ud", "net", "recv", 1, CGM_MODE_FEXIT, "unix_dgram_recvmsg", NULL },
-	{ "cgm_tcp_retrans", "net", "retrans", 0, CGM_MODE_BTF, "tcp_retransmit_skb", NULL },
+	{ "cgm_tcp_retrans", "net", "retrans", 0, CGM_MODE_BTF, "tcp_retransmit_skb", resend_has_error },
+	{ "cgm_tcp_resent", "net", "retrans", 1, CGM_MODE_BTF, "tcp_retransmit_skb", resend_was_ok },
 	{ "cgm_tcp_synack", "net", "synack", 0, CGM_MODE_BTF, "tcp_retransmit_synack", NULL },
 	{ "cgm_tcp_state", "net", "state", 0, CGM_MODE_BTF, "inet_sock_set_state", NULL },
 	{ "cgm_tcp_rst_out", "net", "rst_out", 0, CGM_MODE_BTF, "tcp_send_reset", NULL },
 	{ "cgm_tcp_rst_in", "net", "rst_in", 0, CGM_MODE_BTF, "tcp_receive_reset", NULL },
+	{ "cgm_resend", "tcp", "resend", 0, CGM_MODE_BTF, "tcp_retransmit_skb", resend_has_error },
+	{ "cgm_resend_ok", "tcp", "resend", 1, CGM_MODE_BTF, "tcp_retransmit_skb", resend_was_ok },
+	{ "cgm_resend_sa", "tcp", "resend_sa", 0, CGM_MODE_BTF, "tcp_retransmit_synack", NULL },
+	{ "cgm_tcp_loss", "tcp", "loss", 0, CGM_MODE_BTF, "tcp_cong_state_set", NULL },
+	{ "cgm_tcp_life", "tcp", "life", 0, CGM_MODE_BTF, "inet_sock_set_state", NULL },
+	{ "cgm_rst_why", "tcp", "rst_why", 0, CGM_MODE_BTF, "tcp_send_reset", reset_has_reason },
+	{ "cgm_sk_error", "tcp", "sk_error", 0, CGM_MODE_BTF, "inet_sk_error_report", NULL },
+	{ "cgm_rcvq_full", "tcp", "rcvq_full", 0, CGM_MODE_BTF, "sock_rcvqueue_full", NULL },
+	{ "cgm_sock_limit", "tcp", "sock_limit", 0, CGM_MODE_BTF, "sock_exceed_buf_limit", NULL },
+	{ "cgm_udp_drop", "tcp", "udp_drop", 0, CGM_MODE_BTF, "udp_fail_queue_rcv_skb", NULL },
+	{ "cgm_skb_drop", "tcp", "skb_drop", 0, CGM_MODE_BTF, "kfree_skb", drop_has_socket },
+	{ "cgm_skb_drop_no", "tcp", "skb_drop", 1, CGM_MODE_BTF, "kfree_skb", drop_has_reason },
+	{ "cgm_sock_look", "tcp", "sock_look", 0, CGM_MODE_ITER, "task_file", NULL },
+	{ "cgm_tcp_arrive", "packet", "unread", 0, CGM_MODE_BTF, "tcp_probe", NULL },
+	{ "cgm_tcp_read", "packet", "unread", 0, CGM_MODE_BTF, "tcp_rcv_space_adjust", NULL },
+	{ "cgm_q_in", "packet", "qdisc", 0, CGM_MODE_BTF, "qdisc_enqueue", NULL },
+	{ "cgm_q_out", "packet", "qdisc", 0, CGM_MODE_BTF, "qdisc_dequeue", NULL },
 	{ "cgm_stat_fwalk", "stat", "stat", 0, CGM_MODE_ITER, "cgroup", cgm_stats_can_flush },
 	{ "cgm_stat_walk", "stat", "stat", 1, CGM_MODE_ITER, "cgroup", NULL },
 	{ "cgm_sys_enter", "syscall", "syscall", 0, CGM_MODE_BTF, "sys_enter", is_x86_64 },

@@ -188,6 +188,7 @@ static void read_keyed(struct cgm_kernel *k, struct cgm_keyed *m)
 	}
 }
 
+/* Runs an iterator to its end; k->walk tells its rows from those of the walk before. */
 static void walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
 {
 	_cleanup_close_ int fd = -1;
@@ -199,7 +200,7 @@ static void walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
 	cpu_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	fd = bpf_iter_create(k->walk_fd[kind]);
 	if (fd < 0) {
-		cgm_log_once(CGM_LOG_WARNING, "cannot start the iterator over %s: %s", kind == CGM_WALK_TASKS ? "tasks" : "open files", strerror(-fd));
+		cgm_log_once(CGM_LOG_WARNING, "cannot start the iterator over %s: %s", kind == CGM_WALK_TASKS ? "tasks" : kind == CGM_WALK_FILES ? "open files" : "sockets", strerror(-fd));
 		return;
 	}
 	__atomic_fetch_add(&k->walk[kind], 1, __ATOMIC_SEQ_CST);
@@ -223,6 +224,12 @@ static void walk_files(struct cgm_kernel *k)
 		return;
 	k->files_walked_ns = now;
 	walk(k, CGM_WALK_FILES);
+}
+
+void cgm_kernel_walk_sockets(struct cgm_kernel *k)
+{
+	if (k->slots)
+		walk(k, CGM_WALK_SOCKETS);
 }
 
 void cgm_kernel_sweep(struct cgm_kernel *k)
@@ -306,6 +313,23 @@ bool cgm_kernel_open_files(const struct cgm_kernel *k, uint32_t slot, struct cgm
 	if (slot < k->nr_slots && k->open_files[slot].generation == k->walk[CGM_WALK_FILES])
 		*ret = k->open_files[slot];
 	return true;
+}
+
+static void add_socks(const struct cgm_kernel *k, uint32_t slot, uint64_t sum[CGM_NR_SOCK_GAUGES])
+{
+	if (slot >= k->nr_slots || k->socks[slot].generation != k->walk[CGM_WALK_SOCKETS])
+		return;
+	for (unsigned i = 0; i < CGM_NR_SOCK_GAUGES; i++)
+		sum[i] += k->socks[slot].v[i];
+}
+
+void cgm_kernel_add_socks(const struct cgm_kernel *k, uint32_t slot, uint64_t sum[CGM_NR_SOCK_GAUGES])
+{
+	if (!k->slots || k->walk_fd[CGM_WALK_SOCKETS] < 0 || !k->walk[CGM_WALK_SOCKETS] || slot >= k->nr_all)
+		return;
+	add_socks(k, slot, sum);
+	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
+		add_socks(k, i - 1, sum);
 }
 
 /* iter: 0 at the start, index + 1 of the entry handed out last, SIZE_MAX at the end. */

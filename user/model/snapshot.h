@@ -69,6 +69,7 @@ struct cgm_live {
 	struct cgm_net net;
 	struct cgm_live_files files;
 	struct cgm_counts counts;
+	uint64_t socks[CGM_NR_SOCK_GAUGES]; /* by enum cgm_sock_gauge: as of the last walk over sockets */
 	struct cgm_dear *dear; /* NULL: no group that is off by default counts */
 	struct cgm_live_block *blocks;
 	struct cgm_live_wait *waits; /* in the order of enum cgm_wait */

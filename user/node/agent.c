@@ -131,6 +131,16 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 	return cgm_fold_sample(&a->containers, c, s);
 }
 
+/* Sockets come and go slowly, and there may be very many. */
+static void walk_sockets(struct cgm_agent *a, uint64_t now)
+{
+	/* A tick comes a little early or late: not to leave one out for that, half of one counts as whole. */
+	if (a->last_sockets_ns && now - a->last_sockets_ns + a->o->interval_ns / 2 < a->o->sockets_interval_ns)
+		return;
+	cgm_kernel_walk_sockets(a->kernel);
+	a->last_sockets_ns = now;
+}
+
 static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now)
 {
 	bool want_diskio = !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
@@ -192,6 +202,7 @@ static void tick(struct cgm_agent *a)
 	}
 	snap->time_ns = time_ns;
 	snap->seq = ++a->seq;
+	walk_sockets(a, now);
 	cgm_kernel_sweep(a->kernel);
 	if (a->netns)
 		cgm_netns_tick(a->netns, now);

@@ -31,7 +31,7 @@ struct cgm_agent {
 	struct cgm_store *store;
 	struct cgm_http *http;
 	uint64_t start_real_ns, seq;
-	uint64_t last_list_ns; /* monotonic */
+	uint64_t last_list_ns, last_sockets_ns; /* monotonic */
 	uint64_t seen_event_drops;
 	uint64_t history_bytes; /* of the tick under way */
 	struct cgm_self self; /* counters over all ticks */

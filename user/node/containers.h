@@ -24,6 +24,7 @@ struct cgm_sums {
 		enum cgm_block_op op;
 		struct cgm_block b;
 	} *blocks; /* by device and operation, as they appear */
+	uint64_t socks[CGM_NR_SOCK_GAUGES];
 	struct cgm_hist *waits[CGM_NR_WAITS + 1]; /* NULL: none; kept for the next container */
 	bool has_wait[CGM_NR_WAITS + 1], has_dear;
 	size_t nr_blocks, cap_blocks;

@@ -36,6 +36,7 @@ struct cgm_sums *cgm_sums_get(struct cgm_containers *cs)
 	clear_sched(&s->sched);
 	memset(&s->net, 0, sizeof(s->net));
 	memset(&s->counts, 0, sizeof(s->counts));
+	memset(s->socks, 0, sizeof(s->socks));
 	if (s->has_dear)
 		memset(&s->dear, 0, sizeof(s->dear));
 	s->has_dear = false;
@@ -101,6 +102,7 @@ static void add_rows(struct cgm_sums *s, const struct cgm_kernel *k, uint32_t sl
 	cgm_kernel_add_sched(k, slot, &s->sched);
 	cgm_kernel_add_net(k, slot, &s->net);
 	cgm_kernel_add_counts(k, slot, &s->counts);
+	cgm_kernel_add_socks(k, slot, s->socks);
 	cgm_kernel_add_dear(k, slot, &s->dear);
 	s->has_dear = cgm_kernel_has_dear(k);
 	while ((h = cgm_kernel_next_wait(k, slot, &iter, &wait)))
@@ -138,6 +140,7 @@ void cgm_sums_add(struct cgm_sums *to, const struct cgm_sums *from, bool rows, b
 		cgm_add_sched(&to->sched, &from->sched);
 		cgm_add_u64s(&to->net, &from->net, sizeof(to->net));
 		cgm_add_u64s(&to->counts, &from->counts, sizeof(to->counts));
+		cgm_add_u64s(to->socks, from->socks, sizeof(to->socks));
 		if (from->has_dear)
 			cgm_add_u64s(&to->dear, &from->dear, sizeof(to->dear));
 		for (unsigned i = 0; i < CGM_NR_WAITS; i++)
@@ -164,7 +167,7 @@ bool cgm_sums_empty(const struct cgm_sums *s)
 		if (s->has_wait[i])
 			return false;
 	return !s->nr_blocks && all_zero(&s->sched, sizeof(s->sched)) && all_zero(&s->net, sizeof(s->net)) &&
-	       all_zero(&s->counts, sizeof(s->counts)) && all_zero(&s->dear, sizeof(s->dear));
+	       all_zero(&s->counts, sizeof(s->counts)) && all_zero(s->socks, sizeof(s->socks)) && all_zero(&s->dear, sizeof(s->dear));
 }
 
 /* quads: where something may be, as in struct cgm_sched. False: out of memory. */
@@ -256,6 +259,7 @@ struct cgm_live *cgm_sums_pack(const struct cgm_sums *s, struct cgm_snapshot *sn
 		return NULL;
 	live->net = s->net;
 	live->counts = s->counts;
+	memcpy(live->socks, s->socks, sizeof(live->socks));
 	if (s->has_dear) {
 		live->dear = cgm_snapshot_alloc(snap, sizeof(*live->dear));
 		if (!live->dear)

@@ -50,6 +50,7 @@ static const struct cgm_prom_entry entries[] = {
 #define CGM_COUNT_SERIES(f, id, l) { COUNT, CGM_F_##f, CGM_C_##id, 0, 0, l, "bpf:counts" },
 #define CGM_COUNT_NS_SERIES(f, id, l) { COUNT, CGM_F_##f, CGM_C_##id, CGM_DIGITS_NS, 0, l, "bpf:counts" },
 #define CGM_WAIT_SERIES(f, id, l) { WAIT, CGM_F_##f, CGM_W_##id, 0, 0, l, "bpf:waits" },
+#define CGM_SOCK_SERIES(f, id, l) { SOCK, CGM_F_##f, CGM_S_##id, 0, 0, l, "bpf:socks" },
 #define CGM_WRITTEN_SERIES(f, l, from) { .kind = WRITTEN, .family = CGM_F_##f, .source = from },
 #define CGM_MACHINE_SERIES(f, member) \
 	{ MACHINE, CGM_F_##f, offsetof(struct cgm_machine, member), 0, sizeof(((struct cgm_machine *)0)->member), "", NULL },
@@ -320,6 +321,15 @@ static void put_counts(struct cgm_prometheus *r, const struct cgm_prom_entry *e,
 			cgm_prom_row(r, row, own, cgm_live_count(row->live, e->index), e->digits);
 }
 
+static void put_socks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
+{
+	const struct cgm_row *row;
+
+	for (size_t i = r->row; (row = next_live(r, &i));)
+		if (row->live->socks[e->index])
+			cgm_prom_row(r, row, own, row->live->socks[e->index], 0);
+}
+
 static void put_waits(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 {
 	struct cgm_prom_text labels;
@@ -417,6 +427,9 @@ static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 		break;
 	case COUNT:
 		put_counts(r, e, &own);
+		break;
+	case SOCK:
+		put_socks(r, e, &own);
 		break;
 	case WAIT:
 		put_waits(r, e);

@@ -30,7 +30,7 @@ enum {
 	CGM_DIGITS_SECTORS = 0,
 };
 
-enum cgm_prom_kind { FAMILY, WRITTEN, VALUE, DISK, IFACE, FS, LIVE, HIST, COUNT, WAIT, MACHINE, SELF };
+enum cgm_prom_kind { FAMILY, WRITTEN, VALUE, DISK, IFACE, FS, LIVE, HIST, COUNT, WAIT, SOCK, MACHINE, SELF };
 
 enum cgm_prom_type { COUNTER, GAUGE, HISTOGRAM, INFO };
 
@@ -44,7 +44,7 @@ struct cgm_prom_family {
 struct cgm_prom_entry {
 	enum cgm_prom_kind kind;
 	enum cgm_family_id family;
-	unsigned index; /* which value, count or wait; LIVE, HIST: offset in struct cgm_live; MACHINE, SELF: offset in that struct */
+	unsigned index; /* which value, count, wait or gauge of sockets; LIVE, HIST: offset in struct cgm_live; MACHINE, SELF: offset in that struct */
 	unsigned digits;
 	unsigned size; /* MACHINE, SELF: of the member */
 	const char *labels;

@@ -49,6 +49,7 @@ static inline struct cgm_series cgm_series_count(void)
 #define CGM_LIVE_SERIES(f, which, member, l) n.row++;
 #define CGM_COUNT_SERIES(f, id, l) n.row++;
 #define CGM_COUNT_NS_SERIES(f, id, l) n.row++;
+#define CGM_SOCK_SERIES(f, id, l) n.row++;
 #define CGM_HIST_SERIES(f, member, l) n.row_hists++;
 #define CGM_WAIT_SERIES(f, id, l) n.row_hists++;
 #define CGM_DISK_SERIES(f, v, l) n.disk++;

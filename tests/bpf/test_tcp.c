@@ -1,0 +1,665 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How connections fare, against the kernel's own counters of a network namespace in which nothing else happens. Both ends of every connection
+ * are in one cgroup, so what the namespace counted is what the cgroup's row must have.
+ */
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
+
+#include "bpf/netns.h"
+
+/* What a child found out, for its parent. */
+struct told {
+	volatile uint32_t at;
+	uint64_t n[16];
+};
+
+static uint64_t counted(struct rig *t, uint32_t slot, enum cgm_count id)
+{
+	return read_count(t, slot, id);
+}
+
+static uint32_t own_root(struct rig *t)
+{
+	return cgm_kernel_slot(t->kernel, t->config.sock_hierarchy, 1);
+}
+
+/* ---- sent again, and why ---- */
+
+enum { RETRANS, SYN_RETRANS, PROBES, TIMEOUTS, RECOVERIES };
+
+static void lose_syn(int l)
+{
+	int c = tcp_socket();
+
+	lose_all(l, true);
+	start_connect(c, port_of(l));
+	usleep(500000);
+	lose_all(l, false); /* the next, after a second, gets through */
+	must(end_connect(c) == 0);
+	must(close(accept(l, NULL, NULL)) == 0);
+	close(c);
+}
+
+static void lose_syn_ack(int l)
+{
+	int c = tcp_socket();
+
+	lose_all(c, true);
+	start_connect(c, port_of(l));
+	usleep(500000);
+	lose_all(c, false);
+	must(end_connect(c) == 0);
+	must(close(accept(l, NULL, NULL)) == 0);
+	close(c);
+}
+
+/* One segment, so that no later one tells of its loss: a probe, then timeouts. */
+static void lose_all_for_long(int l)
+{
+	struct pair p = connected(l);
+
+	must(send(p.client, "a", 1, 0) == 1);
+	read_all(p.server, 1);
+	usleep(100000);
+	lose_all(p.server, true);
+	must(send(p.client, "b", 1, 0) == 1);
+	usleep(1500000);
+	lose_all(p.server, false);
+	read_all(p.server, 1);
+	close(p.client);
+	close(p.server);
+}
+
+/* One lost segment and many after it. */
+static void lose_one(int l)
+{
+	struct pair p = connected(l);
+
+	must(send(p.client, "a", 1, 0) == 1);
+	read_all(p.server, 1);
+	usleep(100000);
+	lose_all(p.server, true);
+	must(send(p.client, "b", 1, 0) == 1);
+	lose_all(p.server, false);
+	for (int i = 0; i < 8; i++)
+		must(send(p.client, "c", 1, 0) == 1);
+	read_all(p.server, 9);
+	usleep(100000);
+	close(p.client);
+	close(p.server);
+}
+
+static void lossy(void *arg)
+{
+	struct told *told = arg;
+	int l;
+
+	own_network();
+	l = listener(8);
+	lose_syn(l);
+	lose_all_for_long(l);
+	lose_one(l);
+	usleep(200000);
+	told->n[RETRANS] = net_count("snmp", "Tcp", "RetransSegs");
+	told->n[SYN_RETRANS] = net_count("netstat", "TcpExt", "TCPSynRetrans");
+	told->n[PROBES] = net_count("netstat", "TcpExt", "TCPLossProbes");
+	told->n[TIMEOUTS] = net_count("netstat", "TcpExt", "TCPTimeouts");
+	told->n[RECOVERIES] = net_count("netstat", "TcpExt", "TCPSackRecovery") + net_count("netstat", "TcpExt", "TCPRenoRecovery");
+}
+
+static void test_tcp__resent(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	uint64_t fast, probe, timeout, syn;
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_tcp_loss");
+	slot = group_with_slot(t, "lossy", path, sizeof(path));
+	group_run(t, path, lossy, told, NULL);
+	fast = counted(t, slot, CGM_C_RESENT_FAST);
+	probe = counted(t, slot, CGM_C_RESENT_PROBE);
+	timeout = counted(t, slot, CGM_C_RESENT_TIMEOUT);
+	syn = counted(t, slot, CGM_C_RESENT_SYN);
+	assert_int_equal(fast + probe + timeout + syn, told->n[RETRANS]);
+	assert_int_equal(read_net(t, slot).tcp_retransmitted_segments, told->n[RETRANS]);
+	assert_int_equal(syn, told->n[SYN_RETRANS]);
+	assert_int_equal(probe, told->n[PROBES]);
+	assert_true(fast >= 1 && probe >= 1 && timeout >= 1 && syn >= 1);
+	assert_int_equal(counted(t, slot, CGM_C_LOSS_TIMEOUT), told->n[TIMEOUTS]);
+	assert_int_equal(counted(t, slot, CGM_C_LOSS_RECOVERY), told->n[RECOVERIES]);
+	assert_true(told->n[RECOVERIES] >= 1 && counted(t, slot, CGM_C_LOSS_DISORDER) + counted(t, slot, CGM_C_LOSS_RECOVERY) >= 1);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+static void silent_client(void *arg)
+{
+	struct told *told = arg;
+
+	own_network();
+	lose_syn_ack(listener(8));
+	told->n[RETRANS] = net_count("snmp", "Tcp", "RetransSegs");
+	told->n[SYN_RETRANS] = net_count("netstat", "TcpExt", "TCPSynRetrans");
+}
+
+/* Apart from the others: the kernel counts its timeouts among those of connections. */
+static void test_tcp__resent_syn_ack(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	uint64_t syn, syn_ack;
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_resend_sa");
+	slot = group_with_slot(t, "synack", path, sizeof(path));
+	group_run(t, path, silent_client, told, NULL);
+	syn = counted(t, slot, CGM_C_RESENT_SYN);
+	syn_ack = counted(t, slot, CGM_C_RESENT_SYN_ACK);
+	assert_true(syn >= 1 && syn_ack >= 1);
+	assert_int_equal(syn + syn_ack, told->n[RETRANS]);
+	assert_int_equal(syn + syn_ack, told->n[SYN_RETRANS]);
+	assert_int_equal(read_net(t, slot).tcp_retransmitted_segments, told->n[RETRANS]);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+/* ---- connects ---- */
+
+#define NR_CONNECTS 7
+#define HELD_MS 300
+
+enum { ACTIVE_OPENS, PASSIVE_OPENS, ATTEMPT_FAILS, CONNECT_NS };
+
+static void connects(void *arg)
+{
+	struct told *told = arg;
+	struct pair p[NR_CONNECTS];
+	int l;
+
+	own_network();
+	l = listener(NR_CONNECTS);
+	for (int i = 0; i < NR_CONNECTS; i++) {
+		uint64_t began = cgm_clock_mono_ns();
+
+		p[i] = connected(l);
+		told->n[CONNECT_NS] += cgm_clock_mono_ns() - began;
+	}
+	usleep(HELD_MS * 1000);
+	for (int i = 0; i < NR_CONNECTS; i++) {
+		close(p[i].client);
+		close(p[i].server);
+	}
+	usleep(200000);
+	told->n[ACTIVE_OPENS] = net_count("snmp", "Tcp", "ActiveOpens");
+	told->n[PASSIVE_OPENS] = net_count("snmp", "Tcp", "PassiveOpens");
+}
+
+static void test_tcp__connect_and_lifetime(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	struct cgm_hist connect, life;
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_tcp_life");
+	slot = group_with_slot(t, "connects", path, sizeof(path));
+	group_run(t, path, connects, told, NULL);
+	connect = read_wait(t, slot, CGM_W_TCP_CONNECT);
+	assert_int_equal(cgm_hist_count(&connect), told->n[ACTIVE_OPENS]);
+	assert_int_equal(told->n[ACTIVE_OPENS], NR_CONNECTS);
+	assert_true(connect.sum_ns > 0 && connect.sum_ns < told->n[CONNECT_NS]);
+	/* Both ends. */
+	life = read_wait(t, slot, CGM_W_TCP_LIFETIME);
+	assert_int_equal(cgm_hist_count(&life), told->n[ACTIVE_OPENS] + told->n[PASSIVE_OPENS]);
+	assert_true(life.sum_ns >= 2 * NR_CONNECTS * HELD_MS * 1000000ULL);
+	assert_true(life.sum_ns < 2 * NR_CONNECTS * (HELD_MS + (slow() ? 3000 : 500)) * 1000000ULL);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+static uint16_t checksum(const void *p, size_t bytes)
+{
+	const uint16_t *v = p;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < bytes / 2; i++)
+		sum += v[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+}
+
+/* Answers a SYN to port as a router without a way there would. */
+static void answer_unreachable(int tcp_raw, uint16_t port)
+{
+	struct {
+		struct icmphdr icmp;
+		unsigned char cause[28]; /* IP header and 8 bytes */
+	} reply = { .icmp = { .type = ICMP_DEST_UNREACH, .code = ICMP_HOST_UNREACH } };
+	int icmp = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	struct sockaddr_in to = loopback(0);
+	unsigned char packet[128];
+
+	must(icmp >= 0);
+	do
+		must(recv(tcp_raw, packet, sizeof(packet), 0) >= 40);
+	while (packet[22] != port >> 8 || packet[23] != (port & 255)); /* destination */
+	memcpy(reply.cause, packet, sizeof(reply.cause));
+	reply.icmp.checksum = checksum(&reply, sizeof(reply));
+	must(sendto(icmp, &reply, sizeof(reply), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(reply));
+	close(icmp);
+}
+
+static void failures(void *arg)
+{
+	struct told *told = arg;
+	unsigned patience_ms = 700;
+	int l, closed, raw, c;
+	uint16_t nobody;
+
+	own_network();
+	closed = bound(SOCK_STREAM);
+	nobody = port_of(closed);
+	close(closed);
+	must(end_connect(start_connect(tcp_socket(), nobody)) == ECONNREFUSED);
+
+	l = listener(1);
+	lose_all(l, true);
+	c = tcp_socket();
+	must(setsockopt(c, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof(patience_ms)) == 0);
+	must(end_connect(start_connect(c, port_of(l))) == ETIMEDOUT);
+
+	raw = socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+	must(raw >= 0);
+	c = start_connect(tcp_socket(), port_of(l));
+	answer_unreachable(raw, port_of(l));
+	must(end_connect(c) == EHOSTUNREACH);
+	close(raw);
+	told->n[ATTEMPT_FAILS] = net_count("snmp", "Tcp", "AttemptFails");
+}
+
+static void failures_and_one_given_up(void *arg)
+{
+	int l;
+
+	failures(arg);
+	l = listener(1);
+	lose_all(l, true);
+	close(start_connect(tcp_socket(), port_of(l)));
+}
+
+static void test_tcp__connect_errors(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_tcp_life");
+	slot = group_with_slot(t, "failures", path, sizeof(path));
+	group_run(t, path, failures_and_one_given_up, told, NULL);
+	assert_int_equal(counted(t, slot, CGM_C_CONNECT_REFUSED), 1);
+	assert_int_equal(counted(t, slot, CGM_C_CONNECT_TIMEOUT), 1);
+	assert_int_equal(counted(t, slot, CGM_C_CONNECT_UNREACHABLE), 1);
+	assert_int_equal(counted(t, slot, CGM_C_CONNECT_RESET) + counted(t, slot, CGM_C_CONNECT_OTHER), 0);
+	assert_int_equal(told->n[ATTEMPT_FAILS], 3);
+	assert_int_equal(counted(t, slot, CGM_C_CONNECT_GIVEN_UP), 1);
+	assert_int_equal(read_wait(t, slot, CGM_W_TCP_CONNECT).sum_ns, 0);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+static void send_datagrams(int fd, uint16_t port, int nr, size_t bytes)
+{
+	struct sockaddr_in a = loopback(port);
+	char buf[1400] = { 0 };
+
+	for (int i = 0; i < nr; i++)
+		must(sendto(fd, buf, bytes, 0, (struct sockaddr *)&a, sizeof(a)) == (ssize_t)bytes);
+}
+
+/* The three above are told to their sockets, and so are a reset and a datagram for a closed port. */
+static void errors(void *arg)
+{
+	struct linger now = { .l_onoff = 1 };
+	struct sockaddr_in a;
+	struct pair p;
+	int udp, closed;
+	char c;
+
+	failures(arg);
+	p = connected(listener(1));
+	must(setsockopt(p.server, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0);
+	close(p.server);
+	usleep(50000);
+	must(recv(p.client, &c, 1, 0) < 0 && errno == ECONNRESET);
+	closed = bound(SOCK_DGRAM);
+	a = loopback(port_of(closed));
+	close(closed);
+	udp = bound(SOCK_DGRAM);
+	send_datagrams(udp, port_of(udp), 1, 1);
+	read_all(udp, 1);
+	must(connect(udp, (struct sockaddr *)&a, sizeof(a)) == 0 && send(udp, "x", 1, 0) == 1);
+	usleep(50000);
+	must(send(udp, "x", 1, 0) < 0 && errno == ECONNREFUSED);
+}
+
+static void test_tcp__errors_reported(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_sk_error");
+	slot = group_with_slot(t, "errors", path, sizeof(path));
+	group_run(t, path, errors, told, NULL);
+	assert_int_equal(counted(t, slot, CGM_C_SOCK_REFUSED), 2);
+	assert_int_equal(counted(t, slot, CGM_C_SOCK_TIMEOUT), 1);
+	assert_int_equal(counted(t, slot, CGM_C_SOCK_UNREACHABLE), 1);
+	assert_int_equal(counted(t, slot, CGM_C_SOCK_RESET), 1);
+	assert_int_equal(counted(t, slot, CGM_C_SOCK_OTHER), 0);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+/* ---- resets ---- */
+
+enum { OUT_RSTS };
+
+static void resets(void *arg)
+{
+	struct linger now = { .l_onoff = 1 };
+	int l, closed;
+	uint16_t nobody;
+	struct pair p;
+
+	own_network();
+	closed = bound(SOCK_STREAM);
+	nobody = port_of(closed);
+	close(closed);
+	for (int i = 0; i < 3; i++)
+		must(end_connect(start_connect(tcp_socket(), nobody)) == ECONNREFUSED);
+	l = listener(1);
+	p = connected(l);
+	must(send(p.client, "x", 1, 0) == 1);
+	usleep(50000);
+	close(p.server); /* with a byte that nobody read */
+	p = connected(l);
+	must(setsockopt(p.client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0);
+	close(p.client);
+	usleep(50000);
+	((struct told *)arg)->n[OUT_RSTS] = net_count("snmp", "Tcp", "OutRsts");
+}
+
+static void test_tcp__resets(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_tcp_rst_out");
+	slot = group_with_slot(t, "resets", path, sizeof(path));
+	group_run(t, path, resets, told, NULL);
+	assert_int_equal(told->n[OUT_RSTS], 5);
+	/* Those of a port where nobody listens are nobody's. */
+	assert_int_equal(read_net(t, slot).tcp_resets_sent, told->n[OUT_RSTS] - 3);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+static void test_tcp__reset_reasons(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	uint64_t nobody;
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_rst_why");
+	slot = group_with_slot(t, "reasons", path, sizeof(path));
+	nobody = counted(t, own_root(t), CGM_C_RESET_NO_SOCKET);
+	group_run(t, path, resets, told, NULL);
+	assert_int_equal(counted(t, slot, CGM_C_RESET_UNREAD), 1);
+	assert_int_equal(counted(t, slot, CGM_C_RESET_ABORT), 1);
+	assert_int_equal(counted(t, slot, CGM_C_RESET_NO_SOCKET) + counted(t, slot, CGM_C_RESET_KEEPALIVE) +
+			 counted(t, slot, CGM_C_RESET_MEMORY) + counted(t, slot, CGM_C_RESET_UNEXPECTED) + counted(t, slot, CGM_C_RESET_OTHER), 0);
+	assert_true(counted(t, own_root(t), CGM_C_RESET_NO_SOCKET) >= nobody + 3);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+/* ---- full queues, lost packets ---- */
+
+#define NR_DATAGRAMS 200
+
+enum { RCVBUF_ERRORS, IN_ERRORS, NO_PORTS, CSUM_ERRORS };
+
+/* Whoever reads from a socket owns it, on v1; on v2 whoever made it. */
+static int used_receiver(int from)
+{
+	int to = bound(SOCK_DGRAM);
+
+	send_datagrams(from, port_of(to), 1, 1);
+	read_all(to, 1);
+	return to;
+}
+
+static void overflow(void *arg)
+{
+	struct told *told = arg;
+	int size = 4096, to, from;
+
+	own_network();
+	from = bound(SOCK_DGRAM);
+	to = used_receiver(from);
+	must(setsockopt(to, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
+	send_datagrams(from, port_of(to), NR_DATAGRAMS, 1000);
+	told->n[RCVBUF_ERRORS] = net_count("snmp", "Udp", "RcvbufErrors");
+}
+
+static void test_tcp__udp_overflow(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	const char *reason;
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_udp_drop");
+	slot = group_with_slot(t, "overflow", path, sizeof(path));
+	group_run(t, path, overflow, told, NULL);
+	assert_true(told->n[RCVBUF_ERRORS] > 100);
+	assert_int_equal(counted(t, slot, CGM_C_UDP_DROP_BUFFER), told->n[RCVBUF_ERRORS]);
+	assert_int_equal(counted(t, slot, CGM_C_UDP_DROP_MEMORY), 0);
+	if (program_runs(t, "cgm_skb_drop", &reason))
+		assert_int_equal(counted(t, slot, CGM_C_DROP_BUFFER), told->n[RCVBUF_ERRORS]);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+/* Of the sockets that queue as most do, those of ping are at hand on every kernel. */
+static void ping_overflow(void *arg)
+{
+	struct told *told = arg;
+	struct sockaddr_in to = loopback(0);
+	struct {
+		struct icmphdr icmp;
+		char text[900];
+	} echo = { .icmp = { .type = ICMP_ECHO } };
+	int size = 4096, ping;
+
+	own_network();
+	must(write_text(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 0") == 0);
+	ping = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+	must(ping >= 0);
+	must(sendto(ping, &echo, sizeof(echo), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(echo));
+	must(recv(ping, &echo, sizeof(echo), 0) == sizeof(echo));
+	must(setsockopt(ping, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
+	for (int i = 0; i < NR_DATAGRAMS; i++) {
+		echo.icmp.type = ICMP_ECHO;
+		must(sendto(ping, &echo, sizeof(echo), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(echo));
+	}
+	usleep(100000);
+	told->n[0] = NR_DATAGRAMS;
+	while (recv(ping, &echo, sizeof(echo), MSG_DONTWAIT) > 0)
+		told->n[0]--;
+}
+
+static void test_tcp__receive_queue_full(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	char path[64];
+	uint32_t slot;
+
+	need_program(t, "cgm_rcvq_full");
+	slot = group_with_slot(t, "ping", path, sizeof(path));
+	group_run(t, path, ping_overflow, told, NULL);
+	assert_true(told->n[0] > 0);
+	assert_int_equal(counted(t, slot, CGM_C_RCVQ_FULL), told->n[0]);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+/*
+ * A datagram whose checksum is wrong, from a raw socket, which does not mend it. Long enough (CHECKSUM_BREAK) that it is not looked at before the
+ * receiver is found.
+ */
+static void send_damaged(uint16_t port)
+{
+	struct {
+		uint16_t source, dest, bytes, check;
+		char text[100];
+	} datagram = { htons(9), htons(port), htons(sizeof(datagram)), htons(1), "bad" };
+	struct sockaddr_in to = loopback(0);
+	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+
+	must(raw >= 0);
+	must(sendto(raw, &datagram, sizeof(datagram), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(datagram));
+	close(raw);
+}
+
+static void lost_packets(void *arg)
+{
+	struct told *told = arg;
+	int from, to, closed;
+	uint16_t nobody;
+
+	own_network();
+	from = bound(SOCK_DGRAM);
+	to = used_receiver(from);
+	lose_all(to, true);
+	send_datagrams(from, port_of(to), 11, 100);
+	told->n[IN_ERRORS] = net_count("snmp", "Udp", "InErrors");
+	send_damaged(port_of(to)); /* looked at before the filter, else only by the reader */
+	told->n[CSUM_ERRORS] = net_count("snmp", "Udp", "InCsumErrors");
+	closed = bound(SOCK_DGRAM);
+	nobody = port_of(closed);
+	close(closed);
+	send_datagrams(from, nobody, 5, 100);
+	told->n[NO_PORTS] = net_count("snmp", "Udp", "NoPorts");
+}
+
+static void test_tcp__packet_drops(void **state)
+{
+	struct rig *t = *state;
+	struct told *told = shared_page();
+	uint64_t root_nobody = counted(t, own_root(t), CGM_C_DROP_NO_SOCKET), root_filter = counted(t, own_root(t), CGM_C_DROP_FILTER);
+	const char *reason;
+	char path[64];
+	uint32_t slot;
+
+	if (!program_runs(t, "cgm_skb_drop", &reason))
+		need_program(t, "cgm_skb_drop_no");
+	slot = group_with_slot(t, "lost", path, sizeof(path));
+	group_run(t, path, lost_packets, told, NULL);
+	assert_int_equal(told->n[IN_ERRORS], 11);
+	assert_int_equal(told->n[NO_PORTS], 5);
+	if (program_runs(t, "cgm_skb_drop", &reason)) {
+		assert_int_equal(counted(t, slot, CGM_C_DROP_FILTER), told->n[IN_ERRORS]);
+		assert_int_equal(counted(t, slot, CGM_C_DROP_DAMAGED), told->n[CSUM_ERRORS]);
+	} else { /* this kernel does not say for whom it was: nobody knows its owner */
+		assert_true(counted(t, own_root(t), CGM_C_DROP_FILTER) >= root_filter + told->n[IN_ERRORS]);
+	}
+	assert_true(counted(t, own_root(t), CGM_C_DROP_NO_SOCKET) >= root_nobody + told->n[NO_PORTS]);
+	assert_int_equal(counted(t, slot, CGM_C_DROP_OTHER) + counted(t, slot, CGM_C_DROP_TCP) + counted(t, slot, CGM_C_DROP_QUEUE), 0);
+	group_remove(t, path);
+	munmap(told, 4096);
+}
+
+/* ---- memory for sockets: v1 has a limit of its own for it; on v2 it is the cgroup's memory, and who is out of that is killed ---- */
+
+static void fill_sockets(void *arg)
+{
+	struct told *told = arg;
+	static char buf[65536];
+	struct pair p[4];
+	int l;
+
+	own_network();
+	memset(buf, 1, sizeof(buf));
+	step(&told->at, 1);
+	await_step(&told->at, 2); /* the limit is set, which is looked at when a socket is made */
+	l = listener(4);
+	for (int i = 0; i < 4; i++)
+		p[i] = connected(l);
+	for (int i = 0; i < 400; i++)
+		if (send(p[i % 4].client, buf, sizeof(buf), MSG_DONTWAIT) < 0)
+			usleep(1000);
+}
+
+static void test_tcp__memory_limit(void **state)
+{
+	struct rig *t = *state;
+	int memory = t->trees.h[CGM_CTRL_MEMORY].dir_fd;
+	struct told *told = shared_page();
+	char path[64], file[128], pid[16];
+	bool apart, limited;
+	uint32_t slot;
+	pid_t child;
+
+	need_program(t, "cgm_sock_limit");
+	slot = group_with_slot(t, "limit", path, sizeof(path));
+	apart = memory >= 0 && t->trees.h[CGM_CTRL_MEMORY].id != t->config.sched_hierarchy && mkdirat(memory, path, 0755) == 0;
+	snprintf(file, sizeof(file), "%s/memory.kmem.tcp.limit_in_bytes", path);
+	limited = memory >= 0 && write_text(memory, file, "16384") == 0;
+	child = limited ? group_start(t, path, fill_sockets, told) : 0;
+	if (child) {
+		await_child(&told->at, 1, child);
+		snprintf(file, sizeof(file), "%s/cgroup.procs", path);
+		snprintf(pid, sizeof(pid), "%d", (int)child);
+		assert_int_equal(write_text(memory, file, pid), 0);
+		step(&told->at, 2);
+		end_child(child);
+		assert_true(counted(t, slot, CGM_C_SOCK_LIMIT_TX) + counted(t, slot, CGM_C_SOCK_LIMIT_RX) > 0);
+	}
+	if (apart)
+		remove_in(memory, path, NULL);
+	group_remove(t, path);
+	munmap(told, 4096);
+	if (limited)
+		return;
+	print_message("# skip: no memory.kmem.tcp.limit_in_bytes on this kernel\n");
+	skip();
+}
+
+static const struct CMUnitTest tcp[] = {
+	cmocka_unit_test_setup_teardown(test_tcp__resent, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__resent_syn_ack, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__connect_and_lifetime, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__connect_errors, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__errors_reported, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__resets, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__reset_reasons, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__udp_overflow, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__receive_queue_full, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__packet_drops, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_tcp__memory_limit, rig_setup, rig_teardown),
+};
+RUN_BPF_TESTS(tcp)
