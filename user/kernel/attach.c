@@ -160,7 +160,6 @@ static int attach(struct cgm_kernel *k, size_t i)
 		cgm_pin_link(k, d->name, link);
 	k->links[i] = link;
 	k->prog_fds[i] = fd_of_link(link);
-	if (strcmp(d->hook, "task") == 0)
 	if (walk_of(i) < CGM_NR_WALKS)
 		k->walk_fd[walk_of(i)] = bpf_link__fd(link);
 	cgm_cost_attached(k, i);
