@@ -282,7 +282,7 @@ static void test_cost__iterators_are_exact(void **state)
 	assert_int_equal(cgm_kernel_set_group(t->kernel, "task", false, "test"), 0);
 	cgm_kernel_programs(t->kernel, &p);
 	for (size_t i = 0; i < t->kernel->nr_programs; i++)
-		if (strcmp(p[i].group, "task") == 0)
+		if (strcmp(p[i].hook, "task") == 0)
 			assert_int_equal(p[i].cost.runs, 5);
 }
 
