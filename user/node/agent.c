@@ -32,6 +32,8 @@
 /* And when bulk reading says that none has changed: what it does not see is the set of CPUs, which is read at the interval above. */
 #define SPEC_SETTLED_NS (600 * CGM_NSEC_PER_SEC)
 
+/* Of one CPU, for dear readings. */
+#define WORKER_PERMILLE 50
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
 
 /* ---- discover ---- */
@@ -92,13 +94,20 @@ static void sample_fs(struct cgm_agent *a, struct cgm_sample *s, uint64_t now)
 	}
 }
 
+static bool is_on(const struct cgm_agent *a, enum cgm_group g)
+{
+	return !(a->o->groups_off >> g & 1);
+}
+
 /* The machine's own from /proc/net/dev; a container's from its namespace, if that is another one. */
 static int sample_net(struct cgm_agent *a, struct cgm_container *c, struct cgm_sample *s)
 {
 	int r = 0;
 
-	if (!c->depth)
+	if (!c->depth && is_on(a, CGM_G_NETWORK))
 		cgm_machine_sample_net(a->root_fd, s);
+	if (!c->depth && a->netns)
+		r = cgm_netns_sample_host(a->netns, s);
 	else if (a->netns)
 		r = cgm_netns_sample(a->netns, &c->netns, c->reader, c->tasks.nr_processes || !cgm_kernel_has(a->kernel, "task"), s);
 	c->spec.has_network = s->nr_ifaces > 0;
@@ -120,10 +129,14 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 		r = read_spec(c, a->bulk.settings, now);
 	if (r < 0)
 		return r;
+	if (!is_on(a, CGM_G_PERCPU))
+		s->nr_cpus = 0;
 	r = sample_net(a, c, s);
+	if (r == 0 && c->details)
+		r = cgm_worker_merge(c->worker, c->details, s);
 	if (r < 0)
 		return r;
-	if (!c->depth) {
+	if (!c->depth && (is_on(a, CGM_G_DISK) || is_on(a, CGM_G_DISKIO))) {
 		sample_fs(a, s, now);
 		c->spec.has_filesystem = s->nr_fs > 0;
 	}
@@ -133,7 +146,7 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 
 static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now)
 {
-	bool want_diskio = !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
+	bool want_diskio = is_on(a, CGM_G_DISKIO) && !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
 	a->history_bytes = 0;
@@ -242,7 +255,7 @@ static struct cgm_kernel_config kernel_config(struct cgm_agent *a)
 	};
 
 	cgm_hierarchies_of(&a->trees, &c, &a->containers.sched_controller, &a->containers.block_controller);
-	cgm_bulk_setup(&a->trees, &c.stat);
+	cgm_bulk_setup(&a->trees, o->groups_off, &c.stat);
 	a->memory_fd = c.stat.memory_fd;
 	a->containers.sched_hierarchy = c.sched_hierarchy;
 	a->containers.block_hierarchy = c.block_hierarchy;
@@ -293,6 +306,43 @@ static void say_groups(const struct cgm_options *o)
 		cgm_warning("--enable_metrics: this version collects nothing for:%s", absent);
 }
 
+/* The thread for what is dear, when any group wants it. Without it these groups show nothing, which is said. */
+static int open_worker(struct cgm_agent *a)
+{
+	struct cgm_sockets_wanted sockets = { is_on(a, CGM_G_TCP_STATES), is_on(a, CGM_G_UDP), is_on(a, CGM_G_ADVTCP) };
+	bool any_sockets = sockets.tcp || sockets.udp || sockets.advanced;
+	struct cgm_details_config *d = &a->containers.details;
+	int r;
+
+	*d = (struct cgm_details_config){
+		.trees = &a->trees,
+		.processes = is_on(a, CGM_G_PROCESSES),
+		.referenced = is_on(a, CGM_G_REFERENCED_MEMORY),
+		.hugetlb = is_on(a, CGM_G_HUGETLB),
+		.resctrl = is_on(a, CGM_G_RESCTRL) && cgm_resctrl_there(a->root_fd),
+		.referenced_reset = a->o->referenced_reset,
+		.resctrl_interval_ns = a->o->resctrl_interval_ns,
+		.perf = a->perf,
+	};
+	if (cgm_details_wanted(d) || any_sockets) {
+		r = cgm_worker_new(a->o->interval_ns, WORKER_PERMILLE, &a->worker);
+		if (r < 0) {
+			cgm_error("cannot start the thread for dear readings: %s", strerror(-r));
+			return r;
+		}
+	}
+	a->containers.worker = a->worker;
+	if (a->netns)
+		cgm_netns_want(a->netns, is_on(a, CGM_G_NETWORK), any_sockets ? a->worker : NULL, &sockets);
+	return 0;
+}
+
+/* Interfaces or sockets of namespaces. */
+static bool wants_netns(const struct cgm_agent *a)
+{
+	return a->max_netns && (is_on(a, CGM_G_NETWORK) || is_on(a, CGM_G_TCP_STATES) || is_on(a, CGM_G_UDP) || is_on(a, CGM_G_ADVTCP));
+}
+
 static int open_all(struct cgm_agent *a)
 {
 	const struct cgm_options *o = a->o;
@@ -305,6 +355,7 @@ static int open_all(struct cgm_agent *a)
 		return -errno;
 	}
 	raise_fd_limit(a);
+	cgm_reader_set_groups_off(o->groups_off);
 	r = cgm_trees_open(a->root_fd, &a->trees);
 	if (r < 0) {
 		cgm_error("no cgroup file system is mounted, or it cannot be opened: %s", strerror(-r));
@@ -318,9 +369,12 @@ static int open_all(struct cgm_agent *a)
 		return r;
 	}
 	say_what_is_missing(a);
-	r = a->max_netns ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
+	r = wants_netns(a) ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
 	if (r < 0)
 		cgm_info("network namespaces cannot be told apart: %s; container_network_* of containers are missing", strerror(-r));
+	r = open_worker(a);
+	if (r < 0)
+		return r;
 	say_groups(a->o);
 	(void)cgm_cost_start(&a->cost, a->o, a->kernel);
 	a->containers.trees = &a->trees;
@@ -359,6 +413,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);
 	cgm_netns_close(a->netns);
+	cgm_worker_free(a->worker);
 	cgm_sample_done(&a->sample);
 	cgm_sample_done(&a->fs);
 	cgm_cost_stop(&a->cost);

@@ -22,6 +22,8 @@ struct cgm_agent {
 	struct cgm_containers containers;
 	size_t max_netns;
 	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */
+	struct cgm_perf_config *perf; /* NULL: no events are asked for */
+	struct cgm_worker *worker; /* dear readings; NULL: none are wanted */
 	struct cgm_sample sample; /* scratch */
 	struct cgm_bulk bulk; /* scratch */
 	int memory_fd; /* memory.stat of the root, for bulk reading; -1: none */

@@ -17,6 +17,7 @@ static void container_free(struct cgm_container *c)
 	if (!c)
 		return;
 	cgm_netns_leave(&c->netns);
+	cgm_worker_drop(c->worker, c->details);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
 	cgm_layout_unref(c->layout);
@@ -44,6 +45,10 @@ static int container_new(struct cgm_containers *cs, const char *name, struct cgm
 	c->history = cgm_history_new(cs->keep_ns);
 	if (!c->identity || !c->history)
 		return -ENOMEM;
+	c->worker = cs->worker;
+	c->details = cs->worker && cgm_details_wanted(&cs->details) ? cgm_details_job_new(&cs->details, name) : NULL;
+	if (c->details)
+		cgm_worker_add(cs->worker, c->details);
 	*ret = TAKE_PTR(c);
 	return 0;
 }

@@ -15,6 +15,9 @@ struct cgm_options {
 	uint64_t budget_centi; /* hundredths of a percent of one CPU */
 	uint64_t cost_interval_ns, cost_window_ns;
 	uint64_t interval_ns, list_interval_ns, keep_ns, machine_interval_ns;
+	const char *perf_config; /* path; "": none */
+	uint64_t resctrl_interval_ns, referenced_reset;
+	uint64_t groups_off; /* bit per enum cgm_group: hidden */
 	bool verbose;
 };
 

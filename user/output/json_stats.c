@@ -61,7 +61,7 @@ static const char *const fs_keys[] = {
 #define ZERO_UDP "{\"Listen\":0,\"Dropped\":0,\"RxQueued\":0,\"TxQueued\":0}"
 static const char network_tail[] = ",\"tcp\":" ZERO_TCP ",\"tcp6\":" ZERO_TCP ",\"udp\":" ZERO_UDP ",\"udp6\":" ZERO_UDP ",\"tcp_advanced\":{"
 #define CGM_TCP_ADVANCED(name) "\"" #name "\":0,"
-#include "output/tcp_advanced.def"
+#include "cgmeter/tcp_advanced.def"
 	;
 
 static struct {
