@@ -259,7 +259,7 @@ static size_t check_page(const struct cgm_buf *page, bool open_metrics)
 
 /* ---- tests ---- */
 
-static const struct fixture_config full = { .nr_rows = 4, .nr_cpus = 2, .disk = true, .live = true, .root_devices = true };
+static const struct fixture_config full = { .nr_rows = 4, .nr_cpus = 2, .disk = true, .live = true, .extras = true, .root_devices = true };
 
 static void render(struct cgm_buf *page, const struct cgm_snapshot *s, enum cgm_prometheus_format format)
 {
@@ -572,7 +572,8 @@ static void test_prometheus_render__groups(void **state)
 	s->self.groups_idle = BIT(SCHED) | BIT(TASK);
 	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
 	check_page(&page, true);
-	assert_absent(&page, "container_memory_");
+	assert_absent(&page, "container_memory_usage_bytes");
+	assert_absent(&page, "container_memory_cache");
 	assert_absent(&page, "cpu=\"cpu00\"");
 	assert_non_null(strstr(page.p, "cpu=\"total\""));
 	assert_absent(&page, "cgmeter_container_cpu_"); /* counted by sched: own families, and cAdvisor's */

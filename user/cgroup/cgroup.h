@@ -68,7 +68,7 @@ int cgm_trees_walk(const struct cgm_trees *t, cgm_visit_fn visit, void *arg);
 /* What a container may use. 0 and UINT64_MAX as described; times in ns since the epoch. */
 struct cgm_spec {
 	uint64_t creation_time_ns;
-	bool has_cpu, has_memory, has_processes, has_diskio, has_network, has_filesystem;
+	bool has_cpu, has_memory, has_processes, has_diskio, has_network, has_filesystem, has_hugetlb;
 	uint64_t cpu_shares; /* v2: converted from cpu.weight */
 	uint64_t cpu_quota_usec; /* 0: no limit */
 	uint64_t cpu_period_usec;

@@ -287,9 +287,9 @@ static uint64_t wanted_files(const struct cgm_reader *r)
 		else if (f == CGM_FILE_V2_IO_STAT)
 			want = want && t->h[CGM_CTRL_BLKIO].dir_fd < 0;
 		else if (f == CGM_FILE_V2_ROOT_SWAP)
-			want = r->is_root && t->h[CGM_CTRL_MEMORY].dir_fd < 0;
+			want = FOR(MEMORY) & ~groups_off && r->is_root && t->h[CGM_CTRL_MEMORY].dir_fd < 0;
 		else if (f >= CGM_FILE_ROOT_PSI_CPU && f <= CGM_FILE_ROOT_PSI_IRQ)
-			want = r->is_root && t->h[CGM_CTRL_UNIFIED].dir_fd < 0;
+			want = FOR(PRESSURE) & ~groups_off && r->is_root && t->h[CGM_CTRL_UNIFIED].dir_fd < 0;
 		if (want)
 			wanted |= 1ULL << f;
 	}

@@ -126,6 +126,8 @@ struct cgm_self {
 	uint64_t overhead_ppm, budget_ppm; /* of one CPU: programs and process in the last window; what they may take, 0: no budget */
 	uint64_t nr_fds; /* kept open by readers */
 	uint64_t nr_netns, nr_netns_left_out; /* network namespaces kept open; containers whose namespace is not read */
+	uint64_t virtual_bytes, max_virtual_bytes, nr_open_fds, max_fds; /* of the process; UINT64_MAX: no limit */
+	uint64_t nr_dear_jobs, nr_dear_runs, dear_late_ns, nr_perf_left_out; /* see struct cgm_worker_state, struct cgm_perf_config */
 	uint64_t nr_file_reads; /* of cgroup files for samples, total */
 	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cgroup/machine.h"
 #include "node/agent_state.h"
@@ -26,6 +27,7 @@
 #include "node/fold.h"
 #include "node/hierarchies.h"
 #include "node/publish.h"
+#include "output/perf_config.h"
 
 /* How old a container's limits may be; they cost a dozen files. */
 #define SPEC_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
@@ -34,6 +36,7 @@
 
 /* Of one CPU, for dear readings. */
 #define WORKER_PERMILLE 50
+#define MAX_CONFIG_BYTES (1 << 20)
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
 
 /* ---- discover ---- */
@@ -114,6 +117,14 @@ static int sample_net(struct cgm_agent *a, struct cgm_container *c, struct cgm_s
 	return r;
 }
 
+static bool has_hugetlb(const struct cgm_sample *s)
+{
+	for (size_t i = 0; i < s->nr_extras; i++)
+		if (s->extras[i].kind == CGM_LAYOUT_HUGETLB)
+			return true;
+	return false;
+}
+
 static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio, uint64_t time_ns, uint64_t now)
 {
 	struct cgm_sample *s = &a->sample;
@@ -136,6 +147,7 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 		r = cgm_worker_merge(c->worker, c->details, s);
 	if (r < 0)
 		return r;
+	c->spec.has_hugetlb = has_hugetlb(s);
 	if (!c->depth && (is_on(a, CGM_G_DISK) || is_on(a, CGM_G_DISKIO))) {
 		sample_fs(a, s, now);
 		c->spec.has_filesystem = s->nr_fs > 0;
@@ -237,7 +249,8 @@ static void raise_fd_limit(struct cgm_agent *a)
 	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
 		cgm_warning("cannot raise the limit of open files: %s", strerror(errno));
 	a->max_netns = MIN((rlim_t)a->o->max_netns, rl.rlim_cur / 4);
-	left = rl.rlim_cur - a->max_netns;
+	a->max_perf_fds = *a->o->perf_config ? rl.rlim_cur / 4 : 0;
+	left = rl.rlim_cur - a->max_netns - a->max_perf_fds;
 	cgm_reader_set_fd_budget(left > 1024 ? left - 512 : left / 2);
 }
 
@@ -306,6 +319,30 @@ static void say_groups(const struct cgm_options *o)
 		cgm_warning("--enable_metrics: this version collects nothing for:%s", absent);
 }
 
+/* --perf_events_config. What is wrong in it is said, and the agent does not start: it would count nothing that was asked for. */
+static int read_perf_config(struct cgm_agent *a)
+{
+	_cleanup_free_ char *text = NULL, *fault = NULL;
+	const char *path = a->o->perf_config;
+	size_t len;
+	int r;
+
+	if (!*path || !is_on(a, CGM_G_PERF_EVENT))
+		return 0;
+	r = cgm_read_all_at(AT_FDCWD, path, MAX_CONFIG_BYTES, &text, &len);
+	if (r < 0) {
+		cgm_error("--perf_events_config: cannot read %s: %s", path, strerror(-r));
+		return r;
+	}
+	r = cgm_perf_config_parse(text, len, a->root_fd, &a->perf, &fault);
+	if (r < 0) {
+		cgm_error("--perf_events_config: %s: %s", path, fault ? fault : strerror(-r));
+		return r;
+	}
+	a->perf->max_fds = a->max_perf_fds;
+	return 0;
+}
+
 /* The thread for what is dear, when any group wants it. Without it these groups show nothing, which is said. */
 static int open_worker(struct cgm_agent *a)
 {
@@ -372,7 +409,9 @@ static int open_all(struct cgm_agent *a)
 	r = wants_netns(a) ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
 	if (r < 0)
 		cgm_info("network namespaces cannot be told apart: %s; container_network_* of containers are missing", strerror(-r));
-	r = open_worker(a);
+	r = read_perf_config(a);
+	if (r == 0)
+		r = open_worker(a);
 	if (r < 0)
 		return r;
 	say_groups(a->o);
@@ -414,6 +453,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_containers_done(&a->containers);
 	cgm_netns_close(a->netns);
 	cgm_worker_free(a->worker);
+	cgm_perf_config_free(a->perf);
 	cgm_sample_done(&a->sample);
 	cgm_sample_done(&a->fs);
 	cgm_cost_stop(&a->cost);

@@ -371,9 +371,17 @@ static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
 				cgm_prom_dirtied(r, &r->s->rows[i]);
 		return;
 	default:
-		if (r->row > 0 || !cgm_prom_agent_family(r, f))
+		if (cgm_prom_extra_family(r, f))
+			return;
+		if (r->row > 0 || !(cgm_prom_agent_family(r, f) || cgm_prom_machine_family(r, f)))
 			put_spec(r, f);
 	}
+}
+
+/* 0: this kernel does not tell. */
+static bool self_known(const struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	return f != CGM_F_PROCESS_OPEN_FDS || r->s->self.nr_open_fds;
 }
 
 static uint64_t member(const void *base, const struct cgm_prom_entry *e)
@@ -426,7 +434,7 @@ static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 			cgm_prom_machine_number(r, member(r->machine, e));
 		break;
 	case SELF:
-		if (r->row == 0)
+		if (r->row == 0 && self_known(r, e->family))
 			cgm_prom_plain(r, NULL, member(&r->s->self, e), e->digits);
 		break;
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The families that have no container: the machine's and the agent's own. */
+/* The families of the agent itself. */
 #include "kernel/kernel.h"
 #include "model/label.h"
 #include "output/prometheus_write.h"
@@ -40,30 +40,6 @@ void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels
 	p = cgm_prom_fixed(p, v, digits);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
-}
-
-void cgm_prom_machine_number(struct cgm_prometheus *r, uint64_t v)
-{
-	struct cgm_prom_text t = { 0 };
-
-	cgm_prom_label(&t, false, "machine_id", r->machine->machine_id);
-	cgm_prom_label(&t, false, "system_uuid", r->machine->system_uuid);
-	cgm_prom_label(&t, false, "boot_id", r->machine->boot_id);
-	cgm_prom_plain(r, &t, v, 0);
-}
-
-static void put_version_info(struct cgm_prometheus *r)
-{
-	struct cgm_prom_text t = { 0 };
-
-	if (!r->machine)
-		return;
-	cgm_prom_label(&t, false, "cadvisorRevision", "");
-	cgm_prom_label(&t, false, "cadvisorVersion", CGM_VERSION);
-	cgm_prom_label(&t, false, "dockerVersion", "");
-	cgm_prom_label(&t, false, "kernelVersion", r->machine->kernel_version);
-	cgm_prom_label(&t, false, "osVersion", r->machine->os_version);
-	cgm_prom_plain(r, &t, 1, 0);
 }
 
 static void put_label(struct cgm_prometheus *r, const char *key, const char *value, uint64_t v)
@@ -159,12 +135,6 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 	const struct cgm_self *self = &r->s->self;
 
 	switch (f) {
-	case CGM_F_VERSION_INFO:
-		put_version_info(r);
-		return true;
-	case CGM_F_MACHINE_SCRAPE_ERROR:
-		cgm_prom_plain(r, NULL, !r->machine, 0);
-		return true;
 	case CGM_F_CONTAINER_SCRAPE_ERROR:
 		cgm_prom_plain(r, NULL, 0, 0); /* there is a snapshot, so they could be read */
 		return true;

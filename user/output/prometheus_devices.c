@@ -43,6 +43,14 @@ static bool fs_has_device(const struct cgm_row *row, const char *device)
 	return false;
 }
 
+/* v2's files tell of reads, writes and discards alone, and of costs only with io.cost; the kernel side and v1 of all. */
+static bool is_unknown(const struct cgm_prom_entry *e, const uint64_t *v)
+{
+	if (e->index >= CGM_DISK_COST_USAGE)
+		return !v[CGM_DISK_COST_USAGE];
+	return e->family == CGM_F_BLKIO_USAGE && e->index >= CGM_DISK_BYTES_SYNC && !v[CGM_DISK_BYTES_TOTAL];
+}
+
 void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row, bool also_fs)
 {
 	for (uint32_t i = 0; i < row->layout->nr_blocks; i++) {
@@ -50,6 +58,8 @@ void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, co
 		struct cgm_prom_text own;
 
 		if (b->kind != CGM_LAYOUT_DISK || is_blank(row->values + b->first, b->nr))
+			continue;
+		if (is_unknown(e, row->values + b->first))
 			continue;
 		/* "/" has a series of that device from its file systems already */
 		if (also_fs && fs_has_device(row, b->name))

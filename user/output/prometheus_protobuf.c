@@ -102,6 +102,8 @@ double cgm_protobuf_number(uint64_t v, unsigned digits)
 	static const double pow10[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	uint64_t whole;
 
+	if (digits == CGM_DIGITS_SIGNED)
+		return (double)(int64_t)v;
 	if (v < 1ULL << 53 || !digits)
 		return (double)v / pow10[digits];
 	whole = v / (uint64_t)pow10[digits];

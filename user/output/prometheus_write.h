@@ -28,6 +28,7 @@ enum {
 	CGM_DIGITS_BYTES = 0,
 	CGM_DIGITS_PAGES = 0,
 	CGM_DIGITS_SECTORS = 0,
+	CGM_DIGITS_SIGNED = 20, /* no fraction; may be negative */
 };
 
 enum cgm_prom_kind { FAMILY, WRITTEN, VALUE, DISK, IFACE, FS, LIVE, HIST, COUNT, WAIT, MACHINE, SELF };
@@ -136,6 +137,10 @@ static inline char *cgm_prom_fixed(char *p, uint64_t v, unsigned digits)
 	case CGM_DIGITS_CENTI:
 		whole = v / 100, fraction = v % 100;
 		break;
+	case CGM_DIGITS_SIGNED:
+		if ((int64_t)v < 0)
+			*p++ = '-';
+		return cgm_prom_u64(p, (int64_t)v < 0 ? 0 - v : v);
 	default:
 		return cgm_prom_u64(p, v);
 	}
@@ -213,7 +218,13 @@ void cgm_prom_label(struct cgm_prom_text *t, bool comma, const char *key, const 
 /* One sample of the family without an identity. labels may be NULL. */
 void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels, uint64_t v, unsigned digits);
 
-/* Families of the machine and of our own state. False: the family is none of these. */
+/* Families of our own state. False: the family is none of these. */
 bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f);
-/* One number of the machine, with the machine's labels. */
+
+/* prometheus_machine.c: one number of the machine, with the machine's labels. */
 void cgm_prom_machine_number(struct cgm_prometheus *r, uint64_t v);
+/* Families of the machine. False: the family is none of these. */
+bool cgm_prom_machine_family(struct cgm_prometheus *r, enum cgm_family_id f);
+
+/* prometheus_extras.c: families of what rows have as extras. False: the family is none of these. */
+bool cgm_prom_extra_family(struct cgm_prometheus *r, enum cgm_family_id f);
