@@ -236,6 +236,34 @@ static void test_prometheus_protobuf__says_what_the_text_says(void **state)
 	print_message("%zu metrics, %zu samples\n", nr_metrics, nr_samples);
 }
 
+/* Both are said in fields of their own. */
+static void test_prometheus_protobuf__times(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	size_t at = 0, nr_created = 0, nr_stamped = 0, nr_bare = 0;
+	Prom__MetricFamily *f;
+
+	(void)state;
+	s->self.show_created = s->self.show_timestamps = s->self.adopted = true;
+	render(&page, s);
+	for (; (f = next_family(&page, &at)); prom__metric_family__free_unpacked(f, NULL)) {
+		for (size_t i = 0; i < f->n_metric; i++) {
+			const Prom__Metric *m = f->metric[i];
+			const Prom__Timestamp *t = m->counter ? m->counter->created_timestamp : m->histogram ? m->histogram->created_timestamp : NULL;
+
+			if (m->has_timestamp_ms)
+				assert_true(m->timestamp_ms == (int64_t)(s->time_ns / 1000000) || !strncmp(f->name, "machine_", 8));
+			nr_stamped += m->has_timestamp_ms;
+			nr_bare += !m->has_timestamp_ms;
+			nr_created += t != NULL;
+			if (t && !strncmp(f->name, "container_cpu_user", 18))
+				assert_true(t->seconds == (int64_t)(s->rows[0].spec.creation_time_ns / 1000000000) && !t->nanos);
+		}
+	}
+	assert_true(nr_created > 500 && nr_stamped > 1000 && nr_bare > 50);
+}
+
 /* Prometheus 3 refuses the page when a unit is not the last word of the name, before _total of a counter. */
 static void assert_unit(const Prom__MetricFamily *f)
 {
@@ -306,11 +334,12 @@ static Prom__MetricFamily *encode(struct cgm_snapshot *s, const struct cgm_live_
 	static const struct cgm_prom_family family = { "f_seconds", "seconds", "help", HISTOGRAM, CGM_G_NONE };
 	static const struct cgm_prom_text labels = { sizeof(",kind=\"x\"") - 1, ",kind=\"x\"" };
 	_cleanup_buf_ struct cgm_buf page = { 0 };
-	struct cgm_prometheus r = { .s = s, .out = &page, .name = family.name, .name_len = strlen(family.name) };
+	static const struct cgm_prom_stamp no_stamp;
+	struct cgm_prometheus r = { .s = s, .out = &page, .name = family.name, .name_len = strlen(family.name), .stamp = &no_stamp };
 	Prom__MetricFamily *f;
 	size_t at = 0;
 
-	r.protobuf = cgm_protobuf_new(s);
+	r.protobuf = cgm_protobuf_new(&r);
 	assert_non_null(r.protobuf);
 	cgm_protobuf_family(&r, &family);
 	cgm_prom_hist(&r, &s->rows[0], &labels, h);
@@ -571,6 +600,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prometheus_protobuf__says_what_the_text_says),
+		cmocka_unit_test(test_prometheus_protobuf__times),
 		cmocka_unit_test(test_prometheus_protobuf__types_and_units),
 		cmocka_unit_test(test_prometheus_protobuf__without_machine_and_rows),
 		cmocka_unit_test(test_protobuf_hist__spans),

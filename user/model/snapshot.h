@@ -10,19 +10,8 @@
 #include "cgmeter/abi.h"
 #include "cgroup/cgroup.h"
 #include "model/history.h"
+#include "model/identity.h"
 #include "model/layout.h"
-
-/* Who a container is; never changes while it lives, and is one allocation. Shared by reference count, any thread. */
-struct cgm_identity {
-	uint32_t refs; /* atomic */
-	char *name; /* cgroup path, "/" for the machine */
-	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped */
-	size_t labels_len;
-};
-/* One reference. NULL: out of memory. _ref returns i; _unref accepts NULL. */
-struct cgm_identity *cgm_identity_new(const char *name);
-struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
-void cgm_identity_unref(struct cgm_identity *i);
 
 /* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
 struct cgm_live_hist {
@@ -136,6 +125,8 @@ struct cgm_self {
 	bool has_kernel_side; /* at least one program counts */
 	/* bits of enum cgm_group: its families are hidden; it has programs and none runs; they are loaded, and switched off */
 	uint64_t groups_off, groups_idle, groups_paused;
+	/* of /metrics: --prometheus_timestamps, --prometheus_created, --prometheus_empty_labels */
+	bool show_timestamps, show_created, show_empty_labels;
 	bool adopted; /* counters were adopted from a former run */
 	struct cgm_program_status *programs;
 	size_t nr_programs;

@@ -313,6 +313,9 @@ static void say_groups(const struct cgm_options *o)
 		else if (cgm_groups[i].def == CGM_GROUP_ON && o->groups.hidden[i])
 			off_len += (size_t)snprintf(off + off_len, sizeof(off) - off_len, " %s", name);
 	}
+	if (*o->collector_cert || *o->collector_key || o->app_limit != 100)
+		cgm_warning("--application_metrics_count_limit, --collector_cert and --collector_key have no effect: metrics of applications are not collected; "
+			    "let Prometheus scrape the applications");
 	if (off_len)
 		cgm_info("groups of metrics switched off:%s", off);
 	if (absent_len)
@@ -419,6 +422,7 @@ static int open_all(struct cgm_agent *a)
 	a->containers.trees = &a->trees;
 	a->containers.kernel = a->kernel;
 	a->containers.keep_ns = a->o->keep_ns;
+	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
 	a->containers.incomplete = true; /* lists at the first tick */
 	a->store = cgm_store_new();
 	return a->store ? 0 : -ENOMEM;

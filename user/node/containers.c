@@ -41,7 +41,7 @@ static int container_new(struct cgm_containers *cs, const char *name, struct cgm
 	r = cgm_reader_open(cs->trees, name, &c->reader);
 	if (r < 0)
 		return r;
-	c->identity = cgm_identity_new(name);
+	c->identity = cgm_identity_new_with(name, NULL, &cs->label_rules);
 	c->history = cgm_history_new(cs->keep_ns);
 	if (!c->identity || !c->history)
 		return -ENOMEM;

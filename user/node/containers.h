@@ -65,6 +65,7 @@ struct cgm_containers {
 	uint64_t keep_ns;
 	struct cgm_worker *worker; /* NULL: no dear readings are wanted */
 	struct cgm_details_config details;
+	struct cgm_label_rules label_rules;
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */
 	size_t nr, cap;

@@ -110,6 +110,9 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 
 	snap->self = a->self;
 	snap->self.start_time_ns = a->start_real_ns;
+	snap->self.show_timestamps = a->o->show_timestamps;
+	snap->self.show_created = a->o->show_created;
+	snap->self.show_empty_labels = a->o->show_empty_labels;
 	read_process(a, &snap->self);
 	snap->self.nr_fds = cgm_reader_nr_fds();
 	snap->self.nr_netns = cgm_netns_count(a->netns);

@@ -20,15 +20,33 @@ void cgm_prom_label(struct cgm_prom_text *t, bool comma, const char *key, const 
 	t->p[t->len++] = '"';
 }
 
+void cgm_prom_created(struct cgm_prometheus *r, const char *labels, size_t labels_len, const struct cgm_prom_text *own, uint64_t since_ns)
+{
+	char *p;
+
+	if (!since_ns || !cgm_buf_reserve(r->out, r->created_len + labels_len + own->len + 2 * CGM_PROM_NUMBER + sizeof(r->stamp->p)))
+		return;
+	p = cgm_prom_put(r->out->p + r->out->len, r->created, r->created_len);
+	if (labels)
+		*p++ = '{';
+	p = cgm_prom_put(p, labels ? labels : "", labels_len);
+	p = cgm_prom_put(p, own->p, own->len);
+	p = cgm_prom_fixed(p, since_ns, CGM_DIGITS_NS);
+	p = cgm_prom_put(p, r->stamp->p, r->stamp->len);
+	*p++ = '\n';
+	r->out->len = (size_t)(p - r->out->p);
+}
+
 void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels, uint64_t v, unsigned digits)
 {
+	struct cgm_prom_text own;
 	char *p;
 
 	if (r->protobuf) {
 		cgm_protobuf_sample(r, NULL, labels, v, digits);
 		return;
 	}
-	if (!cgm_buf_reserve(r->out, r->name_len + (labels ? labels->len : 0) + CGM_PROM_NUMBER + 4))
+	if (!cgm_buf_reserve(r->out, r->name_len + (labels ? labels->len : 0) + CGM_PROM_NUMBER + 4 + sizeof(r->stamp->p)))
 		return;
 	p = cgm_prom_put(r->out->p + r->out->len, r->name, r->name_len);
 	if (labels && labels->len) {
@@ -38,8 +56,16 @@ void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels
 	}
 	*p++ = ' ';
 	p = cgm_prom_fixed(p, v, digits);
+	p = cgm_prom_put(p, r->stamp->p, r->stamp->len);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
+	if (!r->created_len)
+		return;
+	own.len = 0;
+	if (labels && labels->len)
+		cgm_prom_text_add(&own, "}");
+	cgm_prom_text_add(&own, " ");
+	cgm_prom_created(r, labels && labels->len ? labels->p : NULL, labels ? labels->len : 0, &own, cgm_prom_since(r, NULL));
 }
 
 static void put_label(struct cgm_prometheus *r, const char *key, const char *value, uint64_t v)
