@@ -300,7 +300,7 @@ static int stat_setup(void **state)
 	rig_open(t);
 	if (t->trees.mode == CGM_CGROUP_V2)
 		write_file(t->trees.h[CGM_CTRL_UNIFIED].dir_fd, ".", "cgroup.subtree_control", "+cpu +memory +pids");
-	cgm_bulk_setup(&t->trees, &t->config.stat);
+	cgm_bulk_setup(&t->trees, 0, &t->config.stat);
 	rig_load(t);
 	cgm_reader_set_slow_ns(0);
 	*state = t;

@@ -10,6 +10,7 @@ struct fixture_config {
 	size_t nr_rows, nr_cpus;
 	bool disk, live; /* one disk in every row; the kernel side's numbers */
 	uint32_t nr_nodes; /* NUMA; at most 2 with everything else */
+	bool extras; /* what groups show that are off by default, in every row */
 	bool root_devices; /* "/" also has two interfaces and two file systems, one of them on the disk */
 };
 
@@ -36,7 +37,19 @@ static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, 
 		{ .kind = CGM_LAYOUT_FS, .name = "/dev/vda", .type = "vfs", .nr = CGM_NR_FS_VALUES },
 		{ .kind = CGM_LAYOUT_FS, .name = "/mnt/tools", .type = "vfs", .nr = CGM_NR_FS_VALUES },
 	};
-	struct cgm_layout *l = cgm_calloc(1, sizeof(*l) + 8 * sizeof(l->blocks[0]));
+	const struct cgm_layout_block extras[] = {
+		{ .kind = CGM_LAYOUT_HUGETLB, .minor = 1, .name = "2MB", .nr = CGM_NR_HUGETLB_VALUES },
+		{ .kind = CGM_LAYOUT_TCP, .nr = CGM_NR_TCP_STATES },
+		{ .kind = CGM_LAYOUT_TCP, .minor = 1, .nr = CGM_NR_TCP_STATES },
+		{ .kind = CGM_LAYOUT_UDP, .nr = CGM_NR_UDP_STATES },
+		{ .kind = CGM_LAYOUT_UDP, .minor = 1, .nr = CGM_NR_UDP_STATES },
+		{ .kind = CGM_LAYOUT_ADVTCP, .nr = CGM_NR_ADVTCP_VALUES },
+		{ .kind = CGM_LAYOUT_RESCTRL, .minor = 3, .nr = CGM_NR_RESCTRL_VALUES },
+		{ .kind = CGM_LAYOUT_PERF, .name = "cpu-\"clock\"", .nr = (uint32_t)c->nr_cpus * CGM_NR_PERF_VALUES },
+		{ .kind = CGM_LAYOUT_UNCORE, .name = "uncore_imc_0/reads", .nr = CGM_NR_PERF_VALUES },
+	};
+	const size_t nr_extras = sizeof(extras) / sizeof(extras[0]) - (row > 0);
+	struct cgm_layout *l = cgm_calloc(1, sizeof(*l) + 20 * sizeof(l->blocks[0]));
 
 	if (!l)
 		return NULL;
@@ -52,6 +65,8 @@ static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, 
 		l->blocks[l->nr_blocks++] = root[i];
 	for (uint32_t i = 0; i < c->nr_nodes; i++)
 		l->blocks[l->nr_blocks++] = (struct cgm_layout_block){ .kind = CGM_LAYOUT_NUMA, .minor = i, .nr = CGM_NR_NUMA_VALUES };
+	for (size_t i = 0; c->extras && i < nr_extras; i++)
+		l->blocks[l->nr_blocks++] = extras[i];
 	l->nr_values = CGM_NR_VALUES;
 	for (uint32_t i = 0; i < l->nr_blocks; i++) {
 		l->blocks[i].first = l->nr_values;

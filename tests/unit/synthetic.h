@@ -58,6 +58,38 @@ static inline uint64_t synth_value(size_t row, unsigned tick, unsigned v)
 	return 1000000 * (row + 1) + 1000 * tick + v + 1;
 }
 
+/* Extras of all kinds; where[i] is the place of the first value among synth_value()'s. */
+static const struct synth_extra {
+	enum cgm_layout_kind kind;
+	uint32_t number, nr;
+	const char *name;
+	bool root_only;
+	unsigned where;
+} synth_extras[] = {
+	{ CGM_LAYOUT_HUGETLB, 1, CGM_NR_HUGETLB_VALUES, "2MB", false, 1000 },
+	{ CGM_LAYOUT_HUGETLB, 0, CGM_NR_HUGETLB_VALUES, "1GB", false, 1010 },
+	{ CGM_LAYOUT_TCP, 0, CGM_NR_TCP_STATES, "", true, 1020 },
+	{ CGM_LAYOUT_TCP, 1, CGM_NR_TCP_STATES, "", true, 1040 },
+	{ CGM_LAYOUT_UDP, 0, CGM_NR_UDP_STATES, "", true, 1060 },
+	{ CGM_LAYOUT_UDP, 1, CGM_NR_UDP_STATES, "", true, 1070 },
+	{ CGM_LAYOUT_ADVTCP, 0, CGM_NR_ADVTCP_VALUES, "", true, 1100 },
+	{ CGM_LAYOUT_RESCTRL, 0, CGM_NR_RESCTRL_VALUES, "", false, 1300 },
+	{ CGM_LAYOUT_RESCTRL, 1, CGM_NR_RESCTRL_VALUES, "", false, 1310 },
+	{ CGM_LAYOUT_PERF, 0, 2 * CGM_NR_PERF_VALUES, "cpu-clock", false, 1320 },
+	{ CGM_LAYOUT_UNCORE, 0, CGM_NR_PERF_VALUES, "uncore_imc_0/reads", true, 1330 },
+};
+
+static inline void synth_fill_extras(struct cgm_sample *s, size_t row, unsigned tick)
+{
+	for (size_t i = 0; i < sizeof(synth_extras) / sizeof(synth_extras[0]); i++) {
+		const struct synth_extra *x = &synth_extras[i];
+		uint64_t *v = x->root_only && row ? NULL : cgm_sample_extra(s, x->kind, x->number, x->name, x->nr);
+
+		for (uint32_t n = 0; v && n < x->nr; n++)
+			v[n] = synth_value(row, tick, x->where + n);
+	}
+}
+
 static inline void synth_fill(struct synth *y, size_t row, unsigned tick)
 {
 	struct cgm_sample *s = &y->sample;
@@ -65,7 +97,7 @@ static inline void synth_fill(struct synth *y, size_t row, unsigned tick)
 	cgm_sample_reset(s);
 	s->time_ns = SYNTH_FIRST_NS + tick * SYNTH_STEP_NS;
 	for (unsigned v = 0; v < CGM_NR_VALUES; v++) {
-		bool optional = v == CGM_V_OOM_EVENTS || v == CGM_V_THREADS_CURRENT || v == CGM_V_THREADS_MAX || v == CGM_V_PROCESS_COUNT;
+		bool optional = v == CGM_V_OOM_EVENTS || (v >= CGM_V_PROCESS_COUNT && v <= CGM_V_MEMORY_MIGRATE);
 
 		if (!(y->bare && optional))
 			cgm_sample_set(s, (enum cgm_value)v, synth_value(row, tick, v));
@@ -81,6 +113,7 @@ static inline void synth_fill(struct synth *y, size_t row, unsigned tick)
 	for (unsigned node = 0; node < 2; node++)
 		for (unsigned v = 0; v < CGM_NR_NUMA_VALUES; v++)
 			cgm_sample_numa(s, node)->v[v] = synth_value(row, tick, 900 + 10 * node + v);
+	synth_fill_extras(s, row, tick);
 	if (row)
 		return;
 	for (unsigned v = 0; v < CGM_NR_IFACE_VALUES; v++) {

@@ -27,7 +27,7 @@ struct day {
 static const char *name_of(enum cgm_group g)
 {
 	static const char *const names[] = {
-#define CGM_GROUP(id, name, def, dear, needs, help) name,
+#define CGM_GROUP(id, name, programs, def, dear, needs, help) programs,
 #include "cgmeter/groups.def"
 	};
 

@@ -11,6 +11,21 @@
 #include "cgmeter/abi.h"
 #include "kernel/groups.h"
 
+static const struct {
+	const char *name, *def;
+} options[] = {
+#define CGM_OPTION(name, type, field, def, group, help) { #name, def },
+#include "node/options.def"
+};
+
+static const char *listed(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (strcmp(options[i].name, "disable_metrics") == 0)
+			return options[i].def;
+	return NULL;
+}
+
 static struct cgm_group_choice choose(const char *enable, const char *disable)
 {
 	struct cgm_group_choice c;
@@ -24,7 +39,7 @@ static struct cgm_group_choice choose(const char *enable, const char *disable)
 /* On by default or always: what no flag names. */
 static void test_group_choose__defaults(void **state)
 {
-	struct cgm_group_choice c = choose("", "");
+	struct cgm_group_choice c = choose("", listed());
 
 	(void)state;
 	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {
@@ -32,9 +47,29 @@ static void test_group_choose__defaults(void **state)
 
 		assert_int_equal(on, !c.hidden[i]);
 		assert_int_equal(on, !c.unloaded[i]);
+		assert_int_equal(cgm_groups[i].def == CGM_GROUP_LISTED, cgm_group_named(listed(), cgm_groups[i].name));
 	}
 	assert_string_equal(c.hidden[CGM_G_LOCK], "off by default");
-	assert_string_equal(c.hidden[CGM_G_UDP], "this version does not collect it");
+	assert_string_equal(c.hidden[CGM_G_UDP], "in --disable_metrics, as by default");
+	assert_string_equal(c.hidden[CGM_G_APP], "nothing is collected for it");
+	/* cAdvisor's families of the scheduler are off, ours are on. */
+	assert_non_null(c.hidden[CGM_G_SCHEDSTAT]);
+	assert_null(c.hidden[CGM_G_SCHED]);
+}
+
+/* As with cAdvisor: what a list of one's own leaves out is on. */
+static void test_group_choose__disable_replaces_the_default(void **state)
+{
+	struct cgm_group_choice c = choose("", "tcp,udp,sched");
+
+	(void)state;
+	assert_non_null(c.hidden[CGM_G_TCP_STATES]);
+	assert_non_null(c.hidden[CGM_G_SCHEDSTAT]);
+	assert_null(c.hidden[CGM_G_HUGETLB]);
+	assert_null(c.hidden[CGM_G_PROCESSES]);
+	assert_null(c.hidden[CGM_G_SCHED]);
+	assert_null(c.hidden[CGM_G_TCP]);
+	assert_string_equal(c.hidden[CGM_G_LOCK], "off by default"); /* ours, too dear */
 }
 
 static void test_group_choose__enable_replaces(void **state)
@@ -47,7 +82,7 @@ static void test_group_choose__enable_replaces(void **state)
 	assert_null(c.hidden[CGM_G_CGROUP]); /* always */
 	assert_string_equal(c.hidden[CGM_G_SCHED], "not in --enable_metrics");
 	assert_string_equal(c.unloaded[CGM_G_TASK], "not in --enable_metrics");
-	assert_string_equal(c.hidden[CGM_G_UDP], "this version does not collect it");
+	assert_null(c.hidden[CGM_G_UDP]);
 }
 
 static void test_group_choose__plus_adds(void **state)
@@ -79,6 +114,11 @@ static void test_group_choose__needs(void **state)
 	assert_string_equal(c.unloaded[CGM_G_TASK], "--disable_metrics");
 	c = choose("", "cpuLoad,process");
 	assert_null(c.unloaded[CGM_G_TASK]);
+	c = choose("sched", "");
+	assert_non_null(c.hidden[CGM_G_SCHED]);
+	assert_null(c.unloaded[CGM_G_SCHED]);
+	c = choose("", "task,process");
+	assert_non_null(c.unloaded[CGM_G_TASK]);
 }
 
 static void test_group_choose__bad_names(void **state)
@@ -105,6 +145,9 @@ static void test_group_of_source__by_its_first_word(void **state)
 	assert_int_equal(cgm_group_of_source("bpf:block queue_to_done", CGM_G_CPU), CGM_G_BLOCK);
 	assert_int_equal(cgm_group_of_source("bpf:task", CGM_G_CPU), CGM_G_TASK);
 	assert_int_equal(cgm_group_of_source("bpf:other thing", CGM_G_LOCK), CGM_G_LOCK);
+	assert_int_equal(cgm_group_of_source("bpf:sched on_cpu", CGM_G_LOCK), CGM_G_SCHED); /* by its programs, not by the flag's word */
+	assert_int_equal(cgm_group_of_programs("process"), CGM_G_PROCESS);
+	assert_int_equal(cgm_group_of_programs(""), CGM_NR_GROUPS);
 	assert_int_equal(cgm_group_of_source("memory.stat file", CGM_G_LOCK), CGM_G_NONE);
 	assert_int_equal(cgm_group_of_source("", CGM_G_LOCK), CGM_G_NONE);
 	assert_int_equal(cgm_group_of_source(NULL, CGM_G_LOCK), CGM_G_NONE);
@@ -148,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_group_choose__defaults),
+		cmocka_unit_test(test_group_choose__disable_replaces_the_default),
 		cmocka_unit_test(test_group_choose__enable_replaces),
 		cmocka_unit_test(test_group_choose__plus_adds),
 		cmocka_unit_test(test_group_choose__needs),

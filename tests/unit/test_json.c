@@ -169,6 +169,8 @@ static const json_t *at_path(const json_t *j, const char *path)
 		char name[64];
 
 		snprintf(name, sizeof(name), "%.*s", (int)key.len, key.p);
+		if (json_is_array(j))
+			j = json_array_get(j, 0);
 		j = json_object_get(j, name);
 	}
 	return j;
@@ -297,6 +299,58 @@ static void check_machine_parts(const json_t *stats, unsigned tick)
 	}
 }
 
+static void check_numbers(const json_t *object, const char *const *keys, size_t nr, size_t row, unsigned tick, unsigned where)
+{
+	for (size_t i = 0; i < nr; i++)
+		assert_int_equal(integer_at(object, keys[i]), synth_value(row, tick, where + (unsigned)i));
+}
+
+static void check_sockets(const json_t *network, unsigned tick)
+{
+	static const char *const tcp[] = {
+#define CGM_TCP_VALUE(id, json, state) json,
+#include "cgmeter/metrics.def"
+	};
+	static const char *const udp[] = {
+#define CGM_UDP_VALUE(id, json, state) json,
+#include "cgmeter/metrics.def"
+	};
+	static const char *const advanced[] = {
+#define CGM_TCP_ADVANCED(name) #name,
+#include "cgmeter/tcp_advanced.def"
+	};
+
+	check_numbers(json_object_get(network, "tcp"), tcp, ARRAY_SIZE(tcp), 0, tick, 1020);
+	check_numbers(json_object_get(network, "tcp6"), tcp, ARRAY_SIZE(tcp), 0, tick, 1040);
+	check_numbers(json_object_get(network, "udp"), udp, ARRAY_SIZE(udp), 0, tick, 1060);
+	check_numbers(json_object_get(network, "udp6"), udp, ARRAY_SIZE(udp), 0, tick, 1070);
+	check_numbers(json_object_get(network, "tcp_advanced"), advanced, ARRAY_SIZE(advanced), 0, tick, 1100);
+}
+
+static void check_extras(const json_t *stats, size_t row, unsigned tick)
+{
+	static const char *const hugetlb[] = { "usage", "max_usage", "failcnt" };
+	const json_t *perf = json_object_get(stats, "perf_stats"), *uncore = json_object_get(stats, "perf_uncore_stats");
+	const json_t *bandwidth = at_path(stats, "resctrl.memory_bandwidth"), *cache = at_path(stats, "resctrl.cache");
+
+	check_numbers(at_path(stats, "hugetlb.2MB"), hugetlb, 3, row, tick, 1000);
+	check_numbers(at_path(stats, "hugetlb.1GB"), hugetlb, 3, row, tick, 1010);
+	assert_int_equal(json_array_size(perf), 2);
+	assert_int_equal(integer_at(json_array_get(perf, 1), "value"), synth_value(row, tick, 1322));
+	assert_int_equal(integer_at(json_array_get(perf, 1), "cpu"), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(perf, 1), "name")), "cpu-clock");
+	assert_true(json_number_value(json_object_get(json_array_get(perf, 0), "scaling_ratio")) * 1e9 - (double)synth_value(row, tick, 1321) < 0.01);
+	assert_int_equal(json_array_size(uncore), row ? 0 : 1);
+	if (!row) {
+		assert_string_equal(json_string_value(at_path(uncore, "name")), "reads");
+		assert_string_equal(json_string_value(at_path(uncore, "pmu")), "uncore_imc_0");
+		assert_int_equal(integer_at(json_array_get(uncore, 0), "socket"), 0);
+	}
+	assert_int_equal(integer_at(json_array_get(bandwidth, 1), "mbm_total_bytes"), synth_value(row, tick, 1310));
+	assert_int_equal(integer_at(json_array_get(bandwidth, 1), "mbm_local_bytes"), synth_value(row, tick, 1311));
+	assert_int_equal(integer_at(json_array_get(cache, 0), "llc_occupancy"), synth_value(row, tick, 1302));
+}
+
 static void test_json_stats__every_field(void **state)
 {
 	struct synth y;
@@ -316,11 +370,14 @@ static void test_json_stats__every_field(void **state)
 		check_values(j, i, 0);
 		check_disks(j, i, 0);
 		check_numa(j, i, 0);
+		check_extras(j, i, 0);
 		assert_int_equal(json_array_size(at_path(j, "cpu.usage.per_cpu_usage")), 2);
 		assert_int_equal(json_integer_value(json_array_get(at_path(j, "cpu.usage.per_cpu_usage"), 1)), synth_value(i, 0, 501));
 		assert_true(i ? !json_object_get(j, "network") && !json_object_get(j, "filesystem") : 1);
-		if (i == 0)
+		if (i == 0) {
 			check_machine_parts(j, 0);
+			check_sockets(json_object_get(j, "network"), 0);
+		}
 		json_decref(j);
 	}
 	cgm_snapshot_unref(s);

@@ -23,7 +23,7 @@ DEFINE_CLEANUP(cgm_prometheus, cgm_prometheus_free)
 #define _cleanup_snapshot_ _cleanup_(cgm_snapshot_freep)
 #define _cleanup_buf_ _cleanup_(cgm_buf_done)
 
-static const struct fixture_config full = { .nr_rows = 20, .nr_cpus = 2, .disk = true, .live = true, .root_devices = true };
+static const struct fixture_config full = { .nr_rows = 20, .nr_cpus = 2, .disk = true, .live = true, .extras = true, .root_devices = true };
 
 static const struct cgm_machine machine = {
 	.nr_cpus = 8,
@@ -232,9 +232,37 @@ static void test_prometheus_protobuf__says_what_the_text_says(void **state)
 	render(&page, s);
 	nr_samples = check_pages(s, &page, &nr_metrics);
 	s->overflow = NULL;
-	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 19 / 10);
+	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 13 / 10);
 	print_message("%zu metrics, %zu samples\n", nr_metrics, nr_samples);
 	assert_true(nr_metrics > 20 * 100 && nr_samples > nr_metrics * 2);
+}
+
+/* Both are said in fields of their own. */
+static void test_prometheus_protobuf__times(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	size_t at = 0, nr_created = 0, nr_stamped = 0, nr_bare = 0;
+	Prom__MetricFamily *f;
+
+	(void)state;
+	s->self.show_created = s->self.show_timestamps = s->self.adopted = true;
+	render(&page, s);
+	for (; (f = next_family(&page, &at)); prom__metric_family__free_unpacked(f, NULL)) {
+		for (size_t i = 0; i < f->n_metric; i++) {
+			const Prom__Metric *m = f->metric[i];
+			const Prom__Timestamp *t = m->counter ? m->counter->created_timestamp : m->histogram ? m->histogram->created_timestamp : NULL;
+
+			if (m->has_timestamp_ms)
+				assert_true(m->timestamp_ms == (int64_t)(s->time_ns / 1000000) || !strncmp(f->name, "machine_", 8));
+			nr_stamped += m->has_timestamp_ms;
+			nr_bare += !m->has_timestamp_ms;
+			nr_created += t != NULL;
+			if (t && !strncmp(f->name, "container_cpu_user", 18))
+				assert_true(t->seconds == (int64_t)(s->rows[0].spec.creation_time_ns / 1000000000) && !t->nanos);
+		}
+	}
+	assert_true(nr_created > 500 && nr_stamped > 1000 && nr_bare > 50);
 }
 
 /* Prometheus 3 refuses the page when a unit is not the last word of the name, before _total of a counter. */
@@ -307,11 +335,12 @@ static Prom__MetricFamily *encode(struct cgm_snapshot *s, const struct cgm_live_
 	static const struct cgm_prom_family family = { "f_seconds", "seconds", "help", HISTOGRAM, CGM_G_NONE };
 	static const struct cgm_prom_text labels = { sizeof(",kind=\"x\"") - 1, ",kind=\"x\"" };
 	_cleanup_buf_ struct cgm_buf page = { 0 };
-	struct cgm_prometheus r = { .s = s, .out = &page, .name = family.name, .name_len = strlen(family.name) };
+	static const struct cgm_prom_stamp no_stamp;
+	struct cgm_prometheus r = { .s = s, .out = &page, .name = family.name, .name_len = strlen(family.name), .stamp = &no_stamp };
 	Prom__MetricFamily *f;
 	size_t at = 0;
 
-	r.protobuf = cgm_protobuf_new(s);
+	r.protobuf = cgm_protobuf_new(&r);
 	assert_non_null(r.protobuf);
 	cgm_protobuf_family(&r, &family);
 	cgm_prom_hist(&r, &s->rows[0], &labels, h);
@@ -544,7 +573,7 @@ static void test_series_count__is_what_a_page_has(void **state)
 	struct cgm_live_block blocks[2 * CGM_NR_BLOCK_OPS];
 	struct cgm_live_wait waits[CGM_NR_WAITS];
 	/* one NUMA node: no series of it */
-	unsigned single = n.row + full.nr_cpus * n.cpu + n.disk + 2 * n.device + ARRAY_SIZE(blocks) * n.block, hists = n.row_hists + ARRAY_SIZE(blocks) * n.block_hists;
+	unsigned single = n.row + full.nr_cpus * (n.cpu + n.event) + n.disk + 2 * n.device + ARRAY_SIZE(blocks) * n.block + n.pagesize + n.cache + n.sockets, hists = n.row_hists + ARRAY_SIZE(blocks) * n.block_hists;
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(blocks); i++) {
@@ -562,8 +591,8 @@ static void test_series_count__is_what_a_page_has(void **state)
 	assert_int_equal(series_of(s, CGM_PROMETHEUS_TEXT, name), single + CGM_CLASSIC_SERIES * hists);
 	assert_int_equal(series_of(s, CGM_PROMETHEUS_PROTOBUF, name), single + hists);
 	/* "/" alone has interfaces and file systems: for some families its disk is left out then */
-	assert_in_range(series_of(s, CGM_PROMETHEUS_PROTOBUF, "/"), n.row, n.row + n.row_hists + full.nr_cpus * n.cpu + n.disk + 2 * n.iface +
-			2 * n.fs + n.device + 2 * (n.block + n.block_hists));
+	assert_in_range(series_of(s, CGM_PROMETHEUS_PROTOBUF, "/"), n.row, n.row + n.row_hists + full.nr_cpus * (n.cpu + n.event) + n.disk + 2 * n.iface +
+			2 * n.fs + n.pagesize + n.cache + n.sockets + n.uncore + n.device + 2 * (n.block + n.block_hists));
 	assert_int_equal(CGM_CLASSIC_SERIES, CGM_PROM_LE_BOUNDS + 3);
 	print_message("%u single series and %u histograms\n", single, hists);
 }
@@ -572,6 +601,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prometheus_protobuf__says_what_the_text_says),
+		cmocka_unit_test(test_prometheus_protobuf__times),
 		cmocka_unit_test(test_prometheus_protobuf__types_and_units),
 		cmocka_unit_test(test_prometheus_protobuf__without_machine_and_rows),
 		cmocka_unit_test(test_protobuf_hist__spans),

@@ -312,7 +312,7 @@ static void print_costs(struct cgm_kernel *k, struct empty_bpf *e, const char *p
 		double ns, floor_ns = 0;
 		struct cost c = cost_of_id(p[i].id);
 
-		if (!p[i].id || !c.runs || (dear && cgm_groups[cgm_group_find(p[i].group, strlen(p[i].group))].def != CGM_GROUP_OFF))
+		if (!p[i].id || !c.runs || (dear && cgm_groups[cgm_group_of_programs(p[i].group)].def != CGM_GROUP_OFF))
 			continue;
 		bpf_object__for_each_program(base, e->obj) {
 			const char *section = bpf_program__section_name(base), *hook = strrchr(section, '/');

@@ -219,7 +219,7 @@ static int open_all(struct bench *b)
 	if (root_fd < 0 || cgm_trees_open(root_fd, &b->trees) < 0 || load_targets(b) < 0)
 		return -1;
 	b->config = (struct cgm_kernel_config){.pin_dir = "", .nr_slots = 64};
-	cgm_bulk_setup(&b->trees, &b->config.stat);
+	cgm_bulk_setup(&b->trees, 0, &b->config.stat);
 	return cgm_kernel_open(&b->config, &b->kernel);
 }
 

@@ -33,10 +33,14 @@ struct cgm_hierarchy {
 	uint32_t id; /* as /proc/self/cgroup and the kernel number it; 0 for v2 */
 };
 
+/* Hierarchies of v1 that only groups read that are off by default: no container is looked for there. */
+enum cgm_side_controller { CGM_SIDE_HUGETLB, CGM_SIDE_PERF_EVENT, CGM_NR_SIDE_CONTROLLERS };
+
 /* The trees of a machine. */
 struct cgm_trees {
 	enum cgm_cgroup_mode mode;
 	struct cgm_hierarchy h[CGM_NR_CONTROLLERS];
+	int side_fd[CGM_NR_SIDE_CONTROLLERS]; /* -1: not mounted as v1 */
 	uint64_t boot_time_ns; /* since the epoch, for creation times */
 	unsigned nr_cpus; /* possible CPUs that are present */
 	uint64_t memory_bytes, swap_bytes; /* of the machine, for the limits of "/" */
@@ -64,7 +68,7 @@ int cgm_trees_walk(const struct cgm_trees *t, cgm_visit_fn visit, void *arg);
 /* What a container may use. 0 and UINT64_MAX as described; times in ns since the epoch. */
 struct cgm_spec {
 	uint64_t creation_time_ns;
-	bool has_cpu, has_memory, has_processes, has_diskio, has_network, has_filesystem;
+	bool has_cpu, has_memory, has_processes, has_diskio, has_network, has_filesystem, has_hugetlb;
 	uint64_t cpu_shares; /* v2: converted from cpu.weight */
 	uint64_t cpu_quota_usec; /* 0: no limit */
 	uint64_t cpu_period_usec;
@@ -119,6 +123,9 @@ void cgm_reader_spec_mask(struct cgm_reader *r, struct cgm_spec *s);
  * and NUMA statistics: four times). In between the last value stands.
  */
 void cgm_reader_set_slow_ns(uint64_t ns);
+
+/* Files that are read only for groups of metrics that are off (a bit per enum cgm_group) are not read, by readers that are opened from now on. */
+void cgm_reader_set_groups_off(uint64_t groups);
 
 /* Descriptors that readers may keep open, all together; beyond it files are opened for each read. Default: RLIMIT_NOFILE less 512. */
 void cgm_reader_set_fd_budget(size_t max_fds);

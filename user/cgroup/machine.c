@@ -174,7 +174,7 @@ struct cgm_machine *cgm_machine_read(int root_fd)
 	if (read_cpus(root_fd, m) < 0 || read_memory(root_fd, m) < 0 ||
 	    cgm_machine_hugepages(root_fd, "sys/kernel/mm/hugepages", &m->hugepages, &m->nr_hugepages) < 0 ||
 	    cgm_machine_topology(root_fd, m) < 0 || cgm_machine_fs(root_fd, m) < 0 || cgm_machine_disks(root_fd, m) < 0 ||
-	    cgm_machine_nics(root_fd, m) < 0)
+	    cgm_machine_nics(root_fd, m) < 0 || cgm_machine_modules(root_fd, m) < 0)
 		return NULL;
 	return TAKE_PTR(m);
 }
@@ -207,6 +207,7 @@ void cgm_machine_free(struct cgm_machine *m)
 	free(m->nodes);
 	free(m->hugepages);
 	free(m->disks);
+	free(m->dimms);
 	free(m->nics);
 	free(m);
 }

@@ -60,10 +60,17 @@ struct cgm_fs_info {
 	bool has_inodes;
 };
 
+/* Memory modules of one type. */
+struct cgm_dimms {
+	char type[32]; /* as EDAC names it, "Unbuffered-DDR4" */
+	uint64_t capacity_bytes, nr;
+};
+
 struct cgm_machine {
 	uint64_t time_ns; /* since the epoch */
 	char vendor_id[32];
 	unsigned nr_cpus, nr_physical_cores, nr_sockets;
+	unsigned nr_books, nr_drawers; /* s390 alone */
 	uint64_t cpu_frequency_khz; /* the highest */
 	uint64_t memory_bytes, swap_bytes;
 	struct cgm_hugepages *hugepages;
@@ -76,6 +83,10 @@ struct cgm_machine {
 	size_t nr_disks;
 	struct cgm_net_info *nics; /* less lo, veth*, docker*, nerdctl* */
 	size_t nr_nics;
+	struct cgm_dimms *dimms;
+	size_t nr_dimms;
+	bool has_nvm; /* persistent memory */
+	uint64_t nvm_bytes; /* of it, what programs may map */
 	struct cgm_numa_node *nodes;
 	size_t nr_nodes;
 };

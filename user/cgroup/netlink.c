@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cgroup/netlink.h"
+#include "cgroup/netlink_walk.h"
 
 #include <errno.h>
 #include <linux/if_link.h>
@@ -7,19 +7,21 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* What is left of a datagram or of a message. Fields are copied out: nothing here is sure to be aligned. */
-struct bytes {
-	const unsigned char *p;
-	size_t len;
-};
-
 #define ALIGN4(n) (((n) + 3) & ~(size_t)3)
 
-static void skip(struct bytes *b, size_t n)
+int cgm_netlink_attribute(struct cgm_bytes *b, unsigned *ret_type, struct cgm_bytes *ret_value)
 {
-	n = n < b->len ? n : b->len;
-	b->p += n;
-	b->len -= n;
+	struct nlattr a;
+
+	if (b->len < sizeof(a))
+		return 0;
+	memcpy(&a, b->p, sizeof(a));
+	if (a.nla_len < sizeof(a) || a.nla_len > b->len)
+		return -EBADMSG;
+	*ret_type = a.nla_type & NLA_TYPE_MASK;
+	*ret_value = (struct cgm_bytes){ b->p + sizeof(a), a.nla_len - sizeof(a) };
+	cgm_bytes_skip(b, ALIGN4(a.nla_len));
+	return 1;
 }
 
 size_t cgm_netlink_request(enum cgm_netlink_what what, uint32_t index, uint32_t seq, unsigned char buf[CGM_NETLINK_REQUEST_BYTES])
@@ -40,7 +42,7 @@ size_t cgm_netlink_request(enum cgm_netlink_what what, uint32_t index, uint32_t 
 }
 
 /* Counters in the order of net/core/net-procfs.c, dev_seq_printf_stats(). */
-static void link_stats(struct cgm_link *l, struct bytes b)
+static void link_stats(struct cgm_link *l, struct cgm_bytes b)
 {
 	struct rtnl_link_stats64 st = { 0 };
 
@@ -58,7 +60,7 @@ static void link_stats(struct cgm_link *l, struct bytes b)
 	l->v[CGM_IFACE_TX_DROPPED] = st.tx_dropped;
 }
 
-static void link_name(struct cgm_link *l, struct bytes b)
+static void link_name(struct cgm_link *l, struct cgm_bytes b)
 {
 	size_t len = strnlen((const char *)b.p, b.len);
 
@@ -69,29 +71,23 @@ static void link_name(struct cgm_link *l, struct bytes b)
 }
 
 /* False: an attribute that does not fit into the message. */
-static bool attributes(struct cgm_link *l, struct bytes b, bool is_stats)
+static bool attributes(struct cgm_link *l, struct cgm_bytes b, bool is_stats)
 {
-	while (b.len >= sizeof(struct rtattr)) {
-		struct bytes value = b;
-		struct rtattr a;
+	struct cgm_bytes value;
+	unsigned type;
+	int r;
 
-		memcpy(&a, b.p, sizeof(a));
-		if (a.rta_len < sizeof(a) || a.rta_len > b.len)
-			return false;
-		value.len = a.rta_len;
-		skip(&value, sizeof(a));
-		a.rta_type &= NLA_TYPE_MASK;
-		if (!is_stats && a.rta_type == IFLA_IFNAME)
+	while ((r = cgm_netlink_attribute(&b, &type, &value)) > 0) {
+		if (!is_stats && type == IFLA_IFNAME)
 			link_name(l, value);
-		if (a.rta_type == (is_stats ? IFLA_STATS_LINK_64 : IFLA_STATS64))
+		if (type == (is_stats ? IFLA_STATS_LINK_64 : IFLA_STATS64))
 			link_stats(l, value);
-		skip(&b, ALIGN4(a.rta_len));
 	}
-	return true;
+	return r == 0;
 }
 
 /* The body of RTM_NEWLINK or RTM_NEWSTATS. False: malformed. */
-static bool link_message(struct bytes b, bool is_stats, struct cgm_link *ret)
+static bool link_message(struct cgm_bytes b, bool is_stats, struct cgm_link *ret)
 {
 	struct if_stats_msg stats;
 	struct ifinfomsg info;
@@ -106,12 +102,12 @@ static bool link_message(struct bytes b, bool is_stats, struct cgm_link *ret)
 		memcpy(&info, b.p, sizeof(info));
 		ret->index = (uint32_t)info.ifi_index;
 	}
-	skip(&b, is_stats ? sizeof(stats) : sizeof(info));
+	cgm_bytes_skip(&b, is_stats ? sizeof(stats) : sizeof(info));
 	return attributes(ret, b, is_stats);
 }
 
 /* The number at the head of NLMSG_ERROR and, on newer kernels, of NLMSG_DONE. */
-static int error_of(struct bytes b)
+static int error_of(struct cgm_bytes b)
 {
 	int error = 0;
 
@@ -120,31 +116,27 @@ static int error_of(struct bytes b)
 	return error < 0 && error >= -4095 ? error : 0;
 }
 
-static int message(const struct nlmsghdr *h, struct bytes body, cgm_link_fn link, void *arg, struct cgm_netlink_seen *seen)
+/* Said by the message itself: how the answer goes on. *ret_ends: it was only that. */
+static int control(const struct nlmsghdr *h, struct cgm_bytes body, struct cgm_netlink_seen *seen, bool *ret_ends)
 {
-	bool is_stats = h->nlmsg_type == RTM_NEWSTATS;
-	struct cgm_link l;
-
 	seen->interrupted |= (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-	if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE) {
+	*ret_ends = h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE;
+	if (*ret_ends) {
 		seen->done = true;
 		return error_of(body);
 	}
-	seen->done |= !(h->nlmsg_flags & NLM_F_MULTI); /* the answer about one link */
-	if (h->nlmsg_type != RTM_NEWLINK && !is_stats)
-		return 0;
-	if (!link_message(body, is_stats, &l))
-		return -EBADMSG;
-	return link(arg, &l);
+	seen->done |= !(h->nlmsg_flags & NLM_F_MULTI); /* the only answer */
+	return 0;
 }
 
-int cgm_netlink_parse(const void *data, size_t len, uint32_t seq, cgm_link_fn link, void *arg, struct cgm_netlink_seen *seen)
+int cgm_netlink_walk(const void *data, size_t len, uint32_t seq, cgm_netlink_message_fn message, void *arg, struct cgm_netlink_seen *seen)
 {
-	struct bytes rest = { data, len };
+	struct cgm_bytes rest = { data, len };
 
 	while (rest.len) {
-		struct bytes body = rest;
+		struct cgm_bytes body = rest;
 		struct nlmsghdr h;
+		bool ends = true;
 		int r = 0;
 
 		if (rest.len < sizeof(h))
@@ -153,14 +145,40 @@ int cgm_netlink_parse(const void *data, size_t len, uint32_t seq, cgm_link_fn li
 		if (h.nlmsg_len < sizeof(h) || h.nlmsg_len > rest.len)
 			return -EBADMSG;
 		body.len = h.nlmsg_len;
-		skip(&body, sizeof(h));
+		cgm_bytes_skip(&body, sizeof(h));
 		if (h.nlmsg_seq != seq)
 			seen->notified = true;
 		else
-			r = message(&h, body, link, arg, seen);
+			r = control(&h, body, seen, &ends);
+		if (!ends)
+			r = message(arg, h.nlmsg_type, body);
 		if (r || seen->done)
 			return r;
-		skip(&rest, ALIGN4(h.nlmsg_len));
+		cgm_bytes_skip(&rest, ALIGN4(h.nlmsg_len));
 	}
 	return 0;
+}
+
+struct links {
+	cgm_link_fn link;
+	void *arg;
+};
+
+static int on_message(void *arg, unsigned type, struct cgm_bytes body)
+{
+	const struct links *links = arg;
+	struct cgm_link l;
+
+	if (type != RTM_NEWLINK && type != RTM_NEWSTATS)
+		return 0;
+	if (!link_message(body, type == RTM_NEWSTATS, &l))
+		return -EBADMSG;
+	return links->link(links->arg, &l);
+}
+
+int cgm_netlink_parse(const void *data, size_t len, uint32_t seq, cgm_link_fn link, void *arg, struct cgm_netlink_seen *seen)
+{
+	struct links links = { link, arg };
+
+	return cgm_netlink_walk(data, len, seq, on_message, &links, seen);
 }

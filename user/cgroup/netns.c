@@ -50,10 +50,16 @@ struct cgm_netns {
 	bool without_stats; /* this kernel has no RTM_GETSTATS */
 	struct iface *ifaces;
 	size_t nr_ifaces, cap_ifaces;
+	struct cgm_job *sockets; /* NULL: not wanted, or it could not be made */
 };
 
 struct cgm_netns_table {
 	int proc_fd;
+	bool no_links; /* interfaces are not wanted */
+	struct cgm_worker *worker; /* NULL: sockets are not wanted */
+	struct cgm_sockets_wanted wanted;
+	struct cgm_job *host_sockets;
+	bool host_tried;
 	bool own_pids; /* the numbers in proc are those of our own pid namespace */
 	dev_t host_dev;
 	ino_t host_ino;
@@ -92,8 +98,17 @@ void cgm_netns_close(struct cgm_netns_table *t)
 {
 	if (!t)
 		return;
+	cgm_worker_drop(t->worker, t->host_sockets);
 	close(t->proc_fd);
 	free(t);
+}
+
+void cgm_netns_want(struct cgm_netns_table *t, bool links, struct cgm_worker *worker, const struct cgm_sockets_wanted *wanted)
+{
+	t->no_links = !links;
+	t->worker = worker;
+	if (wanted)
+		t->wanted = *wanted;
 }
 
 void cgm_netns_tick(struct cgm_netns_table *t, uint64_t now_ns)
@@ -115,29 +130,29 @@ size_t cgm_netns_left_out(const struct cgm_netns_table *t)
 /* ---- a namespace ---- */
 
 struct opening {
-	int ns_fd, fd; /* fd: the socket, or a negative errno */
+	int ns_fd, protocol, fd; /* fd: the socket, or a negative errno */
+	uint32_t groups;
 };
 
 /* Runs in a thread of its own, which ends in the other namespace: there is no way back to fail. */
 static void *open_socket(void *arg)
 {
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
 	struct opening *o = arg;
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = o->groups };
 	int fd = -1;
 
 	if (setns(o->ns_fd, CLONE_NEWNET) == 0)
-		fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+		fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, o->protocol);
 	o->fd = fd < 0 ? -errno : fd;
 	/* Told of links that come, go or are renamed. Without that the names are read when a number is new. */
-	if (fd >= 0)
+	if (fd >= 0 && o->groups)
 		(void)bind(fd, (struct sockaddr *)&address, sizeof(address));
 	return NULL;
 }
 
-/* The socket, or a negative errno. */
-static int open_in(int ns_fd)
+int cgm_netns_socket(int ns_fd, int protocol, uint32_t groups)
 {
-	struct opening o = { .ns_fd = ns_fd, .fd = -EAGAIN };
+	struct opening o = { .ns_fd = ns_fd, .protocol = protocol, .groups = groups, .fd = -EAGAIN };
 	pthread_t thread;
 	int r = pthread_create(&thread, NULL, open_socket, &o);
 
@@ -156,6 +171,23 @@ static struct cgm_netns *find(struct cgm_netns_table *t, const struct stat *st)
 	return ns;
 }
 
+/* NULL: not wanted, or it cannot be made. */
+static struct cgm_job *sockets_job(struct cgm_netns_table *t, int ns_fd)
+{
+	struct cgm_job *j;
+	int r;
+
+	if (!t->worker)
+		return NULL;
+	r = cgm_sockets_job_new(ns_fd, t->proc_fd, &t->wanted, &j);
+	if (r < 0) {
+		cgm_log_once(CGM_LOG_WARNING, "sockets of a network namespace cannot be counted: %s", strerror(-r));
+		return NULL;
+	}
+	cgm_worker_add(t->worker, j);
+	return j;
+}
+
 /* The namespace of that descriptor, made when it is new. 0 or a negative errno. */
 static int find_or_open(struct cgm_netns_table *t, int ns_fd, struct cgm_netns **ret)
 {
@@ -170,7 +202,7 @@ static int find_or_open(struct cgm_netns_table *t, int ns_fd, struct cgm_netns *
 		return 0;
 	if (t->nr >= t->max)
 		return -EMFILE;
-	fd = open_in(ns_fd);
+	fd = cgm_netns_socket(ns_fd, NETLINK_ROUTE, RTMGRP_LINK);
 	if (fd < 0)
 		return fd;
 	ns = cgm_calloc(1, sizeof(*ns));
@@ -181,6 +213,7 @@ static int find_or_open(struct cgm_netns_table *t, int ns_fd, struct cgm_netns *
 	*ns = (struct cgm_netns){ .next = t->first, .dev = st.st_dev, .ino = st.st_ino, .fd = fd, .stale = true };
 	t->first = ns;
 	t->nr++;
+	ns->sockets = sockets_job(t, ns_fd);
 	*ret = ns;
 	return 0;
 }
@@ -193,6 +226,7 @@ static void free_netns(struct cgm_netns_table *t, struct cgm_netns *ns)
 		p = &(*p)->next;
 	*p = ns->next;
 	t->nr--;
+	cgm_worker_drop(t->worker, ns->sockets);
 	close(ns->fd);
 	free(ns->ifaces);
 	free(ns);
@@ -462,7 +496,7 @@ static void read_ns(struct cgm_netns_table *t, struct cgm_netns *ns)
 	struct reading reading = { .ns = ns, .tick = t->tick };
 	int r = 0;
 
-	if (ns->read == t->tick)
+	if (ns->read == t->tick || t->no_links)
 		return;
 	ns->read = t->tick;
 	if (!ns->stale && !ns->without_stats) {
@@ -497,6 +531,12 @@ int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, stru
 	if (!m->ns)
 		return 0;
 	read_ns(t, m->ns);
+	if (m->ns->sockets) {
+		cgm_sockets_set_witness(m->ns->sockets, m->ns->witness);
+		e = cgm_worker_merge(t->worker, m->ns->sockets, s);
+		if (e < 0)
+			return e;
+	}
 	for (size_t i = 0; i < m->ns->nr_ifaces; i++) {
 		const struct iface *from = &m->ns->ifaces[i];
 		struct cgm_iface_row *row;
@@ -509,4 +549,19 @@ int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, stru
 		memcpy(row->v, from->v, sizeof(row->v));
 	}
 	return 0;
+}
+
+int cgm_netns_sample_host(struct cgm_netns_table *t, struct cgm_sample *s)
+{
+	if (t->worker && !t->host_tried) {
+		_cleanup_close_ int ns_fd = openat(t->proc_fd, "1/ns/net", O_RDONLY | O_CLOEXEC), own_fd = -1;
+
+		if (ns_fd < 0)
+			own_fd = openat(t->proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC);
+		t->host_tried = true;
+		t->host_sockets = sockets_job(t, ns_fd < 0 ? own_fd : ns_fd);
+		if (t->host_sockets)
+			cgm_sockets_set_witness(t->host_sockets, ns_fd < 0 ? (uint32_t)getpid() : 1);
+	}
+	return t->host_sockets ? cgm_worker_merge(t->worker, t->host_sockets, s) : 0;
 }

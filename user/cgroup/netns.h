@@ -8,6 +8,8 @@
  * intervals while it has no process or shares the machine's namespace (a runtime puts a process into its cgroup before it gives it a
  * namespace), when the process by which it was found has ended or the container has none any more, and each half minute.
  *
+ * Where sockets are to be counted, too, each namespace and the machine's have a job for it (sockets.h), which the worker's thread runs.
+ *
  * A socket keeps its namespace alive, so it is closed as soon as the last of its containers is gone or no process of theirs is left in it.
  * The sampler's own thread never enters another namespace: a short-lived thread opens the socket. All of it belongs to the sampler's thread.
  */
@@ -17,6 +19,7 @@
 #include <stdint.h>
 
 #include "cgroup/cgroup.h"
+#include "cgroup/sockets.h"
 
 struct cgm_netns;
 struct cgm_netns_table;
@@ -35,6 +38,11 @@ struct cgm_netns_member {
  * process 1, or our own when we may not look at that. 0; -ENOMEM; or why there are none (-ENOENT: this kernel has no network namespaces).
  */
 int cgm_netns_open(int root_fd, size_t max, struct cgm_netns_table **ret);
+/*
+ * Before the first sample: what is to be read of a namespace. links: interfaces. worker: sockets, as wanted says; NULL: none; it must outlive the
+ * table. Without this it is the interfaces alone.
+ */
+void cgm_netns_want(struct cgm_netns_table *t, bool links, struct cgm_worker *worker, const struct cgm_sockets_wanted *wanted);
 /* Every member must have left. NULL is fine. */
 void cgm_netns_close(struct cgm_netns_table *t);
 /* Once a tick, before the samples: what was read before is old now. now_ns: monotonic. */
@@ -46,9 +54,14 @@ void cgm_netns_tick(struct cgm_netns_table *t, uint64_t now_ns);
  * read, or may not be read, is no error.
  */
 int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, struct cgm_sample *s);
+/* Adds the sockets of the machine's own namespace, if sockets are wanted. 0 or -ENOMEM. */
+int cgm_netns_sample_host(struct cgm_netns_table *t, struct cgm_sample *s);
 /* The container is gone. A member that was never sampled is fine. */
 void cgm_netns_leave(struct cgm_netns_member *m);
 
 /* Namespaces that are open now, a descriptor each; containers whose namespace is left out: too many, or not allowed. t may be NULL. */
 size_t cgm_netns_count(const struct cgm_netns_table *t);
 size_t cgm_netns_left_out(const struct cgm_netns_table *t);
+
+/* A netlink socket in that namespace, told of the groups' news; made by a thread of its own. The descriptor or a negative errno. Any thread. */
+int cgm_netns_socket(int ns_fd, int protocol, uint32_t groups);

@@ -34,49 +34,52 @@
 #define RARE CGM_WHEN_RARE, 0
 #define DISKIO CGM_WHEN_DISKIO, 0
 #define BULK(group) (1U << CGM_BULK_##group)
+#define FOR(group) (1ULL << CGM_G_##group)
 #define CPU_ALL (BULK(CPU_TIME) | BULK(CPU_SPLIT) | BULK(CPU_CFS))
 
 const struct cgm_file_desc cgm_files[CGM_NR_FILES] = {
-	[CGM_FILE_V1_CPU_PERCPU] = { "cpuacct.usage_percpu", CGM_CTRL_CPUACCT, EACH, cgm_v1_percpu, BULK(CPU_TIME) },
-	[CGM_FILE_V1_CPUACCT_STAT] = { "cpuacct.stat", CGM_CTRL_CPUACCT, CGM_WHEN_CPU, 10000000, cgm_v1_cpuacct_stat, BULK(CPU_SPLIT) },
-	[CGM_FILE_V1_CPU_STAT] = { "cpu.stat", CGM_CTRL_CPU, CGM_WHEN_QUOTA, 0, cgm_v1_cpu_stat, BULK(CPU_CFS) },
-	[CGM_FILE_V1_MEMORY_USAGE] = { "memory.usage_in_bytes", CGM_CTRL_MEMORY, EACH, cgm_memory_usage, BULK(MEMORY_USAGE) },
-	[CGM_FILE_V1_MEMORY_STAT] = { "memory.stat", CGM_CTRL_MEMORY, USAGE, cgm_v1_memory_stat, BULK(MEMORY_STAT) },
-	[CGM_FILE_V1_MEMORY_MAX_USAGE] = { "memory.max_usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK) },
-	[CGM_FILE_V1_MEMORY_KMEM] = { "memory.kmem.usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_kmem, BULK(MEMORY_KERNEL) },
-	[CGM_FILE_V1_MEMORY_FAILCNT] = { "memory.failcnt", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_failcnt, BULK(MEMORY_FAILCNT) },
-	[CGM_FILE_V1_MEMORY_OOM] = { "memory.oom_control", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_oom, BULK(MEMORY_EVENTS) },
-	[CGM_FILE_V1_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_MEMORY, RARE, cgm_v1_memory_numa, 0 },
-	[CGM_FILE_V2_CPU_STAT] = { "cpu.stat", CGM_CTRL_UNIFIED, EACH, cgm_v2_cpu_stat, CPU_ALL },
-	[CGM_FILE_V2_MEMORY_CURRENT] = { "memory.current", CGM_CTRL_UNIFIED, EACH, cgm_memory_usage, BULK(MEMORY_USAGE) },
-	[CGM_FILE_V2_MEMORY_STAT] = { "memory.stat", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_stat, BULK(MEMORY_STAT) },
-	[CGM_FILE_V2_MEMORY_LOCAL_EVENTS] = { "memory.events.local", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_local_events, BULK(MEMORY_LOCAL_EVENTS) },
-	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_events, BULK(MEMORY_EVENTS) },
-	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK) },
-	[CGM_FILE_V2_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_UNIFIED, RARE, cgm_v2_memory_numa, 0 },
-	[CGM_FILE_V2_MEMORY_SWAP] = { "memory.swap.current", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_swap, BULK(MEMORY_SWAP) },
-	[CGM_FILE_V2_ROOT_SWAP] = { "proc/meminfo", CGM_CTRL_MACHINE, SLOW, cgm_v2_root_swap, 0 },
-	[CGM_FILE_V1_PIDS_CURRENT] = { "pids.current", CGM_CTRL_PIDS, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS) },
-	[CGM_FILE_V1_PIDS_MAX] = { "pids.max", CGM_CTRL_PIDS, RARE, cgm_pids_max, BULK(PIDS) },
-	[CGM_FILE_V2_PIDS_CURRENT] = { "pids.current", CGM_CTRL_UNIFIED, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS) },
-	[CGM_FILE_V2_PIDS_MAX] = { "pids.max", CGM_CTRL_UNIFIED, RARE, cgm_pids_max, BULK(PIDS) },
-	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu, BULK(PSI_CPU) },
-	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory, BULK(PSI_MEMORY) },
-	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io, BULK(PSI_IO) },
-	[CGM_FILE_PSI_IRQ] = { "irq.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_irq, BULK(PSI_IRQ) },
-	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_cpu, 0 },
-	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_memory, 0 },
-	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_io, 0 },
-	[CGM_FILE_ROOT_PSI_IRQ] = { "proc/pressure/irq", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_irq, 0 },
-	[CGM_FILE_V2_IO_STAT] = { "io.stat", CGM_CTRL_UNIFIED, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO] = { "blkio.bfq.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 1] = { "blkio.bfq.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 2] = { "blkio.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 3] = { "blkio.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 4] = { "blkio.throttle.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 5] = { "blkio.throttle.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 6] = { "blkio.throttle.io_service_bytes", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
-	[CGM_FILE_V1_BLKIO + 7] = { "blkio.throttle.io_serviced", CGM_CTRL_BLKIO, DISKIO, NULL, 0 },
+	[CGM_FILE_V1_CPU_PERCPU] = { "cpuacct.usage_percpu", CGM_CTRL_CPUACCT, EACH, cgm_v1_percpu, BULK(CPU_TIME), FOR(CPU) },
+	[CGM_FILE_V1_CPU_USAGE] = { "cpuacct.usage", CGM_CTRL_CPUACCT, EACH, cgm_v1_cpu_usage, BULK(CPU_TIME), FOR(CPU) },
+	[CGM_FILE_V1_CPUACCT_STAT] = { "cpuacct.stat", CGM_CTRL_CPUACCT, CGM_WHEN_CPU, 10000000, cgm_v1_cpuacct_stat, BULK(CPU_SPLIT), FOR(CPU) },
+	[CGM_FILE_V1_CPU_STAT] = { "cpu.stat", CGM_CTRL_CPU, CGM_WHEN_QUOTA, 0, cgm_v1_cpu_stat, BULK(CPU_CFS), FOR(CPU) },
+	[CGM_FILE_V1_MEMORY_USAGE] = { "memory.usage_in_bytes", CGM_CTRL_MEMORY, EACH, cgm_memory_usage, BULK(MEMORY_USAGE), FOR(MEMORY) },
+	[CGM_FILE_V1_MEMORY_STAT] = { "memory.stat", CGM_CTRL_MEMORY, USAGE, cgm_v1_memory_stat, BULK(MEMORY_STAT), FOR(MEMORY) },
+	[CGM_FILE_V1_MEMORY_MAX_USAGE] = { "memory.max_usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK), FOR(MEMORY) },
+	[CGM_FILE_V1_MEMORY_KMEM] = { "memory.kmem.usage_in_bytes", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_kmem, BULK(MEMORY_KERNEL), FOR(MEMORY) },
+	[CGM_FILE_V1_MEMORY_FAILCNT] = { "memory.failcnt", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_failcnt, BULK(MEMORY_FAILCNT), FOR(MEMORY) },
+	[CGM_FILE_V1_MEMORY_OOM] = { "memory.oom_control", CGM_CTRL_MEMORY, SLOW_USAGE, cgm_v1_memory_oom, BULK(MEMORY_EVENTS), FOR(OOM_EVENT) },
+	[CGM_FILE_V1_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_MEMORY, RARE, cgm_v1_memory_numa, 0, FOR(MEMORY_NUMA) },
+	[CGM_FILE_V1_MEMORY_MIGRATE] = { "cpuset.memory_migrate", CGM_CTRL_CPUSET, RARE, cgm_v1_memory_migrate, 0, FOR(CPUSET) },
+	[CGM_FILE_V2_CPU_STAT] = { "cpu.stat", CGM_CTRL_UNIFIED, EACH, cgm_v2_cpu_stat, CPU_ALL, FOR(CPU) },
+	[CGM_FILE_V2_MEMORY_CURRENT] = { "memory.current", CGM_CTRL_UNIFIED, EACH, cgm_memory_usage, BULK(MEMORY_USAGE), FOR(MEMORY) },
+	[CGM_FILE_V2_MEMORY_STAT] = { "memory.stat", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_stat, BULK(MEMORY_STAT), FOR(MEMORY) },
+	[CGM_FILE_V2_MEMORY_LOCAL_EVENTS] = { "memory.events.local", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_local_events, BULK(MEMORY_LOCAL_EVENTS), FOR(MEMORY) },
+	[CGM_FILE_V2_MEMORY_EVENTS] = { "memory.events", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v2_memory_events, BULK(MEMORY_EVENTS), FOR(MEMORY) | FOR(OOM_EVENT) },
+	[CGM_FILE_V2_MEMORY_PEAK] = { "memory.peak", CGM_CTRL_UNIFIED, SLOW_USAGE, cgm_v1_memory_max_usage, BULK(MEMORY_PEAK), FOR(MEMORY) },
+	[CGM_FILE_V2_MEMORY_NUMA] = { "memory.numa_stat", CGM_CTRL_UNIFIED, RARE, cgm_v2_memory_numa, 0, FOR(MEMORY_NUMA) },
+	[CGM_FILE_V2_MEMORY_SWAP] = { "memory.swap.current", CGM_CTRL_UNIFIED, USAGE, cgm_v2_memory_swap, BULK(MEMORY_SWAP), FOR(MEMORY) },
+	[CGM_FILE_V2_ROOT_SWAP] = { "proc/meminfo", CGM_CTRL_MACHINE, SLOW, cgm_v2_root_swap, 0, FOR(MEMORY) },
+	[CGM_FILE_V1_PIDS_CURRENT] = { "pids.current", CGM_CTRL_PIDS, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS), FOR(PROCESSES) | FOR(TASK) },
+	[CGM_FILE_V1_PIDS_MAX] = { "pids.max", CGM_CTRL_PIDS, RARE, cgm_pids_max, BULK(PIDS), FOR(PROCESSES) | FOR(TASK) },
+	[CGM_FILE_V2_PIDS_CURRENT] = { "pids.current", CGM_CTRL_UNIFIED, CGM_WHEN_CPU, 1000000, cgm_pids_current, BULK(PIDS), FOR(PROCESSES) | FOR(TASK) },
+	[CGM_FILE_V2_PIDS_MAX] = { "pids.max", CGM_CTRL_UNIFIED, RARE, cgm_pids_max, BULK(PIDS), FOR(PROCESSES) | FOR(TASK) },
+	[CGM_FILE_PSI_CPU] = { "cpu.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_cpu, BULK(PSI_CPU), FOR(PRESSURE) },
+	[CGM_FILE_PSI_MEMORY] = { "memory.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_memory, BULK(PSI_MEMORY), FOR(PRESSURE) },
+	[CGM_FILE_PSI_IO] = { "io.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_io, BULK(PSI_IO), FOR(PRESSURE) },
+	[CGM_FILE_PSI_IRQ] = { "irq.pressure", CGM_CTRL_UNIFIED, PRESSURE, cgm_psi_irq, BULK(PSI_IRQ), FOR(PRESSURE) },
+	[CGM_FILE_ROOT_PSI_CPU] = { "proc/pressure/cpu", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_cpu, 0, FOR(PRESSURE) },
+	[CGM_FILE_ROOT_PSI_MEMORY] = { "proc/pressure/memory", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_memory, 0, FOR(PRESSURE) },
+	[CGM_FILE_ROOT_PSI_IO] = { "proc/pressure/io", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_io, 0, FOR(PRESSURE) },
+	[CGM_FILE_ROOT_PSI_IRQ] = { "proc/pressure/irq", CGM_CTRL_MACHINE, PRESSURE, cgm_psi_irq, 0, FOR(PRESSURE) },
+	[CGM_FILE_V2_IO_STAT] = { "io.stat", CGM_CTRL_UNIFIED, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO] = { "blkio.bfq.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 1] = { "blkio.bfq.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 2] = { "blkio.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 3] = { "blkio.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 4] = { "blkio.throttle.io_service_bytes_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 5] = { "blkio.throttle.io_serviced_recursive", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 6] = { "blkio.throttle.io_service_bytes", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
+	[CGM_FILE_V1_BLKIO + 7] = { "blkio.throttle.io_serviced", CGM_CTRL_BLKIO, DISKIO, NULL, 0, FOR(DISKIO) },
 };
 _Static_assert(CGM_NR_FILES <= 64, "wanted, absent and known are words of 64 bits");
 
@@ -84,6 +87,7 @@ static uint64_t slow_ns = DEFAULT_SLOW_NS;
 static size_t nr_fds, max_fds;
 static bool budget_set;
 static uint64_t nr_reads;
+static uint64_t groups_off; /* bit per enum cgm_group */
 /*
  * Bit per file: one was there, in a cgroup below the root. Bulk reading does not see which files a kernel shows (memory.peak, memory.swap.current),
  * so the first reader asks each file once.
@@ -93,6 +97,11 @@ static uint64_t seen_files;
 void cgm_reader_set_slow_ns(uint64_t ns)
 {
 	slow_ns = ns;
+}
+
+void cgm_reader_set_groups_off(uint64_t groups)
+{
+	groups_off = groups;
 }
 
 void cgm_reader_set_fd_budget(size_t n)
@@ -266,7 +275,10 @@ static uint64_t wanted_files(const struct cgm_reader *r)
 	for (unsigned f = 0; f < CGM_NR_FILES; f++) {
 		bool want = cgm_files[f].ctrl != CGM_CTRL_MACHINE && r->controllers >> cgm_files[f].ctrl & 1;
 
-		if (f == CGM_FILE_V2_CPU_STAT)
+		want = want && cgm_files[f].for_groups & ~groups_off;
+		if (f == CGM_FILE_V1_CPU_PERCPU || f == CGM_FILE_V1_CPU_USAGE)
+			want = want && (f == CGM_FILE_V1_CPU_USAGE) == (groups_off >> CGM_G_PERCPU & 1);
+		else if (f == CGM_FILE_V2_CPU_STAT)
 			want = want && t->h[CGM_CTRL_CPUACCT].dir_fd < 0;
 		else if (f >= CGM_FILE_V2_MEMORY_CURRENT && f <= CGM_FILE_V2_MEMORY_SWAP)
 			want = want && t->h[CGM_CTRL_MEMORY].dir_fd < 0;
@@ -275,9 +287,9 @@ static uint64_t wanted_files(const struct cgm_reader *r)
 		else if (f == CGM_FILE_V2_IO_STAT)
 			want = want && t->h[CGM_CTRL_BLKIO].dir_fd < 0;
 		else if (f == CGM_FILE_V2_ROOT_SWAP)
-			want = r->is_root && t->h[CGM_CTRL_MEMORY].dir_fd < 0;
+			want = FOR(MEMORY) & ~groups_off && r->is_root && t->h[CGM_CTRL_MEMORY].dir_fd < 0;
 		else if (f >= CGM_FILE_ROOT_PSI_CPU && f <= CGM_FILE_ROOT_PSI_IRQ)
-			want = r->is_root && t->h[CGM_CTRL_UNIFIED].dir_fd < 0;
+			want = FOR(PRESSURE) & ~groups_off && r->is_root && t->h[CGM_CTRL_UNIFIED].dir_fd < 0;
 		if (want)
 			wanted |= 1ULL << f;
 	}
@@ -392,13 +404,19 @@ int cgm_reader_refresh(struct cgm_reader *r)
 	return added > 0;
 }
 
+/* Is what tells of a change read at all? Its group may be off. */
+static bool has_hint(enum cgm_file_when when)
+{
+	return !(groups_off & (when == CGM_WHEN_CPU ? FOR(CPU) : FOR(MEMORY)));
+}
+
 static bool is_due(struct cgm_reader *r, enum cgm_file f, uint64_t now)
 {
 	const struct cgm_file_desc *d = &cgm_files[f];
 	uint64_t cpu = r->v[CGM_V_CPU_USAGE_TOTAL];
 
 	/* Limits are hit, and peaks reached, only by charges, which hardly ever leave the usage at the same page. */
-	if (d->when == CGM_WHEN_SLOW_USAGE && slow_ns && now < r->due_ns[f] + 3 * slow_ns && r->nr_moves == r->moves_at[f])
+	if (d->when == CGM_WHEN_SLOW_USAGE && has_hint(d->when) && slow_ns && now < r->due_ns[f] + 3 * slow_ns && r->nr_moves == r->moves_at[f])
 		return false;
 	if (d->when == CGM_WHEN_EACH || !slow_ns || now >= r->due_ns[f])
 		return true;
@@ -417,7 +435,7 @@ static void set_due(struct cgm_reader *r, enum cgm_file f, uint64_t now)
 	uint64_t age = slow_ns;
 
 	/* What used hardly any CPU since has hardly any new numbers there. */
-	if (cgm_files[f].when == CGM_WHEN_RARE || cgm_files[f].when == CGM_WHEN_CPU)
+	if (cgm_files[f].when == CGM_WHEN_RARE || (cgm_files[f].when == CGM_WHEN_CPU && has_hint(CGM_WHEN_CPU)))
 		age *= 4;
 	else if (cgm_files[f].when == CGM_WHEN_QUOTA || cgm_files[f].when == CGM_WHEN_PRESSURE)
 		age *= 2;

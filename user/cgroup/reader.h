@@ -9,6 +9,7 @@
 /* Every file that a sample may read, in the order in which it is read. v1 first, then v2, then what both have. */
 enum cgm_file {
 	CGM_FILE_V1_CPU_PERCPU,
+	CGM_FILE_V1_CPU_USAGE, /* in place of the former */
 	CGM_FILE_V1_MEMORY_USAGE,
 	CGM_FILE_V1_MEMORY_STAT,
 	CGM_FILE_V1_CPU_STAT,
@@ -18,6 +19,7 @@ enum cgm_file {
 	CGM_FILE_V1_MEMORY_FAILCNT,
 	CGM_FILE_V1_MEMORY_OOM,
 	CGM_FILE_V1_MEMORY_NUMA,
+	CGM_FILE_V1_MEMORY_MIGRATE,
 	CGM_FILE_V2_CPU_STAT,
 	CGM_FILE_V2_MEMORY_CURRENT,
 	CGM_FILE_V2_MEMORY_STAT,
@@ -68,6 +70,7 @@ struct cgm_file_desc {
 	uint32_t cpu_ns;
 	void (*parse)(struct cgm_reader *r, struct cgm_str text);
 	uint32_t groups; /* bit per enum cgm_bulk_group: not read when all of them came in bulk; 0: always read */
+	uint64_t for_groups; /* bit per enum cgm_group: not read when all of them are off */
 };
 extern const struct cgm_file_desc cgm_files[CGM_NR_FILES];
 
@@ -123,6 +126,8 @@ void cgm_reader_seen_mtime(struct cgm_reader *r, const struct stat *st);
 
 /* For the tables. */
 void cgm_v1_percpu(struct cgm_reader *r, struct cgm_str text);
+void cgm_v1_cpu_usage(struct cgm_reader *r, struct cgm_str text);
+void cgm_v1_memory_migrate(struct cgm_reader *r, struct cgm_str text);
 void cgm_v1_cpuacct_stat(struct cgm_reader *r, struct cgm_str text);
 void cgm_v1_cpu_stat(struct cgm_reader *r, struct cgm_str text);
 void cgm_v1_memory_stat(struct cgm_reader *r, struct cgm_str text);

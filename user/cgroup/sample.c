@@ -12,7 +12,7 @@ void cgm_sample_reset(struct cgm_sample *s)
 	s->time_ns = 0;
 	memset(s->v, 0, sizeof(s->v));
 	memset(s->have, 0, sizeof(s->have));
-	s->nr_cpus = s->nr_disks = s->nr_ifaces = s->nr_numa = s->nr_fs = 0;
+	s->nr_cpus = s->nr_disks = s->nr_ifaces = s->nr_numa = s->nr_fs = s->nr_extras = s->nr_extra_v = 0;
 }
 
 void cgm_sample_done(struct cgm_sample *s)
@@ -22,6 +22,8 @@ void cgm_sample_done(struct cgm_sample *s)
 	free(s->ifaces);
 	free(s->numa);
 	free(s->fs);
+	free(s->extras);
+	free(s->extra_v);
 	*s = (struct cgm_sample){ 0 };
 }
 
@@ -83,6 +85,64 @@ struct cgm_fs_row *cgm_sample_fs(struct cgm_sample *s, const char *device, const
 	memcpy(row->device, device, strnlen(device, sizeof(row->device) - 1));
 	memcpy(row->type, type, strnlen(type, sizeof(row->type) - 1));
 	return row;
+}
+
+/* Room for nr more numbers. */
+static int grow_values(struct cgm_sample *s, size_t nr)
+{
+	size_t cap = s->cap_extra_v ? s->cap_extra_v : 32;
+	uint64_t *p;
+
+	while (cap - s->nr_extra_v < nr)
+		cap *= 2;
+	if (cap == s->cap_extra_v)
+		return 0;
+	p = cgm_realloc(s->extra_v, cap * sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	s->extra_v = p;
+	s->cap_extra_v = cap;
+	return 0;
+}
+
+uint64_t *cgm_sample_extra(struct cgm_sample *s, enum cgm_layout_kind kind, uint32_t number, const char *name, size_t nr)
+{
+	struct cgm_extra *x;
+
+	for (size_t i = 0; i < s->nr_extras; i++) {
+		x = &s->extras[i];
+		if (x->kind == kind && x->number == number && strncmp(x->name, name, sizeof(x->name) - 1) == 0)
+			return s->extra_v + x->first;
+	}
+	if (cgm_grow((void **)&s->extras, &s->cap_extras, s->nr_extras, sizeof(*s->extras)) < 0 || grow_values(s, nr) < 0)
+		return NULL;
+	x = &s->extras[s->nr_extras++];
+	*x = (struct cgm_extra){ .kind = kind, .number = number, .first = (uint32_t)s->nr_extra_v, .nr = (uint32_t)nr };
+	memcpy(x->name, name, strnlen(name, sizeof(x->name) - 1));
+	memset(s->extra_v + x->first, 0, nr * sizeof(*s->extra_v));
+	s->nr_extra_v += nr;
+	return s->extra_v + x->first;
+}
+
+int cgm_sample_merge(struct cgm_sample *s, const struct cgm_sample *from)
+{
+	for (size_t w = 0; w < CGM_VALUE_WORDS; w++) {
+		s->have[w] |= from->have[w];
+		for (uint64_t bits = from->have[w]; bits; bits &= bits - 1) {
+			size_t id = w * 64 + (size_t)__builtin_ctzll(bits);
+
+			s->v[id] = from->v[id];
+		}
+	}
+	for (size_t i = 0; i < from->nr_extras; i++) {
+		const struct cgm_extra *x = &from->extras[i];
+		uint64_t *v = cgm_sample_extra(s, x->kind, x->number, x->name, x->nr);
+
+		if (!v)
+			return -ENOMEM;
+		memcpy(v, from->extra_v + x->first, x->nr * sizeof(*v));
+	}
+	return 0;
 }
 
 int cgm_sample_cpus(struct cgm_sample *s, size_t nr_cpus)

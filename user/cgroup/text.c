@@ -348,3 +348,66 @@ int cgm_text_meminfo(struct cgm_str text, const char *name, uint64_t *ret_bytes)
 	}
 	return -ENOENT;
 }
+
+/* The words of the next line of that section, less its name. */
+static bool next_of_section(struct cgm_str *text, const char *section, struct cgm_str *ret)
+{
+	struct cgm_str token;
+
+	while (cgm_next_line(text, ret)) {
+		if (!cgm_next_token(ret, &token) || token.len != strlen(section) + 1 || token.p[token.len - 1] != ':')
+			continue;
+		if (memcmp(token.p, section, token.len - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+void cgm_text_pairs(struct cgm_str text, const char *section, cgm_pair_fn pair, void *arg)
+{
+	struct cgm_str names, numbers, name, number;
+	int64_t negative;
+	uint64_t v;
+
+	if (!next_of_section(&text, section, &names) || !next_of_section(&text, section, &numbers))
+		return;
+	while (cgm_next_token(&names, &name) && cgm_next_token(&numbers, &number)) {
+		if (cgm_parse_u64(number, &v) == 0)
+			pair(arg, name, v);
+		else if (cgm_parse_i64(number, &negative) == 0)
+			pair(arg, name, (uint64_t)negative);
+		else
+			return;
+	}
+}
+
+/* A number or "unlimited". */
+static int next_limit(struct cgm_str *line, uint64_t *ret)
+{
+	struct cgm_str token;
+
+	if (!cgm_next_token(line, &token))
+		return -EINVAL;
+	*ret = UINT64_MAX;
+	return cgm_str_eq(token, "unlimited") ? 0 : cgm_parse_u64(token, ret);
+}
+
+int cgm_text_limit(struct cgm_str text, const char *name, uint64_t *ret_soft, uint64_t *ret_hard)
+{
+	size_t len = strlen(name);
+	struct cgm_str line;
+	uint64_t soft, hard;
+
+	while (cgm_next_line(&text, &line)) {
+		if (line.len <= len || memcmp(line.p, name, len) != 0 || line.p[len] != ' ')
+			continue;
+		line.p += len;
+		line.len -= len;
+		if (next_limit(&line, &soft) < 0 || next_limit(&line, &hard) < 0)
+			return -ENOENT;
+		*ret_soft = soft;
+		*ret_hard = hard;
+		return 0;
+	}
+	return -ENOENT;
+}

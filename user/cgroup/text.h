@@ -170,3 +170,13 @@ int cgm_text_diskstats(struct cgm_str line, struct cgm_diskstats *ret);
 
 /* The number of "Name:   123 kB" in meminfo or a NUMA node's meminfo ("Node 0 Name: …"), in bytes. -ENOENT. */
 int cgm_text_meminfo(struct cgm_str text, const char *name, uint64_t *ret_bytes);
+
+/*
+ * A file of pairs of lines, "TcpExt: name name …" and "TcpExt: number number …" (/proc/net/snmp, netstat): calls pair for each name of the section
+ * with its number (negative ones as two's complement). Ends where names and numbers do not go on together.
+ */
+typedef void (*cgm_pair_fn)(void *arg, struct cgm_str name, uint64_t value);
+void cgm_text_pairs(struct cgm_str text, const char *section, cgm_pair_fn pair, void *arg);
+
+/* A row of /proc/PID/limits, "Max open files    1024   4096   files"; unlimited is UINT64_MAX. -ENOENT. */
+int cgm_text_limit(struct cgm_str text, const char *name, uint64_t *ret_soft, uint64_t *ret_hard);

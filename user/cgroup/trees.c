@@ -24,6 +24,8 @@ static const char *const controller_names[CGM_NR_CONTROLLERS] = {
 	[CGM_CTRL_BLKIO] = "blkio",   [CGM_CTRL_PIDS] = "pids",	      [CGM_CTRL_UNIFIED] = "",
 };
 
+static const char *const side_names[CGM_NR_SIDE_CONTROLLERS] = { [CGM_SIDE_HUGETLB] = "hugetlb", [CGM_SIDE_PERF_EVENT] = "perf_event" };
+
 /* Is that the hierarchy of c? */
 static bool mount_has(const struct cgm_mount *m, enum cgm_controller c)
 {
@@ -69,6 +71,9 @@ static void find_mount(int root_fd, struct cgm_str text, bool whole, struct cgm_
 			if (fd >= 0)
 				t->h[c].dir_fd = fd;
 		}
+		for (size_t i = 0; i < CGM_NR_SIDE_CONTROLLERS; i++)
+			if (t->side_fd[i] < 0 && cgm_str_eq(m.type, "cgroup") && cgm_text_has_word(m.options, side_names[i]))
+				t->side_fd[i] = open_mount(root_fd, &m);
 	}
 }
 
@@ -157,6 +162,8 @@ int cgm_trees_open(int root_fd, struct cgm_trees *ret)
 
 	for (size_t c = 0; c < CGM_NR_CONTROLLERS; c++)
 		t.h[c].dir_fd = -1;
+	for (size_t i = 0; i < CGM_NR_SIDE_CONTROLLERS; i++)
+		t.side_fd[i] = -1;
 	r = find_mounts(root_fd, &t);
 	if (r == 0)
 		r = find_ids(root_fd, &t);
@@ -181,6 +188,11 @@ void cgm_trees_close(struct cgm_trees *t)
 		if (t->h[c].dir_fd >= 0)
 			close(t->h[c].dir_fd);
 		t->h[c].dir_fd = -1;
+	}
+	for (size_t i = 0; i < CGM_NR_SIDE_CONTROLLERS; i++) {
+		if (t->side_fd[i] >= 0)
+			close(t->side_fd[i]);
+		t->side_fd[i] = -1;
 	}
 	if (t->root_fd >= 0)
 		close(t->root_fd);

@@ -197,6 +197,16 @@ static void one_number(struct cgm_reader *r, enum cgm_value id, struct cgm_str t
 		cgm_reader_set(r, id, v);
 }
 
+void cgm_v1_cpu_usage(struct cgm_reader *r, struct cgm_str text)
+{
+	one_number(r, CGM_V_CPU_USAGE_TOTAL, text);
+}
+
+void cgm_v1_memory_migrate(struct cgm_reader *r, struct cgm_str text)
+{
+	one_number(r, CGM_V_MEMORY_MIGRATE, text);
+}
+
 /* memory.max_usage_in_bytes and memory.peak. */
 void cgm_v1_memory_max_usage(struct cgm_reader *r, struct cgm_str text)
 {

@@ -8,7 +8,7 @@
 #include "base/parse.h"
 
 const struct cgm_group_info cgm_groups[CGM_NR_GROUPS] = {
-#define CGM_GROUP(id, name, def, dear, needs, help) [CGM_G_##id] = { name, help, CGM_GROUP_##def, dear, CGM_G_##needs },
+#define CGM_GROUP(id, name, programs, def, dear, needs, help) [CGM_G_##id] = { name, programs, help, CGM_GROUP_##def, dear, CGM_G_##needs },
 #include "cgmeter/groups.def"
 };
 
@@ -24,6 +24,22 @@ enum cgm_group cgm_group_find(const char *name, size_t len)
 	return (enum cgm_group)i;
 }
 
+/* The group whose programs have that name (len bytes) in their table. */
+static enum cgm_group find_programs(const char *name, size_t len)
+{
+	unsigned i;
+
+	for (i = 0; i < CGM_NR_GROUPS; i++)
+		if (len && cgm_str_eq((struct cgm_str){ name, len }, cgm_groups[i].programs))
+			break;
+	return (enum cgm_group)i;
+}
+
+enum cgm_group cgm_group_of_programs(const char *name)
+{
+	return find_programs(name, strlen(name));
+}
+
 enum cgm_group cgm_group_of_source(const char *source, enum cgm_group otherwise)
 {
 	static const char prefix[] = "bpf:";
@@ -32,7 +48,7 @@ enum cgm_group cgm_group_of_source(const char *source, enum cgm_group otherwise)
 	if (!source || strncmp(source, prefix, sizeof(prefix) - 1) != 0)
 		return CGM_G_NONE;
 	source += sizeof(prefix) - 1;
-	g = cgm_group_find(source, strcspn(source, " "));
+	g = find_programs(source, strcspn(source, " "));
 	return g == CGM_NR_GROUPS ? otherwise : g;
 }
 
@@ -80,13 +96,13 @@ static const char *why_hidden(const struct lists *l, enum cgm_group g)
 	uint64_t bit = 1ULL << g;
 
 	if (cgm_groups[g].def == CGM_GROUP_ABSENT)
-		return "this version does not collect it";
+		return "nothing is collected for it";
 	if (cgm_groups[g].def == CGM_GROUP_ALWAYS || (l->only | l->added) & bit)
 		return NULL;
 	if (l->only)
 		return "not in --enable_metrics";
 	if (l->disabled & bit)
-		return "--disable_metrics";
+		return cgm_groups[g].def == CGM_GROUP_LISTED ? "in --disable_metrics, as by default" : "--disable_metrics";
 	return cgm_groups[g].def == CGM_GROUP_OFF ? "off by default" : NULL;
 }
 
@@ -109,4 +125,13 @@ int cgm_group_choose(const char *enable, const char *disable, struct cgm_group_c
 			ret->unloaded[needs] = NULL;
 	}
 	return 0;
+}
+
+uint64_t cgm_group_hidden(const struct cgm_group_choice *c)
+{
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < CGM_NR_GROUPS; i++)
+		bits |= (uint64_t)(c->hidden[i] != NULL) << i;
+	return bits;
 }

@@ -7,10 +7,10 @@
 
 #include "cgmeter/metrics.h"
 
-enum cgm_group_default { CGM_GROUP_ON, CGM_GROUP_OFF, CGM_GROUP_ALWAYS, CGM_GROUP_ABSENT };
+enum cgm_group_default { CGM_GROUP_ON, CGM_GROUP_OFF, CGM_GROUP_ALWAYS, CGM_GROUP_LISTED, CGM_GROUP_ABSENT };
 
 struct cgm_group_info {
-	const char *name, *help;
+	const char *name, *programs, *help;
 	enum cgm_group_default def;
 	unsigned dear; /* 0: no budget switches it off */
 	enum cgm_group needs; /* CGM_G_NONE: nothing */
@@ -19,10 +19,12 @@ extern const struct cgm_group_info cgm_groups[CGM_NR_GROUPS];
 
 /* The group of that name (len bytes); CGM_NR_GROUPS: there is none. */
 enum cgm_group cgm_group_find(const char *name, size_t len);
+/* The group whose programs have that name in their table; CGM_NR_GROUPS: there is none. */
+enum cgm_group cgm_group_of_programs(const char *name);
 
 /*
- * The group whose programs count for a series, by its source in metrics.def: "bpf:GROUP …"; otherwise when what stands there is no
- * group's name. CGM_G_NONE: it comes from elsewhere. source may be NULL.
+ * The group whose programs count for a series, by its source in metrics.def: "bpf:PROGRAMS …"; otherwise when what stands there is no
+ * group's programs. CGM_G_NONE: it comes from elsewhere. source may be NULL.
  */
 enum cgm_group cgm_group_of_source(const char *source, enum cgm_group otherwise);
 
@@ -35,9 +37,12 @@ struct cgm_group_choice {
 	const char *unloaded[CGM_NR_GROUPS]; /* its programs are not loaded: hidden, and no group that is shown needs it */
 };
 
+/* The hidden ones as bits. */
+uint64_t cgm_group_hidden(const struct cgm_group_choice *c);
+
 /*
  * As cAdvisor: names of enable (comma between), if there are any, are all that is on, and disable is not looked at; else all is on but
- * the names of disable. Two things go beyond it: the groups that are OFF by default stay off unless enable names them, and a name with
+ * the names of disable, whose default names the LISTED groups. Two things go beyond it: the groups that are OFF by default stay off unless enable names them, and a name with
  * "+" before it is added to what is on without it. 0; -EINVAL with *ret_bad (of *ret_len bytes) at the name that is no group's or
  * may not be switched off.
  */

@@ -314,7 +314,7 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 
 const char *cgm_group_off(const struct cgm_kernel *k, const char *group)
 {
-	enum cgm_group g = cgm_group_find(group, strlen(group));
+	enum cgm_group g = cgm_group_of_programs(group);
 
 	if (g == CGM_NR_GROUPS)
 		return NULL;
@@ -331,7 +331,7 @@ void cgm_programs_probe(struct cgm_kernel *k, const struct btf *kernel_btf)
 
 		if (off) {
 			k->choices[i].off = true;
-			snprintf(k->choices[i].reason, sizeof(k->choices[i].reason), "the group %s is off: %s", d->group, off);
+			snprintf(k->choices[i].reason, sizeof(k->choices[i].reason), "the group %s is off: %s", cgm_groups[cgm_group_of_programs(d->group)].name, off);
 			continue;
 		}
 		probe(d, kernel_btf, &k->choices[i]);

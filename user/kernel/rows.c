@@ -83,7 +83,7 @@ static void add_dear(void *to, const void *from)
 static bool counts_dear(const struct cgm_kernel *k)
 {
 	for (size_t i = 0; i < cgm_nr_program_defs; i++) {
-		enum cgm_group g = cgm_group_find(cgm_program_defs[i].group, strlen(cgm_program_defs[i].group));
+		enum cgm_group g = cgm_group_of_programs(cgm_program_defs[i].group);
 
 		if (k->choices[i].used && g < CGM_NR_GROUPS && cgm_groups[g].def == CGM_GROUP_OFF)
 			return true;

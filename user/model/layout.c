@@ -66,6 +66,8 @@ static uint32_t count_missing(const struct cgm_layout *old, const struct cgm_sam
 		nr += !find(&c, CGM_LAYOUT_NUMA, 0, s->numa[i].node, "");
 	for (size_t i = 0; i < s->nr_fs; i++)
 		nr += !find(&c, CGM_LAYOUT_FS, 0, 0, s->fs[i].device);
+	for (size_t i = 0; i < s->nr_extras; i++)
+		nr += !find(&c, s->extras[i].kind, 0, s->extras[i].number, s->extras[i].name);
 	return nr;
 }
 
@@ -80,6 +82,24 @@ static bool lost_iface(const struct cgm_layout *l, const struct cgm_sample *s)
 		while (i < s->nr_ifaces && strcmp(s->ifaces[i].name, l->blocks[b].name) != 0)
 			i++;
 		if (i == s->nr_ifaces)
+			return true;
+	}
+	return false;
+}
+
+/* The same for an extra: of a namespace, an event. */
+static bool lost_extra(const struct cgm_layout *l, const struct cgm_sample *s)
+{
+	for (uint32_t b = 0; l && b < l->nr_blocks; b++) {
+		const struct cgm_layout_block *block = &l->blocks[b];
+		size_t i = 0;
+
+		if (block->kind < CGM_LAYOUT_HUGETLB)
+			continue;
+		while (i < s->nr_extras &&
+			(s->extras[i].kind != block->kind || s->extras[i].number != block->minor || strcmp(s->extras[i].name, block->name) != 0))
+			i++;
+		if (i == s->nr_extras)
 			return true;
 	}
 	return false;
@@ -115,6 +135,20 @@ static void append_disk(struct cgm_layout *l, const struct cgm_disk_row *d, cgm_
 	snprintf(b->name, sizeof(b->name), "%s", p ? p : "");
 }
 
+static void append_extras(struct cgm_layout *l, struct cursor *c, const struct cgm_sample *s)
+{
+	for (size_t i = 0; i < s->nr_extras; i++) {
+		const struct cgm_extra *x = &s->extras[i];
+		struct cgm_layout_block *b;
+
+		if (find(c, x->kind, 0, x->number, x->name))
+			continue;
+		b = append(l, x->kind, x->nr);
+		b->minor = x->number;
+		snprintf(b->name, sizeof(b->name), "%s", x->name);
+	}
+}
+
 static void append_missing(struct cgm_layout *l, const struct cgm_layout *old, const struct cgm_sample *s, cgm_disk_name_fn disk_name,
 			   void *arg)
 {
@@ -145,6 +179,7 @@ static void append_missing(struct cgm_layout *l, const struct cgm_layout *old, c
 		snprintf(b->name, sizeof(b->name), "%s", s->fs[i].device);
 		snprintf(b->type, sizeof(b->type), "%s", s->fs[i].type);
 	}
+	append_extras(l, &c, s);
 }
 
 struct cgm_layout *cgm_layout_for(struct cgm_layout *old, const struct cgm_sample *s, cgm_disk_name_fn disk_name, void *arg)
@@ -152,7 +187,7 @@ struct cgm_layout *cgm_layout_for(struct cgm_layout *old, const struct cgm_sampl
 	uint32_t missing, nr_old;
 	struct cgm_layout *l;
 
-	if (lost_iface(old, s))
+	if (lost_iface(old, s) || lost_extra(old, s))
 		old = NULL;
 	missing = count_missing(old, s);
 	nr_old = old ? old->nr_blocks : 0;
@@ -208,4 +243,6 @@ void cgm_layout_pack(const struct cgm_layout *l, const struct cgm_sample *s, uin
 		pack_block(find(&c, CGM_LAYOUT_NUMA, 0, s->numa[i].node, ""), s->numa[i].v, ret_values);
 	for (size_t i = 0; i < s->nr_fs; i++)
 		pack_block(find(&c, CGM_LAYOUT_FS, 0, 0, s->fs[i].device), s->fs[i].v, ret_values);
+	for (size_t i = 0; i < s->nr_extras; i++)
+		pack_block(find(&c, s->extras[i].kind, 0, s->extras[i].number, s->extras[i].name), s->extra_v + s->extras[i].first, ret_values);
 }

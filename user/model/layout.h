@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a sample lies in one flat array of 64-bit values: first the CGM_NR_VALUES of metrics.def, then blocks (per CPU, per disk, per
- * interface, per NUMA node, per file system), in the order in which they were first seen. A layout never changes: a new disk makes a new layout.
+ * interface, per NUMA node, per file system, and the extras), in the order in which they were first seen. A layout never changes: a new disk makes a new layout.
  * Shared by reference count; any thread may read it. CPUs that appear later are a second CPU block, which goes on with the numbering.
  */
 #pragma once
@@ -11,12 +11,10 @@
 
 #include "cgroup/sample.h"
 
-enum cgm_layout_kind { CGM_LAYOUT_CPU, CGM_LAYOUT_DISK, CGM_LAYOUT_IFACE, CGM_LAYOUT_NUMA, CGM_LAYOUT_FS };
-
 struct cgm_layout_block {
 	enum cgm_layout_kind kind;
-	uint32_t major, minor; /* DISK; NUMA: minor is the node */
-	char name[CGM_FS_DEVICE]; /* IFACE: interface; FS: device; DISK: the name for labels, "/dev/vda" or "" */
+	uint32_t major, minor; /* DISK; NUMA: minor is the node; extras: minor is the number */
+	char name[CGM_FS_DEVICE]; /* IFACE: interface; FS: device; DISK: the name for labels, "/dev/vda" or ""; extras: their name */
 	char type[16]; /* FS */
 	uint32_t first, nr; /* values [first, first + nr) */
 };
@@ -34,7 +32,7 @@ void cgm_layout_unref(struct cgm_layout *l);
 
 /*
  * The layout that holds everything in s: old itself (a new reference) when it does, else a new one that begins with old's blocks; but one
- * made from nothing when an interface of old is gone.
+ * made from nothing when an interface or an extra of old is gone.
  * old may be NULL. disk_name gives the label of a new disk (may be NULL). NULL when out of memory.
  */
 typedef const char *(*cgm_disk_name_fn)(void *arg, uint32_t major, uint32_t minor, char *buf, size_t size);

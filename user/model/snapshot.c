@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/label.h"
 
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
 #define ARENA_ALIGN 16
@@ -21,41 +20,6 @@ struct cgm_store {
 	pthread_mutex_t lock; /* protects newest alone */
 	struct cgm_snapshot *newest;
 };
-
-struct cgm_identity *cgm_identity_new(const char *name)
-{
-	static const char before[] = "id=\"";
-	size_t len = strlen(name), room = sizeof(before) + CGM_LABEL_GROWTH * len + 2;
-	struct cgm_identity *i = cgm_malloc(sizeof(*i) + len + 1 + room);
-	char *p;
-
-	if (!i)
-		return NULL;
-	i->refs = 1;
-	i->name = (char *)(i + 1);
-	memcpy(i->name, name, len + 1);
-	i->labels = i->name + len + 1;
-	p = i->labels;
-	memcpy(p, before, sizeof(before) - 1);
-	p += sizeof(before) - 1;
-	p += cgm_label_escape(p, name);
-	*p++ = '"';
-	*p = '\0';
-	i->labels_len = (size_t)(p - i->labels);
-	return i;
-}
-
-struct cgm_identity *cgm_identity_ref(struct cgm_identity *i)
-{
-	__atomic_add_fetch(&i->refs, 1, __ATOMIC_RELAXED);
-	return i;
-}
-
-void cgm_identity_unref(struct cgm_identity *i)
-{
-	if (i && __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		free(i);
-}
 
 struct cgm_snapshot *cgm_snapshot_new(size_t nr_rows)
 {

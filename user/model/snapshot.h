@@ -10,19 +10,8 @@
 #include "cgmeter/abi.h"
 #include "cgroup/cgroup.h"
 #include "model/history.h"
+#include "model/identity.h"
 #include "model/layout.h"
-
-/* Who a container is; never changes while it lives, and is one allocation. Shared by reference count, any thread. */
-struct cgm_identity {
-	uint32_t refs; /* atomic */
-	char *name; /* cgroup path, "/" for the machine */
-	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped */
-	size_t labels_len;
-};
-/* One reference. NULL: out of memory. _ref returns i; _unref accepts NULL. */
-struct cgm_identity *cgm_identity_new(const char *name);
-struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
-void cgm_identity_unref(struct cgm_identity *i);
 
 /* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
 struct cgm_live_hist {
@@ -127,6 +116,8 @@ struct cgm_self {
 	uint64_t overhead_ppm, budget_ppm; /* of one CPU: programs and process in the last window; what they may take, 0: no budget */
 	uint64_t nr_fds; /* kept open by readers */
 	uint64_t nr_netns, nr_netns_left_out; /* network namespaces kept open; containers whose namespace is not read */
+	uint64_t virtual_bytes, max_virtual_bytes, nr_open_fds, max_fds; /* of the process; UINT64_MAX: no limit */
+	uint64_t nr_dear_jobs, nr_dear_runs, dear_late_ns, nr_perf_left_out; /* see struct cgm_worker_state, struct cgm_perf_config */
 	uint64_t nr_file_reads; /* of cgroup files for samples, total */
 	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
@@ -135,6 +126,8 @@ struct cgm_self {
 	bool has_kernel_side; /* at least one program counts */
 	/* bits of enum cgm_group: its families are hidden; it has programs and none runs; they are loaded, and switched off */
 	uint64_t groups_off, groups_idle, groups_paused;
+	/* of /metrics: --prometheus_timestamps, --prometheus_created, --prometheus_empty_labels */
+	bool show_timestamps, show_created, show_empty_labels;
 	bool adopted; /* counters were adopted from a former run */
 	struct cgm_program_status *programs;
 	size_t nr_programs;

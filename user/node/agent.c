@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cgroup/machine.h"
 #include "node/agent_state.h"
@@ -26,12 +27,16 @@
 #include "node/fold.h"
 #include "node/hierarchies.h"
 #include "node/publish.h"
+#include "output/perf_config.h"
 
 /* How old a container's limits may be; they cost a dozen files. */
 #define SPEC_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
 /* And when bulk reading says that none has changed: what it does not see is the set of CPUs, which is read at the interval above. */
 #define SPEC_SETTLED_NS (600 * CGM_NSEC_PER_SEC)
 
+/* Of one CPU, for dear readings. */
+#define WORKER_PERMILLE 50
+#define MAX_CONFIG_BYTES (1 << 20)
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
 
 /* ---- discover ---- */
@@ -92,17 +97,32 @@ static void sample_fs(struct cgm_agent *a, struct cgm_sample *s, uint64_t now)
 	}
 }
 
+static bool is_on(const struct cgm_agent *a, enum cgm_group g)
+{
+	return !(a->o->groups_off >> g & 1);
+}
+
 /* The machine's own from /proc/net/dev; a container's from its namespace, if that is another one. */
 static int sample_net(struct cgm_agent *a, struct cgm_container *c, struct cgm_sample *s)
 {
 	int r = 0;
 
-	if (!c->depth)
+	if (!c->depth && is_on(a, CGM_G_NETWORK))
 		cgm_machine_sample_net(a->root_fd, s);
+	if (!c->depth && a->netns)
+		r = cgm_netns_sample_host(a->netns, s);
 	else if (a->netns)
 		r = cgm_netns_sample(a->netns, &c->netns, c->reader, c->tasks.nr_processes || !cgm_kernel_has(a->kernel, "task"), s);
 	c->spec.has_network = s->nr_ifaces > 0;
 	return r;
+}
+
+static bool has_hugetlb(const struct cgm_sample *s)
+{
+	for (size_t i = 0; i < s->nr_extras; i++)
+		if (s->extras[i].kind == CGM_LAYOUT_HUGETLB)
+			return true;
+	return false;
 }
 
 static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio, uint64_t time_ns, uint64_t now)
@@ -120,10 +140,15 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 		r = read_spec(c, a->bulk.settings, now);
 	if (r < 0)
 		return r;
+	if (!is_on(a, CGM_G_PERCPU))
+		s->nr_cpus = 0;
 	r = sample_net(a, c, s);
+	if (r == 0 && c->details)
+		r = cgm_worker_merge(c->worker, c->details, s);
 	if (r < 0)
 		return r;
-	if (!c->depth) {
+	c->spec.has_hugetlb = has_hugetlb(s);
+	if (!c->depth && (is_on(a, CGM_G_DISK) || is_on(a, CGM_G_DISKIO))) {
 		sample_fs(a, s, now);
 		c->spec.has_filesystem = s->nr_fs > 0;
 	}
@@ -143,7 +168,7 @@ static void walk_sockets(struct cgm_agent *a, uint64_t now)
 
 static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now)
 {
-	bool want_diskio = !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
+	bool want_diskio = is_on(a, CGM_G_DISKIO) && !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
 	a->history_bytes = 0;
@@ -235,7 +260,8 @@ static void raise_fd_limit(struct cgm_agent *a)
 	if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
 		cgm_warning("cannot raise the limit of open files: %s", strerror(errno));
 	a->max_netns = MIN((rlim_t)a->o->max_netns, rl.rlim_cur / 4);
-	left = rl.rlim_cur - a->max_netns;
+	a->max_perf_fds = *a->o->perf_config ? rl.rlim_cur / 4 : 0;
+	left = rl.rlim_cur - a->max_netns - a->max_perf_fds;
 	cgm_reader_set_fd_budget(left > 1024 ? left - 512 : left / 2);
 }
 
@@ -253,7 +279,7 @@ static struct cgm_kernel_config kernel_config(struct cgm_agent *a)
 	};
 
 	cgm_hierarchies_of(&a->trees, &c, &a->containers.sched_controller, &a->containers.block_controller);
-	cgm_bulk_setup(&a->trees, &c.stat);
+	cgm_bulk_setup(&a->trees, o->groups_off, &c.stat);
 	a->memory_fd = c.stat.memory_fd;
 	a->containers.sched_hierarchy = c.sched_hierarchy;
 	a->containers.block_hierarchy = c.block_hierarchy;
@@ -298,10 +324,74 @@ static void say_groups(const struct cgm_options *o)
 		else if (cgm_groups[i].def == CGM_GROUP_ON && o->groups.hidden[i])
 			off_len += (size_t)snprintf(off + off_len, sizeof(off) - off_len, " %s", name);
 	}
+	if (*o->collector_cert || *o->collector_key || o->app_limit != 100)
+		cgm_warning("--application_metrics_count_limit, --collector_cert and --collector_key have no effect: metrics of applications are not collected; "
+			    "let Prometheus scrape the applications");
 	if (off_len)
 		cgm_info("groups of metrics switched off:%s", off);
 	if (absent_len)
 		cgm_warning("--enable_metrics: this version collects nothing for:%s", absent);
+}
+
+/* --perf_events_config. What is wrong in it is said, and the agent does not start: it would count nothing that was asked for. */
+static int read_perf_config(struct cgm_agent *a)
+{
+	_cleanup_free_ char *text = NULL, *fault = NULL;
+	const char *path = a->o->perf_config;
+	size_t len;
+	int r;
+
+	if (!*path || !is_on(a, CGM_G_PERF_EVENT))
+		return 0;
+	r = cgm_read_all_at(AT_FDCWD, path, MAX_CONFIG_BYTES, &text, &len);
+	if (r < 0) {
+		cgm_error("--perf_events_config: cannot read %s: %s", path, strerror(-r));
+		return r;
+	}
+	r = cgm_perf_config_parse(text, len, a->root_fd, &a->perf, &fault);
+	if (r < 0) {
+		cgm_error("--perf_events_config: %s: %s", path, fault ? fault : strerror(-r));
+		return r;
+	}
+	a->perf->max_fds = a->max_perf_fds;
+	return 0;
+}
+
+/* The thread for what is dear, when any group wants it. Without it these groups show nothing, which is said. */
+static int open_worker(struct cgm_agent *a)
+{
+	struct cgm_sockets_wanted sockets = { is_on(a, CGM_G_TCP_STATES), is_on(a, CGM_G_UDP), is_on(a, CGM_G_ADVTCP) };
+	bool any_sockets = sockets.tcp || sockets.udp || sockets.advanced;
+	struct cgm_details_config *d = &a->containers.details;
+	int r;
+
+	*d = (struct cgm_details_config){
+		.trees = &a->trees,
+		.processes = is_on(a, CGM_G_PROCESSES),
+		.referenced = is_on(a, CGM_G_REFERENCED_MEMORY),
+		.hugetlb = is_on(a, CGM_G_HUGETLB),
+		.resctrl = is_on(a, CGM_G_RESCTRL) && cgm_resctrl_there(a->root_fd),
+		.referenced_reset = a->o->referenced_reset,
+		.resctrl_interval_ns = a->o->resctrl_interval_ns,
+		.perf = a->perf,
+	};
+	if (cgm_details_wanted(d) || any_sockets) {
+		r = cgm_worker_new(a->o->interval_ns, WORKER_PERMILLE, &a->worker);
+		if (r < 0) {
+			cgm_error("cannot start the thread for dear readings: %s", strerror(-r));
+			return r;
+		}
+	}
+	a->containers.worker = a->worker;
+	if (a->netns)
+		cgm_netns_want(a->netns, is_on(a, CGM_G_NETWORK), any_sockets ? a->worker : NULL, &sockets);
+	return 0;
+}
+
+/* Interfaces or sockets of namespaces. */
+static bool wants_netns(const struct cgm_agent *a)
+{
+	return a->max_netns && (is_on(a, CGM_G_NETWORK) || is_on(a, CGM_G_TCP_STATES) || is_on(a, CGM_G_UDP) || is_on(a, CGM_G_ADVTCP));
 }
 
 static int open_all(struct cgm_agent *a)
@@ -316,6 +406,7 @@ static int open_all(struct cgm_agent *a)
 		return -errno;
 	}
 	raise_fd_limit(a);
+	cgm_reader_set_groups_off(o->groups_off);
 	r = cgm_trees_open(a->root_fd, &a->trees);
 	if (r < 0) {
 		cgm_error("no cgroup file system is mounted, or it cannot be opened: %s", strerror(-r));
@@ -329,14 +420,20 @@ static int open_all(struct cgm_agent *a)
 		return r;
 	}
 	say_what_is_missing(a);
-	r = a->max_netns ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
+	r = wants_netns(a) ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
 	if (r < 0)
 		cgm_info("network namespaces cannot be told apart: %s; container_network_* of containers are missing", strerror(-r));
+	r = read_perf_config(a);
+	if (r == 0)
+		r = open_worker(a);
+	if (r < 0)
+		return r;
 	say_groups(a->o);
 	(void)cgm_cost_start(&a->cost, a->o, a->kernel);
 	a->containers.trees = &a->trees;
 	a->containers.kernel = a->kernel;
 	a->containers.keep_ns = a->o->keep_ns;
+	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
 	a->containers.incomplete = true; /* lists at the first tick */
 	a->store = cgm_store_new();
 	return a->store ? 0 : -ENOMEM;
@@ -370,6 +467,8 @@ static void close_all(struct cgm_agent *a)
 	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);
 	cgm_netns_close(a->netns);
+	cgm_worker_free(a->worker);
+	cgm_perf_config_free(a->perf);
 	cgm_sample_done(&a->sample);
 	cgm_sample_done(&a->fs);
 	cgm_cost_stop(&a->cost);

@@ -20,8 +20,10 @@ struct cgm_agent {
 	bool has_trees;
 	struct cgm_kernel *kernel;
 	struct cgm_containers containers;
-	size_t max_netns;
+	size_t max_netns, max_perf_fds;
 	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */
+	struct cgm_perf_config *perf; /* NULL: no events are asked for */
+	struct cgm_worker *worker; /* dear readings; NULL: none are wanted */
 	struct cgm_sample sample; /* scratch */
 	struct cgm_bulk bulk; /* scratch */
 	int memory_fd; /* memory.stat of the root, for bulk reading; -1: none */

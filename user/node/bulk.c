@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 
+#define FOR(group) (1ULL << CGM_G_##group)
 #define LEARN_FIRST 24 /* cgroups at the first tick */
 #define LEARN_PAUSE 6  /* at most 2^6 ticks between two tries */
 #define LEARN_EACH 2   /* and at each later one at which some are unsure */
@@ -41,7 +42,21 @@ static enum cgm_stat_tree tree_of(enum cgm_controller c)
 	}
 }
 
-void cgm_bulk_setup(const struct cgm_trees *t, struct cgm_stat_setup *ret)
+/* Is a kind wanted by any group of metrics that is on? */
+static bool is_wanted(enum cgm_stat_kind kind, uint64_t groups_off)
+{
+	static const uint64_t groups[CGM_NR_STAT_KINDS] = {
+		[CGM_STAT_CFS] = FOR(CPU),
+		[CGM_STAT_TIME] = FOR(CPU),
+		[CGM_STAT_MEMORY] = FOR(MEMORY) | FOR(OOM_EVENT),
+		[CGM_STAT_PIDS] = FOR(PROCESSES) | FOR(TASK),
+		[CGM_STAT_PSI] = FOR(PRESSURE),
+	};
+
+	return groups[kind] & ~groups_off;
+}
+
+void cgm_bulk_setup(const struct cgm_trees *t, uint64_t groups_off, struct cgm_stat_setup *ret)
 {
 	enum cgm_controller memory = controller_of(t, CGM_STAT_MEMORY);
 	uint32_t hierarchy[CGM_STAT_MAX_WALKS];
@@ -58,7 +73,7 @@ void cgm_bulk_setup(const struct cgm_trees *t, struct cgm_stat_setup *ret)
 		enum cgm_controller c = controller_of(t, kind);
 		unsigned i = 0;
 
-		if (kind == CGM_STAT_CPUS || t->h[c].dir_fd < 0)
+		if (t->h[c].dir_fd < 0 || !is_wanted(kind, groups_off))
 			continue;
 		/* Controllers may share a hierarchy, and a walk. */
 		while (i < nr && hierarchy[i] != t->h[c].id)

@@ -5,8 +5,8 @@
 #include "kernel/kernel.h"
 #include "node/containers.h"
 
-/* What to read where, by the mounted trees. memory_fd of the result is the caller's to close. */
-void cgm_bulk_setup(const struct cgm_trees *t, struct cgm_stat_setup *ret);
+/* What to read where, by the mounted trees; nothing for groups_off alone, a bit per enum cgm_group. memory_fd of the result is the caller's to close. */
+void cgm_bulk_setup(const struct cgm_trees *t, uint64_t groups_off, struct cgm_stat_setup *ret);
 /* Sets the ids by which a cgroup's rows are found. */
 void cgm_bulk_ids(const struct cgm_trees *t, const struct cgm_reader *r, struct cgm_stat_ref *ref);
 /* What the last sweep read of a container. */

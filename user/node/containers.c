@@ -17,6 +17,7 @@ static void container_free(struct cgm_container *c)
 	if (!c)
 		return;
 	cgm_netns_leave(&c->netns);
+	cgm_worker_drop(c->worker, c->details);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
 	cgm_layout_unref(c->layout);
@@ -40,10 +41,14 @@ static int container_new(struct cgm_containers *cs, const char *name, struct cgm
 	r = cgm_reader_open(cs->trees, name, &c->reader);
 	if (r < 0)
 		return r;
-	c->identity = cgm_identity_new(name);
+	c->identity = cgm_identity_new_with(name, NULL, &cs->label_rules);
 	c->history = cgm_history_new(cs->keep_ns);
 	if (!c->identity || !c->history)
 		return -ENOMEM;
+	c->worker = cs->worker;
+	c->details = cs->worker && cgm_details_wanted(&cs->details) ? cgm_details_job_new(&cs->details, name) : NULL;
+	if (c->details)
+		cgm_worker_add(cs->worker, c->details);
 	*ret = TAKE_PTR(c);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "cgroup/cgroup.h"
+#include "cgroup/details.h"
 #include "cgroup/netns.h"
 #include "kernel/kernel.h"
 #include "model/snapshot.h"
@@ -35,6 +36,8 @@ struct cgm_container {
 	struct cgm_identity *identity;
 	struct cgm_reader *reader;
 	struct cgm_netns_member netns;
+	struct cgm_worker *worker; /* of details */
+	struct cgm_job *details; /* NULL: nothing of it is wanted, or memory ran out */
 	struct cgm_container *parent; /* NULL for "/" */
 	struct cgm_layout *layout;
 	struct cgm_history *history;
@@ -61,6 +64,9 @@ struct cgm_containers {
 	enum cgm_controller sched_controller, block_controller;
 	uint32_t sched_hierarchy, block_hierarchy;
 	uint64_t keep_ns;
+	struct cgm_worker *worker; /* NULL: no dear readings are wanted */
+	struct cgm_details_config details;
+	struct cgm_label_rules label_rules;
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */
 	size_t nr, cap;

@@ -29,7 +29,7 @@ static bool is_iterator(const struct cgm_program *p)
 static bool set_group(void *arg, enum cgm_group g, bool on, const char *reason)
 {
 	struct cgm_cost *c = arg;
-	int r = cgm_kernel_set_group(c->kernel, cgm_groups[g].name, on, reason);
+	int r = cgm_kernel_set_group(c->kernel, cgm_groups[g].programs, on, reason);
 
 	if (r < 0)
 		cgm_debug("group %s: %s", cgm_groups[g].name, strerror(-r));
@@ -50,7 +50,7 @@ static struct cgm_budget_cost add_up(const struct cgm_cost *c, uint64_t agent_pp
 	size_t nr = cgm_kernel_programs(c->kernel, &p);
 
 	for (size_t i = 0; i < nr; i++) {
-		enum cgm_group g = cgm_group_find(p[i].group, strlen(p[i].group));
+		enum cgm_group g = cgm_group_of_programs(p[i].group);
 		uint64_t cost = ppm(p[i].cost.window_ns, w.last_ns);
 
 		if (strcmp(p[i].mode, "off") == 0)
@@ -100,7 +100,7 @@ int cgm_cost_start(struct cgm_cost *c, const struct cgm_options *o, struct cgm_k
 		.arg = c,
 	};
 	for (unsigned i = 0; i < CGM_NR_GROUPS; i++)
-		c->budget.group[i].can = cgm_kernel_loaded(k, cgm_groups[i].name);
+		c->budget.group[i].can = *cgm_groups[i].programs && cgm_kernel_loaded(k, cgm_groups[i].programs);
 	c->cpu_ns = cgm_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	c->at_ns = cgm_clock_mono_ns();
 	c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -185,20 +185,21 @@ static const struct cgm_program *first_program(const struct cgm_cost *c, const c
 /* Groups that have families from files beside those that programs count. */
 static bool has_files(enum cgm_group g)
 {
-	return g == CGM_G_MEMORY || g == CGM_G_PROCESS;
+	return g == CGM_G_MEMORY;
 }
 
 static void publish_group(const struct cgm_cost *c, enum cgm_group g, struct cgm_self *self, struct cgm_group_status *to)
 {
 	const char *name = cgm_groups[g].name, *hidden = c->o->groups.hidden[g];
-	const struct cgm_program *p = first_program(c, name);
-	bool idle = p && !cgm_kernel_has(c->kernel, name);
+	const char *programs = cgm_groups[g].programs;
+	const struct cgm_program *p = first_program(c, programs);
+	bool idle = p && !cgm_kernel_has(c->kernel, programs);
 
 	if (hidden)
 		self->groups_off |= 1ULL << g;
 	if (idle)
 		self->groups_idle |= 1ULL << g;
-	if (idle && cgm_kernel_loaded(c->kernel, name))
+	if (idle && cgm_kernel_loaded(c->kernel, programs))
 		self->groups_paused |= 1ULL << g;
 	if (!to)
 		return;

@@ -144,8 +144,10 @@ static int choose_groups(struct cgm_options *o)
 	char what[900];
 	size_t len, at;
 
-	if (cgm_group_choose(o->enable_metrics, o->disable_metrics, &o->groups, &name, &len) == 0)
+	if (cgm_group_choose(o->enable_metrics, o->disable_metrics, &o->groups, &name, &len) == 0) {
+		o->groups_off = cgm_group_hidden(&o->groups);
 		return 0;
+	}
 	if (cgm_group_find(name, len) != CGM_NR_GROUPS) {
 		snprintf(what, sizeof(what), "the group %.*s cannot be switched off", (int)len, name);
 		return bad("--disable_metrics", what);
@@ -158,7 +160,7 @@ static int choose_groups(struct cgm_options *o)
 
 void cgm_options_groups(void)
 {
-	static const char *const defaults[] = { "on", "off", "always on", "nothing collected yet" };
+	static const char *const defaults[] = { "on", "off", "always on", "off, as in cAdvisor", "nothing collected" };
 
 	printf("| group | default | question | budget |\n| --- | --- | --- | --- |\n");
 	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {

@@ -15,6 +15,13 @@ struct cgm_options {
 	uint64_t budget_centi; /* hundredths of a percent of one CPU */
 	uint64_t cost_interval_ns, cost_window_ns;
 	uint64_t interval_ns, sockets_interval_ns, list_interval_ns, keep_ns, machine_interval_ns;
+	bool store_labels, show_timestamps, show_created, show_empty_labels;
+	const char *label_whitelist, *env_whitelist;
+	const char *collector_cert, *collector_key; /* accepted, as is app_limit */
+	uint64_t app_limit;
+	const char *perf_config; /* path; "": none */
+	uint64_t resctrl_interval_ns, referenced_reset;
+	uint64_t groups_off; /* bit per enum cgm_group: hidden */
 	bool verbose;
 };
 

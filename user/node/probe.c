@@ -40,12 +40,20 @@ static bool has_programs(const struct probe *p, const char *group, size_t *ret_r
 	return found > 0;
 }
 
+/* What flags call it. */
+static const char *group_name(const struct cgm_program *program)
+{
+	enum cgm_group g = cgm_group_of_programs(program->group);
+
+	return g < CGM_NR_GROUPS ? cgm_groups[g].name : program->group;
+}
+
 /* The group has programs, and none of them can run here. */
 static bool is_missing(const struct probe *p, enum cgm_group g)
 {
 	size_t running;
 
-	return has_programs(p, cgm_groups[g].name, &running) && !running;
+	return has_programs(p, cgm_groups[g].programs, &running) && !running;
 }
 
 /* ---- text ---- */
@@ -101,7 +109,7 @@ static void text_programs(struct probe *p)
 
 	cgm_buf_printf(&p->out, "\n%-16s %-10s %-22s %-6s %s\n", "program", "group", "hook", "mode", "why");
 	for (size_t i = 0; i < nr; i++)
-		cgm_buf_printf(&p->out, "%-16s %-10s %-22s %-6s %s\n", program[i].name, program[i].group, program[i].hook, program[i].mode,
+		cgm_buf_printf(&p->out, "%-16s %-10s %-22s %-6s %s\n", program[i].name, group_name(&program[i]), program[i].hook, program[i].mode,
 			       program[i].reason);
 }
 
@@ -237,7 +245,7 @@ static void json_programs(struct probe *p)
 	for (size_t i = 0; i < nr; i++) {
 		cgm_buf_char(b, '{');
 		put_string(b, "name", program[i].name);
-		put_string(b, "group", program[i].group);
+		put_string(b, "group", group_name(&program[i]));
 		put_string(b, "hook", program[i].hook);
 		put_string(b, "mode", program[i].mode);
 		put_string(b, "reason", program[i].reason);

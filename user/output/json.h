@@ -31,6 +31,16 @@ void cgm_json_chop(struct cgm_buf *b);
 /* A ContainerStats object. values lie as the layout says. */
 void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values);
 
+/* ---- json_extras.c: parts of it, each with the comma in front ---- */
+
+/* "tcp", "tcp6", "udp", "udp6", "tcp_advanced" of NetworkStats; zeros for what is not measured. */
+void cgm_json_sockets(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
+bool cgm_json_has_sockets(const struct cgm_layout *l);
+/* "hugetlb", "perf_stats" and "perf_uncore_stats": nothing when there are none; "resctrl" always. */
+void cgm_json_hugetlb(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
+void cgm_json_perf(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
+void cgm_json_resctrl(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
+
 /* ---- json_request.c: the body of a request ---- */
 
 /* ContainerInfoRequest. */

@@ -121,7 +121,7 @@ static void put_spec(struct cgm_buf *b, const struct cgm_spec *spec)
 	}
 	cgm_json_chop(b);
 	cgm_buf_char(b, '}');
-	put_has(b, "hugetlb", false);
+	put_has(b, "hugetlb", spec->has_hugetlb);
 	put_has(b, "network", spec->has_network);
 	put_has(b, "processes", spec->has_processes);
 	cgm_buf_lit(b, ",\"processes\":{");

@@ -42,9 +42,10 @@ static void put_hugepages(struct cgm_buf *b, const struct cgm_hugepages *h, size
 	put_end(b, "]");
 }
 
-static void put_caches(struct cgm_buf *b, const struct cgm_cache *c, size_t nr)
+static void put_caches(struct cgm_buf *b, const char *key, const struct cgm_cache *c, size_t nr)
 {
-	cgm_buf_lit(b, "\"caches\":[");
+	put_key(b, key);
+	cgm_buf_char(b, '[');
 	for (size_t i = 0; i < nr; i++) {
 		cgm_buf_char(b, '{');
 		put_number(b, "id", c[i].id);
@@ -68,8 +69,11 @@ static void put_cores(struct cgm_buf *b, const struct cgm_core *c, size_t nr)
 			cgm_buf_char(b, ',');
 		}
 		put_end(b, "]");
-		put_caches(b, c[i].caches, c[i].nr_caches);
-		cgm_buf_lit(b, "\"uncore_caches\":null,"); /* what no core owns stands at the node */
+		put_caches(b, "caches", c[i].caches, c[i].nr_caches);
+		if (c[i].nr_uncore)
+			put_caches(b, "uncore_caches", c[i].uncore, c[i].nr_uncore);
+		else
+			cgm_buf_lit(b, "\"uncore_caches\":null,");
 		put_number(b, "socket_id", c[i].socket_id);
 		put_end(b, "}");
 	}
@@ -87,7 +91,7 @@ static void put_topology(struct cgm_buf *b, const struct cgm_machine *m)
 		put_number(b, "memory", n->memory_bytes);
 		put_hugepages(b, n->hugepages, n->nr_hugepages);
 		put_cores(b, n->cores, n->nr_cores);
-		put_caches(b, n->caches, n->nr_caches);
+		put_caches(b, "caches", n->caches, n->nr_caches);
 		cgm_buf_lit(b, "\"distances\":[");
 		for (size_t d = 0; d < n->nr_distances; d++) {
 			cgm_json_u64(b, n->distances[d]);
@@ -152,6 +156,23 @@ static void put_network_devices(struct cgm_buf *b, const struct cgm_machine *m)
 	put_end(b, "]");
 }
 
+/* Of persistent memory the kernel knows what programs may map; how much of it serves as memory, and its power, only tools of its maker. */
+static void put_modules(struct cgm_buf *b, const struct cgm_machine *m)
+{
+	cgm_buf_lit(b, "\"memory_by_type\":{");
+	for (size_t i = 0; i < m->nr_dimms; i++) {
+		cgm_json_string(b, m->dimms[i].type);
+		cgm_buf_lit(b, ":{");
+		put_number(b, "capacity", m->dimms[i].capacity_bytes);
+		put_number(b, "dimm_count", m->dimms[i].nr);
+		put_end(b, "}");
+	}
+	put_end(b, "}");
+	cgm_buf_lit(b, "\"nvm\":{\"memory_mode_capacity\":0,");
+	put_number(b, "app direct_mode_capacity", m->nvm_bytes);
+	cgm_buf_lit(b, "\"avg_power_budget\":0},");
+}
+
 void cgm_json_machine(struct cgm_buf *b, const struct cgm_machine *m)
 {
 	cgm_buf_lit(b, "{\"timestamp\":");
@@ -161,10 +182,14 @@ void cgm_json_machine(struct cgm_buf *b, const struct cgm_machine *m)
 	put_number(b, "num_cores", m->nr_cpus);
 	put_number(b, "num_physical_cores", m->nr_physical_cores);
 	put_number(b, "num_sockets", m->nr_sockets);
+	if (m->nr_books)
+		put_number(b, "num_books", m->nr_books);
+	if (m->nr_drawers)
+		put_number(b, "num_drawers", m->nr_drawers);
 	put_number(b, "cpu_frequency_khz", m->cpu_frequency_khz);
 	put_number(b, "memory_capacity", m->memory_bytes);
 	put_number(b, "swap_capacity", m->swap_bytes);
-	cgm_buf_lit(b, "\"memory_by_type\":{},\"nvm\":{\"memory_mode_capacity\":0,\"app direct_mode_capacity\":0,\"avg_power_budget\":0},");
+	put_modules(b, m);
 	put_hugepages(b, m->hugepages, m->nr_hugepages);
 	put_string(b, "machine_id", m->machine_id);
 	put_string(b, "system_uuid", m->system_uuid);

@@ -54,16 +54,6 @@ static const char *const fs_keys[] = {
 #include "cgmeter/metrics.def"
 };
 
-/* No source of ours fills these yet; cAdvisor emits them as zeros, too, unless told otherwise. */
-#define ZERO_TCP                                                                                                               \
-	"{\"Established\":0,\"SynSent\":0,\"SynRecv\":0,\"FinWait1\":0,\"FinWait2\":0,\"TimeWait\":0,\"Close\":0,\"CloseWait\":0," \
-	"\"LastAck\":0,\"Listen\":0,\"Closing\":0}"
-#define ZERO_UDP "{\"Listen\":0,\"Dropped\":0,\"RxQueued\":0,\"TxQueued\":0}"
-static const char network_tail[] = ",\"tcp\":" ZERO_TCP ",\"tcp6\":" ZERO_TCP ",\"udp\":" ZERO_UDP ",\"udp6\":" ZERO_UDP ",\"tcp_advanced\":{"
-#define CGM_TCP_ADVANCED(name) "\"" #name "\":0,"
-#include "output/tcp_advanced.def"
-	;
-
 static struct {
 	char text[8192]; /* 2.3 kB are used; a unit test reads all of it back */
 	size_t len;
@@ -209,6 +199,8 @@ static void put_value(struct cgm_buf *b, enum cgm_unit unit, uint64_t v)
 {
 	if (unit == CGM_CENTI)
 		cgm_buf_fixed(b, v, 2);
+	else if (unit == CGM_SIGNED)
+		cgm_buf_i64(b, (int64_t)v);
 	else if (unit == CGM_MILLI)
 		cgm_buf_u64(b, MIN(v, (uint64_t)INT32_MAX)); /* the schema's load averages are int32 */
 	else
@@ -260,11 +252,22 @@ static void put_disk_array(struct cgm_buf *b, const struct cgm_layout *l, const 
 	cgm_buf_lit(b, "],");
 }
 
+/* Costs are known with io.cost alone. */
+static bool has_costs(const struct cgm_layout *l, const uint64_t *values)
+{
+	for (uint32_t i = 0; i < l->nr_blocks; i++)
+		if (l->blocks[i].kind == CGM_LAYOUT_DISK && values[l->blocks[i].first + CGM_DISK_COST_USAGE])
+			return true;
+	return false;
+}
+
 static void put_diskio(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)
 {
+	size_t nr = !has_block(l, CGM_LAYOUT_DISK) ? 0 : has_costs(l, values) ? CGM_NR_DISK_VALUES : CGM_DISK_COST_USAGE;
+
 	cgm_buf_lit(b, ",\"diskio\":{");
-	for (size_t v = 0, end; has_block(l, CGM_LAYOUT_DISK) && v < CGM_NR_DISK_VALUES; v = end) {
-		for (end = v + 1; end < CGM_NR_DISK_VALUES && strcmp(disk_values[end].array, disk_values[v].array) == 0;)
+	for (size_t v = 0, end; v < nr; v = end) {
+		for (end = v + 1; end < nr && strcmp(disk_values[end].array, disk_values[v].array) == 0;)
 			end++;
 		put_disk_array(b, l, values, v, end);
 	}
@@ -285,6 +288,8 @@ static void put_iface(struct cgm_buf *b, const struct cgm_layout_block *block, c
 /* The flat fields are those of the first interface, as the kernel lists them. */
 static void put_network(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)
 {
+	static const uint64_t zeros[CGM_NR_IFACE_VALUES];
+	static const struct cgm_layout_block none = { .kind = CGM_LAYOUT_IFACE };
 	bool first = true;
 
 	for (uint32_t i = 0; i < l->nr_blocks; i++) {
@@ -300,13 +305,17 @@ static void put_network(struct cgm_buf *b, const struct cgm_layout *l, const uin
 		put_iface(b, &l->blocks[i], values);
 		cgm_buf_lit(b, "},");
 	}
-	if (first)
+	if (first && !cgm_json_has_sockets(l))
 		return;
-	cgm_json_chop(b);
-	cgm_buf_char(b, ']');
-	cgm_buf_lit(b, network_tail);
-	cgm_json_chop(b);
-	cgm_buf_lit(b, "}}");
+	if (first) {
+		cgm_buf_lit(b, ",\"network\":{");
+		put_iface(b, &none, zeros);
+	} else {
+		cgm_json_chop(b);
+		cgm_buf_char(b, ']');
+	}
+	cgm_json_sockets(b, l, values);
+	cgm_buf_char(b, '}');
 }
 
 static void put_filesystem(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)
@@ -348,7 +357,10 @@ static void put_processes(struct cgm_buf *b, const struct cgm_layout *l, const u
 		return;
 	cgm_buf_lit(b, ",\"processes\":{\"process_count\":");
 	cgm_json_u64(b, values[CGM_V_PROCESS_COUNT]);
-	cgm_buf_lit(b, ",\"fd_count\":0,\"socket_count\":0");
+	cgm_buf_lit(b, ",\"fd_count\":");
+	cgm_json_u64(b, values[CGM_V_FD_COUNT]);
+	cgm_buf_lit(b, ",\"socket_count\":");
+	cgm_json_u64(b, values[CGM_V_SOCKET_COUNT]);
 	if (values[CGM_V_THREADS_CURRENT]) {
 		cgm_buf_lit(b, ",\"threads_current\":");
 		cgm_json_u64(b, values[CGM_V_THREADS_CURRENT]);
@@ -356,6 +368,13 @@ static void put_processes(struct cgm_buf *b, const struct cgm_layout *l, const u
 	if (max && max != UINT64_MAX) {
 		cgm_buf_lit(b, ",\"threads_max\":");
 		cgm_json_u64(b, max);
+	}
+	if (cgm_layout_has(l, CGM_V_ULIMIT_FILES_SOFT)) {
+		cgm_buf_lit(b, ",\"ulimits\":[{\"name\":\"max_open_files\",\"soft_limit\":");
+		cgm_buf_i64(b, (int64_t)values[CGM_V_ULIMIT_FILES_SOFT]);
+		cgm_buf_lit(b, ",\"hard_limit\":");
+		cgm_buf_i64(b, (int64_t)values[CGM_V_ULIMIT_FILES_HARD]);
+		cgm_buf_lit(b, "}]");
 	}
 	cgm_buf_char(b, '}');
 }
@@ -374,13 +393,22 @@ void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout
 	cgm_buf_lit(b, ",\"memory\":{");
 	put_group(b, &skeleton.memory, l, values);
 	cgm_buf_char(b, '}');
+	cgm_json_hugetlb(b, l, values);
 	put_network(b, l, values);
 	put_filesystem(b, l, values);
 	cgm_buf_lit(b, ",\"task_stats\":{");
 	put_group(b, &skeleton.task_stats, l, values);
 	cgm_buf_char(b, '}');
 	put_processes(b, l, values);
-	cgm_buf_lit(b, ",\"resctrl\":{},\"cpuset\":{\"memory_migrate\":0}");
+	cgm_json_perf(b, l, values);
+	if (values[CGM_V_REFERENCED_MEMORY]) {
+		cgm_buf_lit(b, ",\"referenced_memory\":");
+		cgm_json_u64(b, values[CGM_V_REFERENCED_MEMORY]);
+	}
+	cgm_json_resctrl(b, l, values);
+	cgm_buf_lit(b, ",\"cpuset\":{\"memory_migrate\":");
+	cgm_json_u64(b, values[CGM_V_MEMORY_MIGRATE]);
+	cgm_buf_char(b, '}');
 	if (values[CGM_V_OOM_EVENTS]) {
 		cgm_buf_lit(b, ",\"oom_events\":");
 		cgm_json_u64(b, values[CGM_V_OOM_EVENTS]);

@@ -105,11 +105,13 @@ static void put_text_header(struct cgm_prometheus *r, const struct cgm_prom_fami
 	size_t len = strlen(f->name); /* of the family's name: in OpenMetrics the suffix belongs to the sample */
 
 	if (r->open_metrics && f->type == COUNTER) {
-		/* A counter's sample must end in _total; cAdvisor has one that does not. */
+		/* A counter's sample must end in _total; cAdvisor has some that do not. */
 		if (ends_with(f->name, len, "_total"))
 			len -= strlen("_total");
 		else
 			type = "unknown";
+	} else if (r->open_metrics && f->type == GAUGE && ends_with(f->name, len, "_total")) {
+		type = "unknown"; /* and gauges that end like a counter's sample */
 	} else if (r->open_metrics && f->type == INFO) {
 		len -= strlen("_info");
 	}
@@ -381,9 +383,17 @@ static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
 				cgm_prom_dirtied(r, &r->s->rows[i]);
 		return;
 	default:
-		if (r->row > 0 || !cgm_prom_agent_family(r, f))
+		if (cgm_prom_extra_family(r, f))
+			return;
+		if (r->row > 0 || !(cgm_prom_agent_family(r, f) || cgm_prom_machine_family(r, f)))
 			put_spec(r, f);
 	}
+}
+
+/* 0: this kernel does not tell. */
+static bool self_known(const struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	return f != CGM_F_PROCESS_OPEN_FDS || r->s->self.nr_open_fds;
 }
 
 static uint64_t member(const void *base, const struct cgm_prom_entry *e)
@@ -439,7 +449,7 @@ static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 			cgm_prom_machine_number(r, member(r->machine, e));
 		break;
 	case SELF:
-		if (r->row == 0)
+		if (r->row == 0 && self_known(r, e->family))
 			cgm_prom_plain(r, NULL, member(&r->s->self, e), e->digits);
 		break;
 	}
@@ -479,22 +489,60 @@ static void le_init(struct cgm_prom_le *le, double bound, bool open_metrics)
 	le->len = (size_t)snprintf(le->p, sizeof(le->p), ",le=\"%.15g%s\"} ", bound, whole ? ".0" : "");
 }
 
+static const struct cgm_prom_stamp no_stamp;
+
+/* The time of a sample: milliseconds, in OpenMetrics seconds. */
+static void stamp_init(struct cgm_prom_stamp *st, uint64_t time_ns, bool open_metrics)
+{
+	st->ms = time_ns / 1000000;
+	st->p[0] = ' ';
+	st->len = (size_t)(cgm_prom_fixed(st->p + 1, st->ms, open_metrics ? CGM_DIGITS_MSEC : CGM_DIGITS_NONE) - st->p);
+}
+
+/* All that any row has of labels, for every row. Without labels of a runtime there is nothing to add. */
+static int labels_init(struct cgm_prometheus *r)
+{
+	_cleanup_free_ const struct cgm_identity **ids = NULL;
+	bool any = false;
+
+	for (size_t i = 0; i < r->s->nr_rows; i++) {
+		const struct cgm_identity *id = r->s->rows[i].identity;
+
+		any |= id->nr_shown || id->has_alias || id->has_image;
+	}
+	if (!any)
+		return 0;
+	ids = cgm_malloc(r->s->nr_rows * sizeof(*ids));
+	for (size_t i = 0; ids && i < r->s->nr_rows; i++)
+		ids[i] = r->s->rows[i].identity;
+	r->labels = ids ? cgm_label_union_new(ids, r->s->nr_rows) : NULL;
+	return r->labels ? 0 : -ENOMEM;
+}
+
 static int init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format)
 {
 	*r = (struct cgm_prometheus){
-		.s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS, .header_waits = true
+		.s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS, .header_waits = true, .stamp = &no_stamp
 	};
+	if (s->self.show_timestamps) {
+		stamp_init(&r->row_stamp, s->time_ns, r->open_metrics);
+		if (machine)
+			stamp_init(&r->machine_stamp, machine->time_ns, r->open_metrics);
+	}
+	if (s->self.show_empty_labels && labels_init(r) < 0)
+		return -ENOMEM;
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++)
 		le_init(&r->le[i], cgm_prom_bound(i), r->open_metrics);
 	if (format != CGM_PROMETHEUS_PROTOBUF)
 		return 0;
-	r->protobuf = cgm_protobuf_new(s);
+	r->protobuf = cgm_protobuf_new(r);
 	return r->protobuf ? 0 : -ENOMEM;
 }
 
 static void done(struct cgm_prometheus *r)
 {
 	cgm_protobuf_free(r->protobuf);
+	cgm_label_union_free(r->labels);
 }
 
 static bool is_family_open(const struct cgm_prometheus *r)
@@ -519,6 +567,46 @@ static void next_entry(struct cgm_prometheus *r)
 		cgm_buf_lit(r->out, "# EOF\n");
 }
 
+/* As cAdvisor: no time stands behind what is no measurement. */
+static const struct cgm_prom_stamp *stamp_of(const struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	if ((f >= CGM_F_START_TIME && f <= CGM_F_SPEC_MEMORY_SWAP_LIMIT) || f == CGM_F_VERSION_INFO || f == CGM_F_MACHINE_SCRAPE_ERROR ||
+	    f == CGM_F_CONTAINER_SCRAPE_ERROR || f >= CGM_F_BUILD_INFO)
+		return &no_stamp;
+	return f >= CGM_F_MACHINE_PHYSICAL_CORES && f <= CGM_F_MACHINE_NODE_DISTANCE ? &r->machine_stamp : &r->row_stamp;
+}
+_Static_assert(CGM_F_START_TIME < CGM_F_SPEC_CPU_PERIOD && CGM_F_SPEC_CPU_PERIOD < CGM_F_SPEC_MEMORY_SWAP_LIMIT &&
+		       CGM_F_MACHINE_PHYSICAL_CORES < CGM_F_MACHINE_NVM && CGM_F_MACHINE_NVM < CGM_F_MACHINE_NODE_DISTANCE &&
+		       CGM_F_BUILD_INFO < CGM_F_PROCESS_START && CGM_F_PROCESS_START == CGM_NR_FAMILIES - 1,
+	       "stamp_of relies on this order of metrics.def");
+
+/* "family_created", where the format and the options have it. */
+static void begin_family(struct cgm_prometheus *r, enum cgm_family_id id)
+{
+	const struct cgm_prom_family *f = &families[id];
+	size_t len;
+
+	r->name = f->name;
+	r->name_len = len = strlen(f->name);
+	r->stamp = stamp_of(r, id);
+	r->created_len = 0;
+	if (!r->s->self.show_created || !(r->open_metrics || r->protobuf))
+		return;
+	if (f->type == COUNTER && ends_with(f->name, len, "_total"))
+		len -= strlen("_total");
+	else if (f->type != HISTOGRAM)
+		return;
+	r->created_len = (size_t)snprintf(r->created, sizeof(r->created), "%.*s_created", (int)len, f->name);
+}
+
+/* The kernel side cannot have counted before it was loaded; what was adopted began at some time before this process. */
+static void begin_entry(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
+{
+	bool loaded_here = provider(r, e) != CGM_G_NONE && !r->s->self.adopted;
+
+	r->counting_since_ns = loaded_here ? r->s->self.start_time_ns : 0;
+}
+
 /* Writes the next rows of the next entry of the table. The header of a family goes before its first sample, whenever that comes. */
 static void step(struct cgm_prometheus *r)
 {
@@ -527,8 +615,7 @@ static void step(struct cgm_prometheus *r)
 
 	if (e->kind == FAMILY) {
 		end_family(r);
-		r->name = families[e->family].name;
-		r->name_len = strlen(r->name);
+		begin_family(r, e->family);
 		r->entry++;
 		return;
 	}
@@ -536,6 +623,8 @@ static void step(struct cgm_prometheus *r)
 		next_entry(r);
 		return;
 	}
+	if (r->created_len && r->row == 0)
+		begin_entry(r, e);
 	r->row_end = MIN(r->row + ROWS_A_STEP, r->s->nr_rows);
 	if (r->header_waits)
 		put_header(r, &families[e->family]);
@@ -558,7 +647,7 @@ struct cgm_prometheus *cgm_prometheus_new(const struct cgm_snapshot *s, const st
 	struct cgm_prometheus *r = cgm_malloc(sizeof(*r));
 
 	if (r && init(r, s, machine, format) < 0) {
-		free(r);
+		cgm_prometheus_free(r);
 		return NULL;
 	}
 	return r;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The families that have no container: the machine's and the agent's own. */
+/* The families of the agent itself. */
 #include "kernel/kernel.h"
 #include "model/label.h"
 #include "output/prometheus_write.h"
@@ -20,15 +20,33 @@ void cgm_prom_label(struct cgm_prom_text *t, bool comma, const char *key, const 
 	t->p[t->len++] = '"';
 }
 
+void cgm_prom_created(struct cgm_prometheus *r, const char *labels, size_t labels_len, const struct cgm_prom_text *own, uint64_t since_ns)
+{
+	char *p;
+
+	if (!since_ns || !cgm_buf_reserve(r->out, r->created_len + labels_len + own->len + 2 * CGM_PROM_NUMBER + sizeof(r->stamp->p)))
+		return;
+	p = cgm_prom_put(r->out->p + r->out->len, r->created, r->created_len);
+	if (labels)
+		*p++ = '{';
+	p = cgm_prom_put(p, labels ? labels : "", labels_len);
+	p = cgm_prom_put(p, own->p, own->len);
+	p = cgm_prom_fixed(p, since_ns, CGM_DIGITS_NS);
+	p = cgm_prom_put(p, r->stamp->p, r->stamp->len);
+	*p++ = '\n';
+	r->out->len = (size_t)(p - r->out->p);
+}
+
 void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels, uint64_t v, unsigned digits)
 {
+	struct cgm_prom_text own;
 	char *p;
 
 	if (r->protobuf) {
 		cgm_protobuf_sample(r, NULL, labels, v, digits);
 		return;
 	}
-	if (!cgm_buf_reserve(r->out, r->name_len + (labels ? labels->len : 0) + CGM_PROM_NUMBER + 4))
+	if (!cgm_buf_reserve(r->out, r->name_len + (labels ? labels->len : 0) + CGM_PROM_NUMBER + 4 + sizeof(r->stamp->p)))
 		return;
 	p = cgm_prom_put(r->out->p + r->out->len, r->name, r->name_len);
 	if (labels && labels->len) {
@@ -38,32 +56,16 @@ void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels
 	}
 	*p++ = ' ';
 	p = cgm_prom_fixed(p, v, digits);
+	p = cgm_prom_put(p, r->stamp->p, r->stamp->len);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
-}
-
-void cgm_prom_machine_number(struct cgm_prometheus *r, uint64_t v)
-{
-	struct cgm_prom_text t = { 0 };
-
-	cgm_prom_label(&t, false, "machine_id", r->machine->machine_id);
-	cgm_prom_label(&t, false, "system_uuid", r->machine->system_uuid);
-	cgm_prom_label(&t, false, "boot_id", r->machine->boot_id);
-	cgm_prom_plain(r, &t, v, 0);
-}
-
-static void put_version_info(struct cgm_prometheus *r)
-{
-	struct cgm_prom_text t = { 0 };
-
-	if (!r->machine)
+	if (!r->created_len)
 		return;
-	cgm_prom_label(&t, false, "cadvisorRevision", "");
-	cgm_prom_label(&t, false, "cadvisorVersion", CGM_VERSION);
-	cgm_prom_label(&t, false, "dockerVersion", "");
-	cgm_prom_label(&t, false, "kernelVersion", r->machine->kernel_version);
-	cgm_prom_label(&t, false, "osVersion", r->machine->os_version);
-	cgm_prom_plain(r, &t, 1, 0);
+	own.len = 0;
+	if (labels && labels->len)
+		cgm_prom_text_add(&own, "}");
+	cgm_prom_text_add(&own, " ");
+	cgm_prom_created(r, labels && labels->len ? labels->p : NULL, labels ? labels->len : 0, &own, cgm_prom_since(r, NULL));
 }
 
 static void put_label(struct cgm_prometheus *r, const char *key, const char *value, uint64_t v)
@@ -159,12 +161,6 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 	const struct cgm_self *self = &r->s->self;
 
 	switch (f) {
-	case CGM_F_VERSION_INFO:
-		put_version_info(r);
-		return true;
-	case CGM_F_MACHINE_SCRAPE_ERROR:
-		cgm_prom_plain(r, NULL, !r->machine, 0);
-		return true;
 	case CGM_F_CONTAINER_SCRAPE_ERROR:
 		cgm_prom_plain(r, NULL, 0, 0); /* there is a snapshot, so they could be read */
 		return true;

@@ -43,6 +43,14 @@ static bool fs_has_device(const struct cgm_row *row, const char *device)
 	return false;
 }
 
+/* v2's files tell of reads, writes and discards alone, and of costs only with io.cost; the kernel side and v1 of all. */
+static bool is_unknown(const struct cgm_prom_entry *e, const uint64_t *v)
+{
+	if (e->index >= CGM_DISK_COST_USAGE)
+		return !v[CGM_DISK_COST_USAGE];
+	return e->family == CGM_F_BLKIO_USAGE && e->index >= CGM_DISK_BYTES_SYNC && !v[CGM_DISK_BYTES_TOTAL];
+}
+
 void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row, bool also_fs)
 {
 	for (uint32_t i = 0; i < row->layout->nr_blocks; i++) {
@@ -50,6 +58,8 @@ void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, co
 		struct cgm_prom_text own;
 
 		if (b->kind != CGM_LAYOUT_DISK || is_blank(row->values + b->first, b->nr))
+			continue;
+		if (is_unknown(e, row->values + b->first))
 			continue;
 		/* "/" has a series of that device from its file systems already */
 		if (also_fs && fs_has_device(row, b->name))
@@ -122,35 +132,46 @@ static void cumulate(const struct cgm_live_hist *h, uint64_t ret[CGM_PROM_LE_BOU
 static void text_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h,
 		      const uint64_t cumulative[CGM_PROM_LE_BOUNDS])
 {
-	const struct cgm_identity *id = row->identity;
-	size_t head_len = r->name_len + strlen("_bucket{") + id->labels_len + labels->len, tail_len = head_len - r->name_len - strlen("_bucket");
+	const struct cgm_prom_stamp *stamp = r->stamp;
+	size_t id_len, head_len, tail_len;
+	const char *id = cgm_prom_labels(r, row, &id_len);
 	char *p, *head;
 
-	if (!cgm_buf_reserve(r->out, (CGM_PROM_LE_BOUNDS + 3) * (head_len + CGM_PROM_NUMBER + CGM_PROM_LE_ROOM)))
+	head_len = r->name_len + strlen("_bucket{") + id_len + labels->len;
+	tail_len = head_len - r->name_len - strlen("_bucket");
+	if (!cgm_buf_reserve(r->out, (CGM_PROM_LE_BOUNDS + 3) * (head_len + CGM_PROM_NUMBER + CGM_PROM_LE_ROOM + sizeof(stamp->p))))
 		return;
 	head = p = r->out->p + r->out->len;
 	p = cgm_prom_put(p, r->name, r->name_len);
 	p = cgm_prom_put(p, "_bucket{", strlen("_bucket{"));
-	p = cgm_prom_put(p, id->labels, id->labels_len);
+	p = cgm_prom_put(p, id, id_len);
 	p = cgm_prom_put(p, labels->p, labels->len);
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++) {
 		if (i)
 			p = cgm_prom_put(p, head, head_len);
 		memcpy(p, r->le[i].p, 32); /* more than it needs: a fixed length is faster */
 		p = cgm_prom_u64(p + r->le[i].len, cumulative[i]);
+		p = cgm_prom_put(p, stamp->p, stamp->len);
 		*p++ = '\n';
 	}
 	p = cgm_prom_put(p, head, head_len);
 	p = cgm_prom_put(p, ",le=\"+Inf\"} ", strlen(",le=\"+Inf\"} "));
-	p = cgm_prom_u64(p, h->count);
+	p = cgm_prom_put(cgm_prom_u64(p, h->count), stamp->p, stamp->len);
 	p = cgm_prom_put(cgm_prom_put(p, "\n", 1), r->name, r->name_len);
 	p = cgm_prom_put(cgm_prom_put(p, "_sum", 4), head + head_len - tail_len, tail_len);
 	p = cgm_prom_fixed(cgm_prom_put(p, "} ", 2), h->sum_ns, CGM_DIGITS_NS);
+	p = cgm_prom_put(p, stamp->p, stamp->len);
 	p = cgm_prom_put(cgm_prom_put(p, "\n", 1), r->name, r->name_len);
 	p = cgm_prom_put(cgm_prom_put(p, "_count", 6), head + head_len - tail_len, tail_len);
-	p = cgm_prom_u64(cgm_prom_put(p, "} ", 2), h->count);
+	p = cgm_prom_put(cgm_prom_u64(cgm_prom_put(p, "} ", 2), h->count), stamp->p, stamp->len);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
+	if (r->created_len) {
+		struct cgm_prom_text own = *labels;
+
+		cgm_prom_text_add(&own, "} ");
+		cgm_prom_created(r, id, id_len, &own, cgm_prom_since(r, row));
+	}
 }
 
 void cgm_prom_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h)

@@ -23,10 +23,15 @@ enum {
 	METRIC_LABEL = 1 << 3 | 2,
 	METRIC_GAUGE = 2 << 3 | 2,
 	METRIC_COUNTER = 3 << 3 | 2,
+	METRIC_TIMESTAMP = 6 << 3 | 0, /* ms */
 	METRIC_HISTOGRAM = 7 << 3 | 2,
 	LABEL_NAME = 1 << 3 | 2,
 	LABEL_VALUE = 2 << 3 | 2,
 	NUMBER_VALUE = 1 << 3 | 1, /* of a Counter, a Gauge */
+	COUNTER_CREATED = 3 << 3 | 2, /* a Timestamp */
+	HISTOGRAM_CREATED = 15 << 3 | 2,
+	TIMESTAMP_SECONDS = 1 << 3 | 0,
+	TIMESTAMP_NANOS = 2 << 3 | 0,
 	HISTOGRAM_COUNT = 1 << 3 | 0,
 	HISTOGRAM_SUM = 2 << 3 | 1,
 	HISTOGRAM_BUCKET = 3 << 3 | 2,
@@ -47,7 +52,8 @@ enum {
 /* Twice a label's text, and this, is more than its pairs take: 6 tags and lengths of at most 3 bytes in place of two quotes, = and comma. */
 #define PAIRS_ROOM 8
 /* Classic buckets of at most 22 bytes, deltas of at most 10, spans of at most 7 with two entries each, and the single fields. */
-#define HISTOGRAM_ROOM (CGM_PROM_LE_BOUNDS * 22 + CGM_HIST_BUCKETS * (VARINT_BYTES + 4) + 64)
+#define CREATED_BYTES (2 + 2 * (1 + VARINT_BYTES))
+#define HISTOGRAM_ROOM (CREATED_BYTES + CGM_PROM_LE_BOUNDS * 22 + CGM_HIST_BUCKETS * (VARINT_BYTES + 4) + 64)
 
 struct cgm_protobuf {
 	struct cgm_buf labels; /* pairs of all rows, the overflow row's last */
@@ -102,6 +108,8 @@ double cgm_protobuf_number(uint64_t v, unsigned digits)
 	static const double pow10[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	uint64_t whole;
 
+	if (digits == CGM_DIGITS_SIGNED)
+		return (double)(int64_t)v;
 	if (v < 1ULL << 53 || !digits)
 		return (double)v / pow10[digits];
 	whole = v / (uint64_t)pow10[digits];
@@ -175,8 +183,9 @@ void cgm_protobuf_free(struct cgm_protobuf *protobuf)
 }
 DEFINE_CLEANUP(cgm_protobuf, cgm_protobuf_free)
 
-struct cgm_protobuf *cgm_protobuf_new(const struct cgm_snapshot *s)
+struct cgm_protobuf *cgm_protobuf_new(const struct cgm_prometheus *r)
 {
+	const struct cgm_snapshot *s = r->s;
 	_cleanup_(cgm_protobuf_freep) struct cgm_protobuf *protobuf = cgm_calloc(1, sizeof(*protobuf));
 
 	if (!protobuf)
@@ -185,12 +194,13 @@ struct cgm_protobuf *cgm_protobuf_new(const struct cgm_snapshot *s)
 	if (!protobuf->ends)
 		return NULL;
 	for (size_t i = 0; i < s->nr_rows + (s->overflow != NULL); i++) {
-		const struct cgm_identity *id = i < s->nr_rows ? s->rows[i].identity : s->overflow->identity;
 		struct cgm_buf *b = &protobuf->labels;
+		size_t len;
+		const char *labels = cgm_prom_labels(r, i < s->nr_rows ? &s->rows[i] : s->overflow, &len);
 
-		if (!cgm_buf_reserve(b, 2 * id->labels_len + PAIRS_ROOM))
+		if (!cgm_buf_reserve(b, 2 * len + PAIRS_ROOM))
 			return NULL;
-		b->len = (size_t)(put_pairs(b->p + b->len, id->labels, id->labels_len) - b->p);
+		b->len = (size_t)(put_pairs(b->p + b->len, labels, len) - b->p);
 		protobuf->ends[i] = (uint32_t)b->len;
 	}
 	return TAKE_PTR(protobuf);
@@ -242,7 +252,7 @@ static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, cons
 
 	if (own)
 		own_len = (size_t)(put_pairs(pairs, own->p, own->len) - pairs);
-	len = labels_len + own_len + 1 + varint_len(body_len) + body_len;
+	len = labels_len + own_len + 1 + varint_len(body_len) + body_len + (r->stamp->len ? 1 + varint_len(r->stamp->ms) : 0);
 	if (!cgm_buf_reserve(r->out, len + 1 + VARINT_BYTES))
 		return;
 	p = put_count(r->out->p + r->out->len, FAMILY_METRIC, len);
@@ -250,15 +260,31 @@ static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, cons
 		p = cgm_prom_put(p, protobuf->labels.p + begin, labels_len);
 	p = cgm_prom_put(p, pairs, own_len);
 	p = put_bytes(p, tag, body, body_len);
+	if (r->stamp->len)
+		p = put_count(p, METRIC_TIMESTAMP, r->stamp->ms);
 	r->out->len = (size_t)(p - r->out->p);
+}
+
+/* When it began to count, if that is to be said. At most CREATED_BYTES. */
+static char *put_created(char *p, const struct cgm_prometheus *r, const struct cgm_row *row, uint8_t tag)
+{
+	uint64_t since = r->created_len ? cgm_prom_since(r, row) : 0;
+	char body[2 * (1 + VARINT_BYTES)], *end;
+
+	if (!since)
+		return p;
+	end = put_count(body, TIMESTAMP_SECONDS, since / 1000000000);
+	end = put_count(end, TIMESTAMP_NANOS, since % 1000000000);
+	return put_bytes(p, tag, body, (size_t)(end - body));
 }
 
 void cgm_protobuf_sample(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *own, uint64_t v, unsigned digits)
 {
-	char body[9];
+	char body[9 + CREATED_BYTES], *p;
 
-	put_double(body, NUMBER_VALUE, cgm_protobuf_number(v, digits));
-	put_metric(r, row, own, r->protobuf->number, body, sizeof(body));
+	p = put_double(body, NUMBER_VALUE, cgm_protobuf_number(v, digits));
+	p = put_created(p, r, row, COUNTER_CREATED);
+	put_metric(r, row, own, r->protobuf->number, body, (size_t)(p - body));
 }
 
 /* +Inf is the count. */
@@ -326,5 +352,6 @@ void cgm_protobuf_hist(struct cgm_prometheus *r, const struct cgm_row *row, cons
 	p = put_double(p, HISTOGRAM_ZERO_THRESHOLD, cgm_prom_bound(0));
 	p = put_count(p, HISTOGRAM_ZERO_COUNT, cumulative[0]);
 	p = put_spans(p, h);
+	p = put_created(p, r, row, HISTOGRAM_CREATED);
 	put_metric(r, row, labels, METRIC_HISTOGRAM, body, (size_t)(p - body));
 }

@@ -28,6 +28,7 @@ enum {
 	CGM_DIGITS_BYTES = 0,
 	CGM_DIGITS_PAGES = 0,
 	CGM_DIGITS_SECTORS = 0,
+	CGM_DIGITS_SIGNED = 20, /* no fraction; may be negative */
 };
 
 enum cgm_prom_kind { FAMILY, WRITTEN, VALUE, DISK, IFACE, FS, LIVE, HIST, COUNT, WAIT, SOCK, MACHINE, SELF };
@@ -56,6 +57,13 @@ struct cgm_prom_text {
 	char p[1600]; /* the longest: kernel and system version, each byte escaped */
 };
 
+/* What stands behind a value: nothing, or the time of the sample. */
+struct cgm_prom_stamp {
+	size_t len;
+	char p[32]; /* " 1795362955824"; OpenMetrics: " 1795362955.824" */
+	uint64_t ms;
+};
+
 struct cgm_prometheus {
 	const struct cgm_snapshot *s;
 	const struct cgm_machine *machine;
@@ -67,6 +75,13 @@ struct cgm_prometheus {
 	const char *name; /* of the family's samples */
 	size_t name_len;
 	bool header_waits; /* the family has no sample yet */
+	struct cgm_label_union *labels; /* of the rows; NULL: as their identities have them */
+	struct cgm_prom_stamp row_stamp, machine_stamp;
+	const struct cgm_prom_stamp *stamp; /* of the family */
+	/* Samples of the family are followed by when they began to count; the name of those. 0: they are not. */
+	size_t created_len;
+	char created[96];
+	uint64_t counting_since_ns; /* what the family counts cannot have begun before */
 	struct cgm_prom_le {
 		size_t len;
 		char p[CGM_PROM_LE_ROOM];
@@ -136,6 +151,10 @@ static inline char *cgm_prom_fixed(char *p, uint64_t v, unsigned digits)
 	case CGM_DIGITS_CENTI:
 		whole = v / 100, fraction = v % 100;
 		break;
+	case CGM_DIGITS_SIGNED:
+		if ((int64_t)v < 0)
+			*p++ = '-';
+		return cgm_prom_u64(p, (int64_t)v < 0 ? 0 - v : v);
 	default:
 		return cgm_prom_u64(p, v);
 	}
@@ -161,7 +180,7 @@ static inline void cgm_prom_text_add(struct cgm_prom_text *t, const char *s)
  * What a format does with a family, its end, a sample, and a histogram (cumulative: of the classic buckets).
  * The text formats have their own in prometheus*.c; these make protobuf (prometheus_protobuf.c). The row, the labels: may be NULL.
  */
-struct cgm_protobuf *cgm_protobuf_new(const struct cgm_snapshot *s);
+struct cgm_protobuf *cgm_protobuf_new(const struct cgm_prometheus *r);
 void cgm_protobuf_free(struct cgm_protobuf *protobuf);
 void cgm_protobuf_family(struct cgm_prometheus *r, const struct cgm_prom_family *f);
 void cgm_protobuf_end(struct cgm_prometheus *r);
@@ -171,26 +190,51 @@ void cgm_protobuf_hist(struct cgm_prometheus *r, const struct cgm_row *row, cons
 /* v / 10^digits (0 to 9), the double nearest to it as long as the quotient's whole part is below 2^53. */
 double cgm_protobuf_number(uint64_t v, unsigned digits);
 
+/* The labels of a row. */
+static inline const char *cgm_prom_labels(const struct cgm_prometheus *r, const struct cgm_row *row, size_t *ret_len)
+{
+	if (__builtin_expect(r->labels != NULL, 0) && row != r->s->overflow)
+		return cgm_label_union_text(r->labels, (size_t)(row - r->s->rows), ret_len);
+	*ret_len = row->identity->labels_len;
+	return row->identity->labels;
+}
+
+/* When the family began to count in that row (NULL: in this process), ns since the epoch; 0: not known. */
+static inline uint64_t cgm_prom_since(const struct cgm_prometheus *r, const struct cgm_row *row)
+{
+	uint64_t since = row ? row->spec.creation_time_ns : r->s->self.start_time_ns;
+
+	return since && since < r->counting_since_ns ? r->counting_since_ns : since;
+}
+/* The line of OpenMetrics that says so; head: `{labels…} `. */
+void cgm_prom_created(struct cgm_prometheus *r, const char *labels, size_t labels_len, const struct cgm_prom_text *own, uint64_t since_ns);
+
 /* own: what stands behind the identity's labels, up to the blank: `,cpu="cpu00"} ` or `} `. */
 static inline void cgm_prom_row(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *own, uint64_t v,
 				unsigned digits)
 {
-	const struct cgm_identity *id = row->identity;
+	const char *labels;
+	size_t len;
 	char *p;
 
 	if (__builtin_expect(r->protobuf != NULL, 0)) {
 		cgm_protobuf_sample(r, row, own, v, digits);
 		return;
 	}
-	if (!cgm_buf_reserve(r->out, r->name_len + id->labels_len + own->len + CGM_PROM_NUMBER + 1))
+	labels = cgm_prom_labels(r, row, &len);
+	if (!cgm_buf_reserve(r->out, r->name_len + len + own->len + CGM_PROM_NUMBER + 1 + sizeof(r->stamp->p)))
 		return;
 	p = cgm_prom_put(r->out->p + r->out->len, r->name, r->name_len);
 	*p++ = '{';
-	p = cgm_prom_put(p, id->labels, id->labels_len);
+	p = cgm_prom_put(p, labels, len);
 	p = cgm_prom_put(p, own->p, own->len);
 	p = cgm_prom_fixed(p, v, digits);
+	if (__builtin_expect(r->stamp->len, 0))
+		p = cgm_prom_put(p, r->stamp->p, r->stamp->len);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
+	if (__builtin_expect(r->created_len, 0))
+		cgm_prom_created(r, labels, len, own, cgm_prom_since(r, row));
 }
 
 /* prometheus.c: the family's name, less _total of a counter, ends in its unit. */
@@ -213,7 +257,13 @@ void cgm_prom_label(struct cgm_prom_text *t, bool comma, const char *key, const 
 /* One sample of the family without an identity. labels may be NULL. */
 void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels, uint64_t v, unsigned digits);
 
-/* Families of the machine and of our own state. False: the family is none of these. */
+/* Families of our own state. False: the family is none of these. */
 bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f);
-/* One number of the machine, with the machine's labels. */
+
+/* prometheus_machine.c: one number of the machine, with the machine's labels. */
 void cgm_prom_machine_number(struct cgm_prometheus *r, uint64_t v);
+/* Families of the machine. False: the family is none of these. */
+bool cgm_prom_machine_family(struct cgm_prometheus *r, enum cgm_family_id f);
+
+/* prometheus_extras.c: families of what rows have as extras. False: the family is none of these. */
+bool cgm_prom_extra_family(struct cgm_prometheus *r, enum cgm_family_id f);

@@ -15,6 +15,9 @@ struct cgm_series {
 	unsigned node; /* for each NUMA node, when there are several */
 	unsigned device; /* for each block device that it used */
 	unsigned block, block_hists; /* for each operation (5) on such a device */
+	/* of groups that are off by default: for each size of huge pages, last-level cache, perf event and CPU; for a network namespace of its own */
+	unsigned pagesize, cache, event, sockets;
+	unsigned uncore; /* of "/" alone, for each such event and socket */
 };
 
 static inline void cgm_series_written(struct cgm_series *n, const char *type, const char *labels, const char *source)
@@ -23,7 +26,19 @@ static inline void cgm_series_written(struct cgm_series *n, const char *type, co
 
 	if (!strcmp(source, "machine") || !strcmp(source, "cgmeter") || !strcmp(source, "bpf:drops"))
 		return; /* no container's */
-	if (!strcmp(source, "memory.numa_stat"))
+	if (!strcmp(source, "sock_diag tcp"))
+		n->sockets += CGM_NR_TCP_STATES;
+	else if (!strcmp(source, "sock_diag udp"))
+		n->sockets += CGM_NR_UDP_STATES;
+	else if (!strncmp(source, "/proc/PID/net/", 14))
+		n->sockets += CGM_NR_ADVTCP_VALUES;
+	else if (!strncmp(source, "v1: hugetlb", 11))
+		n->pagesize++;
+	else if (!strncmp(source, "resctrl", 7))
+		n->cache++;
+	else if (!strcmp(source, "perf_event_open"))
+		*(strncmp(labels, "cpu=", 4) ? &n->uncore : &n->event) += 1;
+	else if (!strcmp(source, "memory.numa_stat"))
 		n->node += CGM_NR_NUMA_VALUES;
 	else if (!strcmp(source, "bpf:block dirtied_pages"))
 		n->device++;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who a container is, and the labels by which Prometheus knows it. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cgm_pair {
+	const char *key, *value;
+};
+
+/* What a runtime says of a container; NULL and 0: nothing. */
+struct cgm_identity_facts {
+	const char *alias; /* its first alias: the label "name" */
+	const char *image;
+	const struct cgm_pair *labels, *envs; /* envs: those that cgm_env_is_wanted() */
+	size_t nr_labels, nr_envs;
+};
+
+/* --store_container_labels, --whitelisted_container_labels. Zeroed: no label of a container is shown, as with the former false. */
+struct cgm_label_rules {
+	bool store; /* all labels of a container */
+	const char *whitelist; /* else these keys, comma between; NULL: none */
+};
+
+/* Never changes while it lives, and is one allocation. Shared by reference count, any thread. */
+struct cgm_identity {
+	uint32_t refs; /* atomic */
+	char *name; /* cgroup path, "/" for the machine */
+	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped */
+	size_t labels_len;
+	size_t base_len; /* of these: id, name, image */
+	bool has_alias, has_image;
+	/* The rest of labels, part by part, sorted by name: container_label_…, container_env_…; values with their quotes, escaped. */
+	struct cgm_shown_label {
+		const char *name, *value;
+		uint32_t name_len, value_len;
+	} *shown;
+	size_t nr_shown;
+};
+
+/*
+ * One reference. facts and rules may be NULL: the cgroup's path alone. A key becomes a label's name with _ for each character that a name cannot
+ * have; of keys that become the same the least by strcmp() is taken. NULL: out of memory. _ref returns i; _unref accepts NULL.
+ */
+struct cgm_identity *cgm_identity_new(const char *name);
+struct cgm_identity *cgm_identity_new_with(const char *name, const struct cgm_identity_facts *facts, const struct cgm_label_rules *rules);
+struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
+void cgm_identity_unref(struct cgm_identity *i);
+
+/* --env_metadata_whitelist: does the key begin with one of these words, comma between? An empty list wants none. */
+bool cgm_env_is_wanted(const char *whitelist, const char *key);
+
+/*
+ * The labels of many containers as cAdvisor writes them: each has every label that any of them has, with "" for what it has not. To Prometheus
+ * an empty label is none; this is for others. identities: nr of them. NULL: out of memory.
+ */
+struct cgm_label_union;
+struct cgm_label_union *cgm_label_union_new(const struct cgm_identity *const *identities, size_t nr);
+void cgm_label_union_free(struct cgm_label_union *u);
+/* The text of the container with that index. */
+const char *cgm_label_union_text(const struct cgm_label_union *u, size_t index, size_t *ret_len);
