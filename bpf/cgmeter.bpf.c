@@ -10,6 +10,7 @@
 #include "net.bpf.c"
 #include "process.bpf.c"
 #include "memory.bpf.c"
+#include "oom.bpf.c"
 #include "file.bpf.c"
 #include "syscall.bpf.c"
 #include "lock.bpf.c"

@@ -309,9 +309,11 @@ static void test_http__faults(void **state)
 		const char *says;
 	} cases[] = {
 		{ "GET", "/nothing", 404, "unknown path \"/nothing\"" },
-		{ "GET", "/api/v2.0/stats", 404, "unknown path" },
+		{ "GET", "/api/v9.9/stats", 404, "unsupported API version \"v9.9\"" },
+		{ "GET", "/api/v2.0/machinestats", 404, "unknown request type \"machinestats\"" },
+		{ "GET", "/api/VER/machine", 404, "unsupported API version \"VER\"" },
 		{ "GET", "/healthzz", 404, "unknown path" },
-		{ "GET", "/api/v1.3/containersx", 404, "unknown path" },
+		{ "GET", "/api/v1.3/containersx", 404, "unknown request type \"containersx\"" },
 		{ "GET", "/api/v1.3/containers/x", 404, "unknown container \"/x\"" },
 		{ "GET", "/api/v1.3/containers/%22%0a", 404, "unknown container \"/\"\n\"" },
 		{ "GET", "/api/cgmeter/waits/x", 404, "unknown container \"/x\"" },
