@@ -159,7 +159,7 @@ bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, ben
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
-	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
+	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
 	@echo $(B)/reference.md
 
 clean: ## remove build/

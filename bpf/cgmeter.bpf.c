@@ -14,6 +14,7 @@
 #include "packet.bpf.c"
 #include "process.bpf.c"
 #include "memory.bpf.c"
+#include "oom.bpf.c"
 #include "file.bpf.c"
 #include "syscall.bpf.c"
 #include "lock.bpf.c"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * Waiting for memory: reclaim, compaction and throttling of the task that needs a page; the out-of-memory killer's victims; huge pages; flushes
- * of the TLB. All of it is counted for the task that waits or is hit, not for the owner of the pages.
+ * Waiting for memory: reclaim, compaction and throttling of the task that needs a page; huge pages; flushes of the TLB. All of it is counted for the task that waits or is hit, not for the owner of the pages.
  */
 #include "count.bpf.h"
 
@@ -102,51 +101,5 @@ int BPF_PROG(cgm_tlb, int reason)
 	__u32 id = CGM_C_TLB_SWITCH + (__u32)reason;
 
 	count_running(id > CGM_C_TLB_OTHER ? CGM_C_TLB_OTHER : id, 1);
-	return 0;
-}
-
-/* Pages resident of one kind, a literal (for CO-RE knows of no index at run time); what CPUs have not added yet is missing. */
-#define MM_FILEPAGES 0
-#define MM_ANONPAGES 1
-#define MM_SHMEMPAGES 3
-#define RESIDENT(mm, kind)                                                                                                      \
-	positive(bpf_core_field_exists(((struct mm_struct___before_6_2 *)0)->rss_stat.count) ?                                  \
-			 BPF_CORE_READ((struct mm_struct___before_6_2 *)(mm), rss_stat.count[kind].counter) :                   \
-			 BPF_CORE_READ(mm, rss_stat[kind].count))
-
-static __always_inline __u64 positive(__s64 n)
-{
-	return n > 0 ? n : 0;
-}
-
-/* The out-of-memory killer has chosen. Counted for the victim's cgroup, and told to user space, which logs it. */
-SEC("?tp_btf/mark_victim")
-int BPF_PROG(cgm_oom, struct task_struct *task)
-{
-	__u32 slot = slot_of_task(task);
-	struct mm_struct *mm = task->mm;
-	struct cgm_event *e;
-
-	count_slot(slot, CGM_C_OOM_KILLS, 1);
-	e = bpf_ringbuf_reserve(&cgm_events, sizeof(*e), 0);
-	if (!e) {
-		drop(CGM_DROP_EVENTS);
-		return 0;
-	}
-	__builtin_memset(e, 0, offsetof(struct cgm_event, path));
-	e->time_ns = bpf_ktime_get_ns();
-	e->type = CGM_EVENT_OOM;
-	e->hierarchy = cfg.sched_hierarchy;
-	e->slot = slot;
-	e->cgroup_id = slot_cgroup(slot);
-	e->pid = task->tgid;
-	if (mm) {
-		e->file_pages = RESIDENT(mm, MM_FILEPAGES);
-		e->anon_pages = RESIDENT(mm, MM_ANONPAGES);
-		e->shmem_pages = RESIDENT(mm, MM_SHMEMPAGES);
-	}
-	e->path_len = sizeof(task->comm) - 1;
-	bpf_probe_read_kernel_str(e->path, sizeof(task->comm), task->comm);
-	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

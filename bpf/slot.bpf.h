@@ -160,19 +160,23 @@ static __always_inline __u64 slot_cgroup(__u32 slot)
 	return s ? s->cgroup_id : 0;
 }
 
-/* css_set->subsys[i]->cgroup; i is what the running kernel's enum says, hence the pointer arithmetic. */
-static __always_inline struct cgroup *subsys_cgroup(const bool raw, struct css_set *cset, __u64 i)
+/* css_set->subsys[i]; i is what the running kernel's enum says, hence the pointer arithmetic. */
+static __always_inline struct cgroup_subsys_state *subsys_css(struct css_set *cset, __u64 i)
 {
 	struct cgroup_subsys_state **css = __builtin_preserve_access_index(&cset->subsys[0]);
 
-	css += i;
-	if (raw) {
-		struct cgroup_subsys_state *p = NULL;
+	return *(css + i);
+}
 
-		bpf_probe_read_kernel(&p, sizeof(p), css);
-		return BPF_CORE_READ(p, cgroup);
-	}
-	return (*css)->cgroup;
+/* Its cgroup. */
+static __always_inline struct cgroup *subsys_cgroup(const bool raw, struct css_set *cset, __u64 i)
+{
+	struct cgroup_subsys_state **css = __builtin_preserve_access_index(&cset->subsys[0]), *p = NULL;
+
+	if (!raw)
+		return subsys_css(cset, i)->cgroup;
+	bpf_probe_read_kernel(&p, sizeof(p), css + i);
+	return BPF_CORE_READ(p, cgroup);
 }
 
 #define SUBSYS(name) subsys_cgroup(raw, cset, bpf_core_enum_value(enum cgroup_subsys_id, name))

@@ -154,6 +154,13 @@ struct mem_cgroup {
 	struct cgroup_subsys_state css;
 };
 
+enum oom_constraint { CONSTRAINT_NONE, CONSTRAINT_CPUSET, CONSTRAINT_MEMORY_POLICY, CONSTRAINT_MEMCG };
+
+struct oom_control {
+	struct mem_cgroup *memcg;
+	enum oom_constraint constraint;
+};
+
 enum vm_event_item {
 	PSWPIN = 2,
 	PSWPOUT = 3,

@@ -310,6 +310,14 @@ struct cgm_at_driver {
 
 enum cgm_event_type { CGM_EVENT_MKDIR = 1, CGM_EVENT_RMDIR = 2, CGM_EVENT_OOM = 3 };
 
+#define CGM_OOM_UNKNOWN 255
+
+/* The call of out_of_memory() that is under way; there is one at a time (oom_lock). */
+struct cgm_oom_call {
+	__u64 control; /* the kernel's address of its struct oom_control */
+	__u64 task; /* who made it: bpf_get_current_pid_tgid() */
+};
+
 #define CGM_EVENT_PATH 424
 
 struct cgm_event {
@@ -319,9 +327,14 @@ struct cgm_event {
 	__u32 hierarchy;
 	__u32 slot; /* CGM_SLOT_OVERFLOW: none */
 	__u32 path_len; /* without the zero; == CGM_EVENT_PATH: the path did not fit, look it up */
-	/* of CGM_EVENT_OOM: the victim and what it had in memory; path is its name */
-	__u32 pid, pad;
+	/*
+	 * of CGM_EVENT_OOM: the victim and what it had in memory; path is its name. hierarchy is that of the memory controller, cgroup_id the victim's
+	 * cgroup in it, limit_id the one that ran out (0: the machine, or not known), constraint the kernel's enum oom_constraint
+	 * (CGM_OOM_UNKNOWN: not known).
+	 */
+	__u32 pid, constraint;
 	__u64 file_pages, anon_pages, shmem_pages;
+	__u64 limit_id;
 	char path[CGM_EVENT_PATH];
 };
 
@@ -413,7 +426,8 @@ CGM_ASSERT_SIZE(cgm_tasks, 40);
 CGM_ASSERT_SIZE(cgm_block_key, 12);
 CGM_ASSERT_SIZE(cgm_block, 1880);
 CGM_ASSERT_SIZE(cgm_wait_key, 12);
-CGM_ASSERT_SIZE(cgm_event, 496);
+CGM_ASSERT_SIZE(cgm_event, 504);
 CGM_ASSERT_SIZE(cgm_request_bucket, 128);
+CGM_ASSERT_SIZE(cgm_oom_call, 16);
 
 #endif

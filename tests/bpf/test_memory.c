@@ -159,6 +159,8 @@ static void test_memory__oom(void **state)
 	struct job j = { .t = t, .path = path };
 	struct victim v = { .nr = 0 };
 	struct cgm_hist throttled;
+	const char *reason;
+	struct stat dir;
 	long long kills;
 	uint32_t slot;
 	int status;
@@ -181,6 +183,12 @@ static void test_memory__oom(void **state)
 	assert_int_equal(v.e.pid, pid);
 	assert_int_equal(v.e.slot, slot);
 	assert_string_equal(v.e.path, "test_memory");
+	assert_int_equal(fstatat(memory_dir(t), path, &dir, 0), 0);
+	assert_int_equal(v.e.cgroup_id, dir.st_ino);
+	assert_int_equal(v.e.hierarchy, memory_v1(t) ? t->trees.h[CGM_CTRL_MEMORY].id : 0);
+	print_message("# the limit comes from %s\n", program_runs(t, "cgm_oom_begin", &reason) ? "the call" : reason);
+	assert_int_equal(v.e.constraint, 3); /* CONSTRAINT_MEMCG */
+	assert_int_equal(v.e.limit_id, dir.st_ino);
 	/* Nearly all of the limit was its own; some of it had been ours before the fork. Each CPU may hold back some pages of the count. */
 	assert_in_range(v.e.anon_pages * (uint64_t)sysconf(_SC_PAGESIZE), LIMIT * 7 / 10, LIMIT * 2);
 	throttled = read_wait(t, slot, CGM_W_THROTTLE_NOPROGRESS);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a client sends us: a path, an Accept and an Accept-Encoding header, an entity tag and a body, in that order, a line each (the
- * body is the rest). Invariants: a fault leaves the results alone and names itself, a clean path stays clean, a route's rest lies in
- * its path.
+ * What a client sends us: a path with a query (decoded already, a=b&c=d), an Accept and an Accept-Encoding header, an entity tag and a body,
+ * in that order, a line each (the body is the rest). Invariants: a fault leaves the results alone and names itself, a clean path stays
+ * clean, a route's rest lies in its path.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -48,7 +48,53 @@ static void try_path(const char *raw)
 	check(!route == !rest);
 	if (route && *rest)
 		check(rest > path && rest < path + len && *rest == '/');
+	if (route && route->versions)
+		check(cgm_path_version(path, &rest) & route->versions && rest > path && rest <= path + len);
 	free(path);
+}
+
+/* The first value of that name in arg, a text a=b&c=d; in memory that lasts until the next call of the same name's parser. */
+static const char *get_value(void *arg, const char *name)
+{
+	static char value[65536];
+	struct cgm_str rest = cgm_str(arg), part, key;
+
+	while (cgm_next_field(&rest, '&', &part)) {
+		if (!cgm_next_field(&part, '=', &key) || !cgm_str_eq(key, name))
+			continue;
+		snprintf(value, sizeof(value), "%.*s", (int)part.len, part.p);
+		return value;
+	}
+	return NULL;
+}
+
+static void try_query(char *text)
+{
+	struct cgm_container_query c = { .count = UNTOUCHED };
+	struct cgm_events_query e = { .max = UNTOUCHED, .start_ns = UNTOUCHED };
+	char fault[CGM_FAULT_BYTES];
+
+	for (int lax = 0; lax < 2; lax++) {
+		struct cgm_query q = { .get = get_value, .arg = text, .lax = lax };
+		int r = cgm_query_containers(&q, &c, fault);
+
+		check(r == 0 ? c.count >= -1 && c.type <= CGM_ID_PODMAN : r == -EINVAL && c.count == UNTOUCHED && strchr(fault, '\'') && strlen(fault) < sizeof(fault));
+		r = cgm_query_events(&q, &e, fault);
+		check(r == 0 ? e.types < 16 && e.max > 0 : r == -EINVAL && e.start_ns == UNTOUCHED && strchr(fault, '\''));
+		check(r == 0 || !lax);
+		c.count = UNTOUCHED;
+		e = (struct cgm_events_query){ .max = UNTOUCHED, .start_ns = UNTOUCHED };
+	}
+}
+
+static void try_limits(const char *text)
+{
+	struct cgm_events_limits l = { .max_nr = { UNTOUCHED }, .max_age_ns = { UNTOUCHED } };
+	const char *fault = NULL;
+
+	check(cgm_events_parse_ages(text, &l, &fault) == 0 || (fault && l.max_age_ns[0] == UNTOUCHED));
+	fault = NULL;
+	check(cgm_events_parse_numbers(text, &l, &fault) == 0 || (fault && l.max_nr[0] == UNTOUCHED));
 }
 
 static void try_string(const char *s)
@@ -103,6 +149,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < 4; i++)
 		lines[i] = text_of(cgm_next_line(&rest, &line) ? line : (struct cgm_str){ "", 0 });
 	try_path(lines[0]);
+	if (strchr(lines[0], '?'))
+		try_query(strchr(lines[0], '?') + 1);
+	try_limits(lines[0]);
 	try_string(lines[0]);
 	try_accept(lines[1]);
 	cgm_accepts_gzip(lines[2]);

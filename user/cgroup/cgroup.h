@@ -88,6 +88,8 @@ void cgm_reader_close(struct cgm_reader *r);
 /* Which hierarchies the path exists in, bit per enum cgm_controller; ids (inode of its directory) by controller, 0: not there. */
 unsigned cgm_reader_controllers(const struct cgm_reader *r);
 uint64_t cgm_reader_id(const struct cgm_reader *r, enum cgm_controller c);
+/* When it was made, as the spec has it, in ns since the epoch; 0: not known. */
+uint64_t cgm_reader_creation_time_ns(struct cgm_reader *r);
 /* True when the directory of an open reader is still the one at its path (same inode in every hierarchy it was in). */
 bool cgm_reader_same(const struct cgm_reader *r);
 /*

@@ -99,5 +99,7 @@ void cgm_machine_free(struct cgm_machine *m);
 int cgm_machine_sample_net(int root_fd, struct cgm_sample *s);
 /* Adds the file systems (one row a device) with statfs and /proc/diskstats. Mounts are looked up anew each time. 0 or a negative errno. */
 int cgm_machine_sample_fs(int root_fd, struct cgm_sample *s);
+/* Is that the file system with that UUID, by <root_fd>/dev/disk/by-uuid? Any thread. */
+bool cgm_machine_fs_has_uuid(int root_fd, const struct cgm_fs_info *fs, const char *uuid);
 /* The name of a block device for labels, "/dev/vda", cached from <root_fd>/sys/dev/block; "" when unknown. Not for two threads at once. */
 const char *cgm_disk_name(int root_fd, uint32_t major, uint32_t minor, char *buf, size_t size);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -212,6 +214,26 @@ int cgm_machine_fs(int root_fd, struct cgm_machine *m)
 	int r = each_mount(root_fd, machine_mount, &a);
 
 	return r == -ENOMEM ? r : 0;
+}
+
+bool cgm_machine_fs_has_uuid(int root_fd, const struct cgm_fs_info *fs, const char *uuid)
+{
+	char path[128], target[PATH_MAX];
+	const char *base = strrchr(fs->device, '/'), *link;
+	struct stat st;
+	ssize_t n;
+
+	if (!*uuid || strchr(uuid, '/') || (size_t)snprintf(path, sizeof(path), "dev/disk/by-uuid/%s", uuid) >= sizeof(path))
+		return false;
+	n = readlinkat(root_fd, path, target, sizeof(target) - 1);
+	if (n <= 0)
+		return false;
+	target[n] = '\0';
+	link = strrchr(target, '/');
+	if (base && link && strcmp(base, link) == 0)
+		return true;
+	/* By number: a device mapper's disk has two names. */
+	return fs->major && fstatat(root_fd, path, &st, 0) == 0 && S_ISBLK(st.st_mode) && major(st.st_rdev) == fs->major && minor(st.st_rdev) == fs->minor;
 }
 
 /* The word in brackets of "none [mq-deadline]"; the whole text when there is none. */

@@ -126,6 +126,12 @@ static int creation_time(struct cgm_reader *r)
 	return found ? 0 : -ENOENT;
 }
 
+uint64_t cgm_reader_creation_time_ns(struct cgm_reader *r)
+{
+	creation_time(r);
+	return r->creation_time_ns;
+}
+
 void cgm_reader_spec_mask(struct cgm_reader *r, struct cgm_spec *s)
 {
 	s->cpu_mask[0] = '\0';

@@ -13,7 +13,7 @@
 
 #define CGM_PIN_NAME 24
 
-enum cgm_mode { CGM_MODE_BTF, CGM_MODE_RAW, CGM_MODE_FEXIT, CGM_MODE_ITER };
+enum cgm_mode { CGM_MODE_BTF, CGM_MODE_RAW, CGM_MODE_FEXIT, CGM_MODE_ITER, CGM_MODE_FENTRY };
 
 /* One BPF program. Programs of a unit with the same rank belong together; the lowest rank that works is used. */
 struct cgm_program_def {

@@ -47,7 +47,7 @@ struct cgm_program_cost {
 struct cgm_program {
 	char name[16], hook[48];
 	const char *group; /* its name in groups.def */
-	const char *mode; /* "btf", "raw", "fexit", "iter", "off" */
+	const char *mode; /* "btf", "raw", "fexit", "fentry", "iter", "off" */
 	char reason[96];
 	uint32_t id; /* of the program that runs, 0: none */
 	struct cgm_program_cost cost;

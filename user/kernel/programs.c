@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of programs: what each needs of the kernel, and which is used instead when it cannot be. */
+#include <linux/bpf.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "kernel/groups.h"
@@ -182,7 +184,8 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_throttled", "memory", "throttled", 0, CGM_MODE_BTF, "mm_vmscan_throttled", NULL },
 	{ "cgm_collapse", "memory", "collapse", 0, CGM_MODE_BTF, "mm_collapse_huge_page", NULL },
 	{ "cgm_tlb", "tlb", "tlb", 0, CGM_MODE_BTF, "tlb_flush", NULL },
-	{ "cgm_oom", "memory", "oom", 0, CGM_MODE_BTF, "mark_victim", victim_is_task },
+	{ "cgm_oom", "oom_event", "oom", 0, CGM_MODE_BTF, "mark_victim", victim_is_task },
+	{ "cgm_oom_begin", "oom_event", "oom_begin", 0, CGM_MODE_FENTRY, "out_of_memory", NULL },
 	{ "cgm_dirty_wait", "block", "dirty_wait", 0, CGM_MODE_BTF, "balance_dirty_pages", dirty_in_a_struct },
 	{ "cgm_dirty_wait2", "block", "dirty_wait", 1, CGM_MODE_BTF, "balance_dirty_pages", dirty_in_numbers },
 	{ "cgm_wb_wait", "block", "wb_wait", 0, CGM_MODE_BTF, "folio_wait_writeback", NULL },
@@ -267,7 +270,7 @@ const size_t cgm_nr_program_defs = ARRAY_SIZE(cgm_program_defs);
 
 const char *cgm_mode_name(enum cgm_mode m)
 {
-	static const char *const names[] = { "btf", "raw", "fexit", "iter" };
+	static const char *const names[] = { "btf", "raw", "fexit", "iter", "fentry" };
 
 	return names[m];
 }
@@ -284,6 +287,32 @@ void cgm_choice_fail(struct cgm_choice *c, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Some kernels have the function and refuse to trace it, or any. A program that does nothing tells without loading all of ours in vain. */
+static void probe_function(const struct cgm_program_def *d, const struct btf *btf, struct cgm_choice *c)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int id = btf__find_by_name_kind(btf, d->hook, BTF_KIND_FUNC), fd;
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = d->mode == CGM_MODE_FENTRY ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT,
+		    .attach_btf_id = (__u32)id);
+
+	if (id < 0) {
+		cgm_choice_fail(c, "this kernel has no function %s to attach to", d->hook);
+		return;
+	}
+	if (cgm_trampolines_refused(btf)) {
+		cgm_choice_fail(c, "%s", cgm_trampolines_refused(btf));
+		return;
+	}
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "cgm_probe", "GPL", nothing, ARRAY_SIZE(nothing), &opts);
+	if (fd >= 0)
+		close(fd);
+	else
+		cgm_choice_fail(c, "this kernel does not let us trace the function %s: %s", d->hook, strerror(-fd));
+}
+
 static void probe(const struct cgm_program_def *d, const struct btf *btf, struct cgm_choice *c)
 {
 	const char *reason = NULL;
@@ -297,10 +326,8 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 			cgm_choice_fail(c, "this kernel has no tracepoint %s", d->hook);
 		break;
 	case CGM_MODE_FEXIT:
-		if (btf__find_by_name_kind(btf, d->hook, BTF_KIND_FUNC) < 0)
-			cgm_choice_fail(c, "this kernel has no function %s to attach to", d->hook);
-		else if (cgm_trampolines_refused(btf))
-			cgm_choice_fail(c, "%s", cgm_trampolines_refused(btf));
+	case CGM_MODE_FENTRY:
+		probe_function(d, btf, c);
 		break;
 	case CGM_MODE_ITER:
 		snprintf(name, sizeof(name), "bpf_iter__%s", d->hook);

@@ -17,9 +17,9 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/varint.h"
 
 #define CHUNK_BYTES 2048 /* of one allocation, its header included */
-#define MAX_VARINT 10
 
 struct cgm_chunk {
 	uint32_t refs; /* atomic */
@@ -103,24 +103,6 @@ static uint64_t unzigzag(uint64_t z)
 	return z >> 1 ^ (0 - (z & 1));
 }
 
-static inline uint8_t *put_varint(uint8_t *p, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		*p++ = (uint8_t)v | 0x80;
-	*p++ = (uint8_t)v;
-	return p;
-}
-
-static inline const uint8_t *get_varint(const uint8_t *p, uint64_t *ret)
-{
-	uint64_t v = *p & 0x7f;
-
-	for (unsigned shift = 7; *p++ & 0x80; shift += 7)
-		v |= (uint64_t)(*p & 0x7f) << shift;
-	*ret = v;
-	return p;
-}
-
 /* Up to eight values: a bit for each that changed. */
 static inline unsigned changed_mask(const uint64_t *prev, const uint64_t *values, uint32_t nr)
 {
@@ -136,9 +118,9 @@ static uint8_t *encode(uint8_t *p, const uint8_t *end, uint64_t step_change, con
 {
 	uint8_t *groups = NULL;
 
-	if (end - p < MAX_VARINT)
+	if (end - p < CGM_MAX_VARINT)
 		return NULL;
-	p = put_varint(p, zigzag(step_change));
+	p = cgm_put_varint(p, zigzag(step_change));
 	for (uint32_t at = 0; at < nr; at += 8) {
 		unsigned mask;
 
@@ -151,14 +133,14 @@ static uint8_t *encode(uint8_t *p, const uint8_t *end, uint64_t step_change, con
 		mask = nr - at >= 8 ? changed_mask(prev + at, values + at, 8) : changed_mask(prev + at, values + at, nr - at);
 		if (!mask)
 			continue;
-		if (end - p < 1 + MAX_VARINT * __builtin_popcount(mask))
+		if (end - p < 1 + CGM_MAX_VARINT * __builtin_popcount(mask))
 			return NULL;
 		*groups |= (uint8_t)(1 << at / 8 % 8);
 		*p++ = (uint8_t)mask;
 		for (; mask; mask &= mask - 1) {
 			uint32_t i = at + (uint32_t)__builtin_ctz(mask);
 
-			p = put_varint(p, zigzag(values[i] - prev[i]));
+			p = cgm_put_varint(p, zigzag(values[i] - prev[i]));
 		}
 	}
 	return p;
@@ -167,7 +149,7 @@ static uint8_t *encode(uint8_t *p, const uint8_t *end, uint64_t step_change, con
 /* Room that is enough for encode() of a first sample. */
 static size_t first_sample_room(const uint64_t *values, uint32_t nr)
 {
-	size_t room = MAX_VARINT + nr / 64 + nr / 8 + 2 + MAX_VARINT * 8;
+	size_t room = CGM_MAX_VARINT + nr / 64 + nr / 8 + 2 + CGM_MAX_VARINT * 8;
 
 	for (uint32_t i = 0; i < nr; i++)
 		room += values[i] ? (size_t)(70 - __builtin_clzll(zigzag(values[i]))) / 7 : 0;
@@ -343,7 +325,7 @@ static void chunk_range(const struct cgm_chunk *c, size_t nr, uint64_t start_ns,
 	const uint8_t *p = c->data;
 
 	for (size_t i = 0; i < nr; i++) {
-		p = get_varint(p, &change);
+		p = cgm_get_varint(p, &change);
 		step_ns += unzigzag(change);
 		time_ns += step_ns;
 		if (time_ns > end_ns)
@@ -413,7 +395,7 @@ static void iter_decode(struct cgm_history_iter *it)
 	const uint8_t *p = it->pos;
 	uint64_t d;
 
-	p = get_varint(p, &d);
+	p = cgm_get_varint(p, &d);
 	it->step_ns += unzigzag(d);
 	it->time_ns += it->step_ns;
 	for (uint32_t at = 0; at < it->layout->nr_values; at += 64) {
@@ -421,7 +403,7 @@ static void iter_decode(struct cgm_history_iter *it)
 			uint64_t *v = it->values + at + 8 * (uint32_t)__builtin_ctz(groups);
 
 			for (unsigned mask = *p++; mask; mask &= mask - 1) {
-				p = get_varint(p, &d);
+				p = cgm_get_varint(p, &d);
 				v[__builtin_ctz(mask)] += unzigzag(d);
 			}
 		}

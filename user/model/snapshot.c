@@ -19,6 +19,7 @@ struct arena_block {
 struct cgm_store {
 	pthread_mutex_t lock; /* protects newest alone */
 	struct cgm_snapshot *newest;
+	struct cgm_bell bell;
 };
 
 struct cgm_snapshot *cgm_snapshot_new(size_t nr_rows)
@@ -82,6 +83,7 @@ void cgm_snapshot_unref(struct cgm_snapshot *s)
 		cgm_identity_unref(s->rows[i].identity);
 		cgm_layout_unref(s->rows[i].layout);
 		cgm_history_view_done(&s->rows[i].history);
+		cgm_summary_unref(s->rows[i].summary);
 	}
 	for (struct arena_block *b = s->arena; b; b = next) {
 		next = b->next;
@@ -125,8 +127,13 @@ struct cgm_store *cgm_store_new(void)
 {
 	struct cgm_store *st = cgm_calloc(1, sizeof(*st));
 
-	if (st)
-		pthread_mutex_init(&st->lock, NULL);
+	if (!st)
+		return NULL;
+	if (cgm_bell_init(&st->bell) < 0) {
+		free(st);
+		return NULL;
+	}
+	pthread_mutex_init(&st->lock, NULL);
 	return st;
 }
 
@@ -136,6 +143,7 @@ void cgm_store_free(struct cgm_store *st)
 		return;
 	cgm_snapshot_unref(st->newest);
 	pthread_mutex_destroy(&st->lock);
+	cgm_bell_done(&st->bell);
 	free(st);
 }
 
@@ -147,6 +155,7 @@ void cgm_store_publish(struct cgm_store *st, struct cgm_snapshot *s)
 	old = st->newest;
 	st->newest = s;
 	pthread_mutex_unlock(&st->lock);
+	cgm_bell_ring(&st->bell);
 	cgm_snapshot_unref(old);
 }
 
@@ -158,4 +167,9 @@ struct cgm_snapshot *cgm_store_get(struct cgm_store *st)
 	s = st->newest ? cgm_snapshot_ref(st->newest) : NULL;
 	pthread_mutex_unlock(&st->lock);
 	return s;
+}
+
+struct cgm_bell *cgm_store_bell(struct cgm_store *st)
+{
+	return &st->bell;
 }

@@ -9,9 +9,12 @@
 
 #include "cgmeter/abi.h"
 #include "cgroup/cgroup.h"
+#include "model/bell.h"
+#include "model/events.h"
 #include "model/history.h"
 #include "model/identity.h"
 #include "model/layout.h"
+#include "model/summary.h"
 
 /* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
 struct cgm_live_hist {
@@ -80,6 +83,7 @@ struct cgm_row {
 	uint64_t *values; /* layout->nr_values */
 	struct cgm_live *live; /* NULL: no kernel side */
 	struct cgm_history_view history;
+	struct cgm_summary *summary; /* a reference; NULL: none */
 	uint32_t parent; /* row index; the root is its own parent */
 	uint32_t depth; /* 0 for "/" */
 };
@@ -121,6 +125,8 @@ struct cgm_self {
 	uint64_t nr_file_reads; /* of cgroup files for samples, total */
 	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
+	uint64_t summary_bytes, nr_summary_lost; /* see model/summary.h */
+	struct cgm_events_stats events;
 	uint64_t nr_slots, nr_slots_used;
 	uint64_t drops[CGM_NR_DROPS];
 	bool has_kernel_side; /* at least one program counts */
@@ -173,3 +179,5 @@ struct cgm_store *cgm_store_new(void);
 void cgm_store_free(struct cgm_store *st);
 void cgm_store_publish(struct cgm_store *st, struct cgm_snapshot *s);
 struct cgm_snapshot *cgm_store_get(struct cgm_store *st);
+/* Rung at each publish; others may ring it, too. It lives as long as the store. */
+struct cgm_bell *cgm_store_bell(struct cgm_store *st);

@@ -171,7 +171,7 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 	bool want_diskio = is_on(a, CGM_G_DISKIO) && !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
-	a->history_bytes = 0;
+	a->history_bytes = a->summary_bytes = 0;
 	a->self.nr_bulk = a->self.nr_bulk_unsure = 0;
 	for (size_t i = 0; i < cs->nr; i++) {
 		struct cgm_container *c = cs->sorted[i];
@@ -235,8 +235,12 @@ static void tick(struct cgm_agent *a)
 	(void)cgm_kernel_stat_sweep(a->kernel); /* without it everything is read from files */
 	sample_all(a, snap, now);
 	cgm_bulk_learn(&a->containers, a->seq);
+	/* Counters tell of victims, not who they were: that is said once, at the start. */
+	if (!cgm_kernel_hooked(a->kernel, "mark_victim"))
+		cgm_containers_count_ooms(&a->containers, snap);
 	mend_parents(&a->containers, snap);
 	a->self.nr_ticks++;
+	cgm_events_tick(a->events, time_ns);
 	cgm_publish_self(a, snap);
 	cgm_store_publish(a->store, snap);
 	if (cgm_containers_drop_gone(&a->containers))
@@ -298,10 +302,12 @@ static void say_what_is_missing(struct cgm_agent *a)
 	}
 	if (!a->self.has_kernel_side) {
 		cgm_warning("no kernel side: %s; serving what the cgroup files hold. Missing: run-queue delay, off-CPU time, context switches, "
-			    "block latency, socket traffic, task states",
+			    "block latency, socket traffic, task states, victims of the out-of-memory killer by name",
 			    nr ? p[0].reason : "no programs");
 		return;
 	}
+	if (!cgm_kernel_hooked(a->kernel, "mark_victim"))
+		cgm_info("events of the out-of-memory killer come from counters: without the victim's number and name, and of its own container alone");
 	for (size_t i = 0; off && i < nr; i++)
 		if (strcmp(p[i].mode, "off") == 0 && strncmp(p[i].reason, "not needed", 10) != 0 && strncmp(p[i].reason, "the group ", 10) != 0)
 			cgm_info("kernel side: %s (%s) is off: %s", p[i].name, p[i].hook, p[i].reason);
@@ -436,7 +442,9 @@ static int open_all(struct cgm_agent *a)
 	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
 	a->containers.incomplete = true; /* lists at the first tick */
 	a->store = cgm_store_new();
-	return a->store ? 0 : -ENOMEM;
+	a->events = a->store ? cgm_events_new(&a->o->events, cgm_store_bell(a->store)) : NULL;
+	a->containers.lifecycle.events = a->events;
+	return a->events ? 0 : -ENOMEM;
 }
 
 static int start_http(struct cgm_agent *a)
@@ -445,8 +453,12 @@ static int start_http(struct cgm_agent *a)
 		.listen_ip = a->o->listen_ip,
 		.port = (uint16_t)a->o->port,
 		.store = a->store,
+		.events = a->events,
+		.trees = &a->trees,
 		.version = CGM_VERSION,
 		.root_fd = a->root_fd,
+		.legacy_status_codes = a->o->legacy_status_codes,
+		.interval_ns = a->o->interval_ns,
 		.machine_interval_ns = a->o->machine_interval_ns,
 	};
 	const char *host = *a->o->listen_ip ? a->o->listen_ip : "127.0.0.1";
@@ -464,8 +476,9 @@ static int start_http(struct cgm_agent *a)
 static void close_all(struct cgm_agent *a)
 {
 	cgm_http_stop(a->http);
-	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);
+	cgm_events_free(a->events);
+	cgm_store_free(a->store);
 	cgm_netns_close(a->netns);
 	cgm_worker_free(a->worker);
 	cgm_perf_config_free(a->perf);

@@ -35,6 +35,7 @@ struct cgm_agent {
 	uint64_t start_real_ns, seq;
 	uint64_t last_list_ns, last_sockets_ns; /* monotonic */
 	uint64_t seen_event_drops;
-	uint64_t history_bytes; /* of the tick under way */
+	struct cgm_events *events;
+	uint64_t history_bytes, summary_bytes; /* of the tick under way */
 	struct cgm_self self; /* counters over all ticks */
 };

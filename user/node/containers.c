@@ -20,6 +20,7 @@ static void container_free(struct cgm_container *c)
 	cgm_worker_drop(c->worker, c->details);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
+	cgm_summary_unref(c->summary);
 	cgm_layout_unref(c->layout);
 	cgm_identity_unref(c->identity);
 	free(c);
@@ -43,7 +44,8 @@ static int container_new(struct cgm_containers *cs, const char *name, struct cgm
 		return r;
 	c->identity = cgm_identity_new_with(name, NULL, &cs->label_rules);
 	c->history = cgm_history_new(cs->keep_ns);
-	if (!c->identity || !c->history)
+	c->summary = cgm_summary_new(cgm_hash_bytes(name, strlen(name)));
+	if (!c->identity || !c->history || !c->summary)
 		return -ENOMEM;
 	c->worker = cs->worker;
 	c->details = cs->worker && cgm_details_wanted(&cs->details) ? cgm_details_job_new(&cs->details, name) : NULL;
@@ -68,6 +70,7 @@ static int add(struct cgm_containers *cs, const char *name, struct cgm_container
 		return r;
 	cs->sorted[cs->nr++] = c;
 	cs->unsorted = true;
+	cgm_lifecycle_came(&cs->lifecycle, c);
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -85,6 +88,7 @@ void cgm_containers_drop(struct cgm_containers *cs, struct cgm_container *c)
 		cs->unsorted = true;
 	}
 	cgm_hash_del(&cs->by_name, c->identity->name);
+	cgm_lifecycle_went(&cs->lifecycle, c);
 	container_free(c);
 }
 
@@ -97,6 +101,7 @@ size_t cgm_containers_drop_gone(struct cgm_containers *cs)
 
 		if (c->gone && !is_root(c)) {
 			cgm_hash_del(&cs->by_name, c->identity->name);
+			cgm_lifecycle_went(&cs->lifecycle, c);
 			container_free(c);
 			cs->unsorted = true;
 		} else {
@@ -115,6 +120,7 @@ void cgm_containers_done(struct cgm_containers *cs)
 	free(cs->sorted);
 	cgm_fold_done(cs);
 	cgm_hash_done(&cs->by_name);
+	cgm_lifecycle_done(&cs->lifecycle);
 }
 
 /* The slot that the kernel side counts it in, if this is the hierarchy of one. */
@@ -174,6 +180,7 @@ int cgm_containers_list(struct cgm_containers *cs)
 	for (size_t i = 0; i < cs->nr; i++)
 		cs->sorted[i]->gone = cs->sorted[i]->listed != cs->listing;
 	cgm_containers_drop_gone(cs);
+	cgm_lifecycle_listed(&cs->lifecycle);
 	return 0;
 }
 
@@ -191,6 +198,8 @@ static void on_mkdir(struct cgm_containers *cs, enum cgm_controller first, const
 	struct cgm_container *c;
 	int r = find_or_add(cs, e->path, first, e->cgroup_id, &c);
 
+	if (r == -ENOENT)
+		cgm_lifecycle_ghost_came(&cs->lifecycle, e);
 	if (r < 0) {
 		cs->incomplete |= r != -ENOENT;
 		return;
@@ -201,17 +210,55 @@ static void on_mkdir(struct cgm_containers *cs, enum cgm_controller first, const
 			set_slot(cs, c, (enum cgm_controller)i, e->cgroup_id, e->parent_id);
 }
 
-/* A line for each victim of the out-of-memory killer; e->path is its name. */
-static void on_oom(const struct cgm_containers *cs, enum cgm_controller controller, const struct cgm_event *e)
+/* Also of a container that was dropped of late. NULL: not known. */
+static const char *name_of(const struct cgm_containers *cs, enum cgm_controller controller, uint64_t id)
 {
-	const char *name = "a cgroup that is not known";
+	for (size_t i = 0; i < cs->nr; i++)
+		if (cgm_reader_id(cs->sorted[i]->reader, controller) == id)
+			return cs->sorted[i]->identity->name;
+	return cgm_lifecycle_buried(&cs->lifecycle, controller, id);
+}
+
+/* A line for each victim of the out-of-memory killer; e->path is its name. What no container is known of happened to the machine. */
+static void on_oom(struct cgm_containers *cs, enum cgm_controller controller, const struct cgm_event *e)
+{
+	const char *name = name_of(cs, controller, e->cgroup_id), *limit = e->limit_id ? name_of(cs, controller, e->limit_id) : "/";
 	uint64_t kb = (uint64_t)sysconf(_SC_PAGESIZE) / 1024, anon = e->anon_pages * kb, file = e->file_pages * kb, shared = e->shmem_pages * kb;
 
-	for (size_t i = 0; i < cs->nr; i++)
-		if (cgm_reader_id(cs->sorted[i]->reader, controller) == e->cgroup_id)
-			name = cs->sorted[i]->identity->name;
-	cgm_warning("out of memory: killed process %u (%s) of %s: %" PRIu64 " kB anonymous, %" PRIu64 " kB of files, %" PRIu64 " kB shared", e->pid,
-		    e->path, name, anon, file, shared);
+	cgm_warning("out of memory (%s): killed process %u (%s) of %s: %" PRIu64 " kB anonymous, %" PRIu64 " kB of files, %" PRIu64 " kB shared",
+		    limit ? limit : "a cgroup that is not known", e->pid, e->path, name ? name : "a cgroup that is not known", anon, file, shared);
+	cgm_lifecycle_oom(&cs->lifecycle, e, name ? name : "/", limit ? limit : "/");
+}
+
+/*
+ * On v1 the counter is the cgroup's own. On v2 it has the descendants, so that what a child counted is taken from its parent: from the end, where
+ * children stand.
+ */
+void cgm_containers_count_ooms(struct cgm_containers *cs, const struct cgm_snapshot *snap)
+{
+	bool own = cs->trees->h[CGM_CTRL_MEMORY].dir_fd >= 0;
+	size_t i = cs->nr;
+
+	for (size_t n = 0; n < cs->nr; n++)
+		cs->sorted[n]->new_oom_kills = 0;
+	for (size_t row = snap->nr_rows; row-- > 0;) {
+		const struct cgm_row *r = &snap->rows[row];
+		uint64_t now = r->values[CGM_V_OOM_EVENTS], nr;
+		struct cgm_container *c;
+
+		while (i && cs->sorted[i - 1]->identity != r->identity)
+			i--;
+		if (!i || !cgm_layout_has(r->layout, CGM_V_OOM_EVENTS))
+			continue;
+		c = cs->sorted[i - 1];
+		nr = c->knows_oom_kills && now > c->nr_oom_kills ? now - c->nr_oom_kills : 0;
+		c->nr_oom_kills = now;
+		c->knows_oom_kills = true;
+		if (!own && c->parent)
+			c->parent->new_oom_kills += nr;
+		if (nr > c->new_oom_kills)
+			cgm_lifecycle_oom_counted(&cs->lifecycle, r->identity->name, nr - c->new_oom_kills, r->time_ns);
+	}
 }
 
 void cgm_containers_event(void *arg, const struct cgm_event *e)
@@ -235,6 +282,8 @@ void cgm_containers_event(void *arg, const struct cgm_event *e)
 		return;
 	}
 	c = cgm_hash_get(&cs->by_name, e->path);
+	if (!c)
+		cgm_lifecycle_ghost_went(&cs->lifecycle, e);
 	/* On v1 the directories of one container go one after the other; it is gone with the last. */
 	if (c && !is_root(c) && cgm_reader_id(c->reader, controller) == e->cgroup_id && cgm_reader_refresh(c->reader) == -ENOENT)
 		cgm_containers_drop(cs, c);

@@ -13,6 +13,7 @@
 #include "cgroup/netns.h"
 #include "kernel/kernel.h"
 #include "model/snapshot.h"
+#include "node/lifecycle.h"
 
 /* What a container and its descendants counted, while it is being summed up (fold.c). */
 struct cgm_sums {
@@ -41,12 +42,16 @@ struct cgm_container {
 	struct cgm_container *parent; /* NULL for "/" */
 	struct cgm_layout *layout;
 	struct cgm_history *history;
+	struct cgm_summary *summary;
 	struct cgm_spec spec;
 	uint64_t spec_read_ns; /* monotonic */
 	uint64_t settings, settings_read_ns; /* digest of the limits when the spec was read whole, and when that was */
 	struct cgm_stat_ref stat; /* its rows in bulk reading */
 	bool unsure; /* bulk reading does not know where all of its memory.stat stands */
 	uint32_t nr_learned; /* how often something was to be learned by it */
+	uint64_t nr_oom_kills; /* at the last tick, descendants included where the counter has them; see cgm_containers_count_ooms() */
+	uint64_t new_oom_kills; /* of descendants, while they are counted */
+	bool knows_oom_kills;
 	uint64_t memory_usage; /* bytes, as read in bulk; 0: it was not */
 	uint32_t sched_slot, block_slot; /* CGM_SLOT_OVERFLOW: none */
 	uint32_t listed; /* number of the listing that saw it last */
@@ -67,6 +72,7 @@ struct cgm_containers {
 	struct cgm_worker *worker; /* NULL: no dear readings are wanted */
 	struct cgm_details_config details;
 	struct cgm_label_rules label_rules;
+	struct cgm_lifecycle lifecycle;
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */
 	size_t nr, cap;
@@ -86,5 +92,10 @@ void cgm_containers_event(void *arg, const struct cgm_event *e);
 void cgm_containers_drop(struct cgm_containers *cs, struct cgm_container *c);
 /* Drops all that are marked as gone. Returns how many. */
 size_t cgm_containers_drop_gone(struct cgm_containers *cs);
+/*
+ * Where the kernel side does not tell of victims of the out-of-memory killer: records what the counters of the tick's samples say. Once a
+ * tick, after the rows were made; snap may have fewer rows than the table.
+ */
+void cgm_containers_count_ooms(struct cgm_containers *cs, const struct cgm_snapshot *snap);
 /* Brings the array into order and sets index, depth and parent of each. */
 void cgm_containers_sort(struct cgm_containers *cs);

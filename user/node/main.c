@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "node/agent.h"
 #include "node/options.h"
 #include "node/probe.h"
+#include "output/http.h"
 
 static int node(int argc, char *const *argv)
 {
@@ -35,6 +37,16 @@ static int groups(_unused_ int argc, _unused_ char *const *argv)
 	return 0;
 }
 
+static int api(_unused_ int argc, _unused_ char *const *argv)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+
+	cgm_http_reference(&text);
+	if (text.failed || fwrite(text.p, 1, text.len, stdout) != text.len)
+		return 1;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char *const *argv);
@@ -44,6 +56,7 @@ static const struct {
 	{ "probe", cgm_probe_run, "print what this kernel offers, and what is lost without it" },
 	{ "options", reference, "print the options of `cgmeter node` as a table" },
 	{ "groups", groups, "print the groups of metrics that --enable_metrics and --disable_metrics take" },
+	{ "api", api, "print the addresses that `cgmeter node` serves, with their parameters" },
 	{ "version", version, "print the version" },
 };
 

@@ -138,6 +138,18 @@ static int check(const struct cgm_options *o)
 	return 0;
 }
 
+static int limit_events(struct cgm_options *o)
+{
+	const char *fault;
+
+	cgm_events_limits_init(&o->events);
+	if (cgm_events_parse_ages(o->event_ages, &o->events, &fault) < 0)
+		return bad("--event_storage_age_limit", fault);
+	if (cgm_events_parse_numbers(o->event_numbers, &o->events, &fault) < 0)
+		return bad("--event_storage_event_limit", fault);
+	return 0;
+}
+
 static int choose_groups(struct cgm_options *o)
 {
 	const char *name;
@@ -188,7 +200,7 @@ int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret)
 		if (r < 0)
 			return r;
 	}
-	if (check(&o) < 0 || choose_groups(&o) < 0)
+	if (check(&o) < 0 || choose_groups(&o) < 0 || limit_events(&o) < 0)
 		return -EINVAL;
 	*ret = o;
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernel/groups.h"
+#include "model/events.h"
 
 struct cgm_options {
 	const char *listen_ip, *bpf, *sched_hook, *pin_dir, *root;
@@ -23,6 +24,9 @@ struct cgm_options {
 	uint64_t resctrl_interval_ns, referenced_reset;
 	uint64_t groups_off; /* bit per enum cgm_group: hidden */
 	bool verbose;
+	bool legacy_status_codes;
+	const char *event_ages, *event_numbers;
+	struct cgm_events_limits events; /* what the two make of them */
 };
 
 /* 0: go on; 1: --help was asked for and printed; -EINVAL: said on stderr, naming the flag and what it takes. Strings live in argv or are literals. */

@@ -52,6 +52,14 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	if (cgm_history_add(c->history, layout, s->time_ns, row->values) < 0)
 		a->self.nr_lost_samples++;
 	a->history_bytes += cgm_history_bytes(c->history);
+	cgm_summary_add(c->summary, &(struct cgm_usage_sample){
+		.time_ns = s->time_ns,
+		.has_cpu = cgm_sample_has(s, CGM_V_CPU_USAGE_TOTAL),
+		.has_memory = cgm_sample_has(s, CGM_V_MEMORY_WORKING_SET),
+		.cpu_ns = s->v[CGM_V_CPU_USAGE_TOTAL],
+		.memory_bytes = s->v[CGM_V_MEMORY_WORKING_SET],
+	});
+	a->summary_bytes += cgm_summary_bytes(c->summary);
 	row->identity = cgm_identity_ref(c->identity);
 	row->layout = cgm_layout_ref(layout);
 	row->spec = c->spec;
@@ -59,6 +67,7 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	row->depth = c->depth;
 	row->parent = c->parent ? c->parent->index : 0;
 	cgm_history_view_init(c->history, &row->history);
+	row->summary = cgm_summary_ref(c->summary);
 	snap->nr_rows++;
 	return 0;
 }
@@ -119,6 +128,9 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	snap->self.nr_netns_left_out = cgm_netns_left_out(a->netns);
 	snap->self.nr_file_reads = cgm_reader_nr_reads();
 	snap->self.history_bytes = a->history_bytes;
+	snap->self.summary_bytes = a->summary_bytes;
+	snap->self.nr_summary_lost = cgm_summary_lost();
+	cgm_events_stats(a->events, &snap->self.events);
 	snap->self.snapshot_bytes = snap->arena_bytes;
 	snap->self.map_bytes = cgm_kernel_map_bytes(a->kernel);
 	snap->self.nr_slots = cgm_kernel_slots(a->kernel);

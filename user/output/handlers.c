@@ -4,19 +4,13 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "output/json.h"
 #include "output/negotiate.h"
 
 static const char type_json[] = "application/json", type_text[] = "text/plain; charset=utf-8";
 
-static void snapshot_unrefp(struct cgm_snapshot **s)
-{
-	if (*s)
-		cgm_snapshot_unref(*s);
-}
-
-/* The newest snapshot; the bodies of older ones go as soon as anybody asks for anything. NULL before the first. */
-static struct cgm_snapshot *newest(struct cgm_request *rq)
+struct cgm_snapshot *cgm_request_snapshot(struct cgm_request *rq)
 {
 	struct cgm_snapshot *s = cgm_store_get(rq->http->config.store);
 
@@ -25,19 +19,59 @@ static struct cgm_snapshot *newest(struct cgm_request *rq)
 	return s;
 }
 
-static enum MHD_Result answer_too_early(struct cgm_request *rq)
+enum MHD_Result cgm_answer_too_early(struct cgm_request *rq)
 {
 	return cgm_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "no sample has been taken yet");
 }
 
-static const char *container_name(const struct cgm_request *rq)
+const char *cgm_request_container(const struct cgm_request *rq)
 {
 	return *rq->rest ? rq->rest : "/";
 }
 
 static enum MHD_Result answer_unknown(struct cgm_request *rq)
 {
-	return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown container \"%s\"", container_name(rq));
+	return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown container \"%s\"", cgm_request_container(rq));
+}
+
+static const char *get_argument(void *arg, const char *name)
+{
+	const struct cgm_request *rq = arg;
+
+	return MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct cgm_query cgm_request_query(struct cgm_request *rq)
+{
+	return (struct cgm_query){ .get = get_argument, .arg = rq, .lax = rq->http->config.legacy_status_codes };
+}
+
+/* A sampler that does not come by in time keeps nobody waiting for ever: then the answer is as old as it is. */
+#define MAX_WAIT_NS (5 * CGM_NSEC_PER_SEC)
+
+static bool is_fresh(struct cgm_waiter *w)
+{
+	struct cgm_request *rq = (struct cgm_request *)((char *)w - offsetof(struct cgm_request, waiter));
+	struct cgm_snapshot *s = cgm_store_get(rq->http->config.store);
+	bool fresh = s && s->time_ns >= rq->fresh_ns;
+
+	cgm_snapshot_unref(s);
+	return fresh;
+}
+
+bool cgm_request_waits(struct cgm_request *rq, const struct cgm_snapshot *s, uint64_t max_age_ns)
+{
+	uint64_t now = cgm_clock_real_ns();
+
+	if (rq->waited)
+		return false;
+	rq->waited = true;
+	rq->fresh_ns = now > max_age_ns ? now - max_age_ns : 0;
+	if (s->time_ns >= rq->fresh_ns)
+		return false;
+	rq->waiter = (struct cgm_waiter){ .connection = rq->connection, .ready = is_fresh };
+	rq->waiter.deadline_ns = cgm_clock_mono_ns() + rq->http->config.interval_ns + MAX_WAIT_NS;
+	return cgm_wait(&rq->http->waiters, &rq->waiter);
 }
 
 enum MHD_Result cgm_handle_healthz(struct cgm_request *rq)
@@ -47,26 +81,69 @@ enum MHD_Result cgm_handle_healthz(struct cgm_request *rq)
 
 enum MHD_Result cgm_handle_metrics(struct cgm_request *rq)
 {
-	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	_cleanup_(cgm_facts_freep) struct cgm_facts *facts = NULL;
 	enum cgm_prometheus_format format = cgm_accepts_format(cgm_request_header(rq, "Accept"));
 	bool gzip = cgm_accepts_gzip(cgm_request_header(rq, "Accept-Encoding"));
+	struct cgm_query query = cgm_request_query(rq);
+	struct cgm_container_query q;
+	char fault[CGM_FAULT_BYTES];
 	struct cgm_body *body;
 
 	if (!s)
-		return answer_too_early(rq);
+		return cgm_answer_too_early(rq);
+	if (cgm_query_containers(&query, &q, fault) < 0)
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "%s", fault);
+	if (q.has_max_age && cgm_request_waits(rq, s, q.max_age_ns))
+		return MHD_YES;
 	facts = cgm_facts_get(&rq->http->facts);
 	if (cgm_scrape_get(&rq->http->scrape, s, facts ? facts->machine : NULL, format, gzip, &body) < 0)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 	return cgm_answer_metrics(rq, body, format, gzip);
 }
 
+static enum MHD_Result list_versions(struct cgm_request *rq)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+
+	if (!rq->http->config.legacy_status_codes) {
+		cgm_routes_describe("/api/", 0, &text);
+		return cgm_answer_buf(rq, type_text, &text);
+	}
+	if (!rq->slash)
+		return cgm_answer_redirect(rq, "/api/");
+	cgm_version_names(CGM_V1_ALL | CGM_V2_ALL, ",", &text);
+	cgm_buf_char(&text, '\0');
+	return cgm_answer_plain(rq, MHD_HTTP_BAD_REQUEST, "Supported API versions: %s", text.failed ? "" : text.p);
+}
+
+static enum MHD_Result list_types(struct cgm_request *rq)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+
+	if (!rq->http->config.legacy_status_codes) {
+		cgm_routes_describe("/api/VER/", rq->version, &text);
+		return cgm_answer_buf(rq, type_text, &text);
+	}
+	cgm_routes_types(rq->version, &text);
+	cgm_buf_char(&text, '\0');
+	return cgm_answer_plain(rq, MHD_HTTP_BAD_REQUEST, "Supported request types: \"%s\"", text.failed ? "" : text.p);
+}
+
+/* What is below /api and no request: lists, and faults that say what was meant. */
 enum MHD_Result cgm_handle_api(struct cgm_request *rq)
 {
-	struct cgm_buf text = { 0 };
+	const char *rest;
+	size_t len = strlen(rq->rest);
 
-	cgm_routes_describe("/api/", &text);
-	return cgm_answer_buf(rq, type_text, &text);
+	if (!len)
+		return list_versions(rq);
+	if (!rq->version)
+		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unsupported API version \"%.*s\"", (int)strcspn(rq->rest + 1, "/"), rq->rest + 1);
+	cgm_path_version(rq->path, &rest);
+	if (!*rest)
+		return list_types(rq);
+	return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown request type \"%.*s\"", (int)strcspn(rest + 1, "/"), rest + 1);
 }
 
 enum MHD_Result cgm_handle_machine(struct cgm_request *rq)
@@ -80,54 +157,23 @@ enum MHD_Result cgm_handle_machine(struct cgm_request *rq)
 	return cgm_answer_buf(rq, type_json, &text);
 }
 
-static enum MHD_Result answer_containers(struct cgm_request *rq, bool recursive)
-{
-	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
-	_cleanup_free_ char *fault = NULL;
-	struct cgm_json_request request;
-	const struct cgm_row *row;
-	int r;
-
-	if (!s)
-		return answer_too_early(rq);
-	r = cgm_json_request_parse(rq->body.p ? rq->body.p : "", rq->body.len, &request, &fault);
-	if (r == -EINVAL && fault)
-		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "%s", fault);
-	if (r < 0)
-		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
-	row = cgm_snapshot_find(s, container_name(rq));
-	if (!row)
-		return answer_unknown(rq);
-	return cgm_answer_stream(rq, cgm_json_containers(s, (size_t)(row - s->rows), recursive, &request));
-}
-
-enum MHD_Result cgm_handle_containers(struct cgm_request *rq)
-{
-	return answer_containers(rq, false);
-}
-
-enum MHD_Result cgm_handle_subcontainers(struct cgm_request *rq)
-{
-	return answer_containers(rq, true);
-}
-
 enum MHD_Result cgm_handle_tree(struct cgm_request *rq)
 {
-	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 
 	if (!s)
-		return answer_too_early(rq);
+		return cgm_answer_too_early(rq);
 	return cgm_answer_stream(rq, cgm_json_tree(s));
 }
 
 enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
 {
-	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	const struct cgm_row *row;
 
 	if (!s)
-		return answer_too_early(rq);
-	row = cgm_snapshot_find(s, container_name(rq));
+		return cgm_answer_too_early(rq);
+	row = cgm_snapshot_find(s, cgm_request_container(rq));
 	if (!row)
 		return answer_unknown(rq);
 	return cgm_answer_stream(rq, cgm_json_waits(s, (size_t)(row - s->rows)));
@@ -135,11 +181,11 @@ enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
 
 enum MHD_Result cgm_handle_status(struct cgm_request *rq)
 {
-	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	struct cgm_buf text = { 0 };
 
 	if (!s)
-		return answer_too_early(rq);
+		return cgm_answer_too_early(rq);
 	cgm_json_status(&text, s, rq->http->config.version);
 	return cgm_answer_buf(rq, type_json, &text);
 }

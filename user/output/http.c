@@ -121,10 +121,12 @@ static void request_done(void *cls, struct MHD_Connection *connection, void **st
 {
 	struct cgm_request *rq = *state;
 
-	(void)cls, (void)connection, (void)code;
+	(void)cls, (void)connection;
 	*state = NULL;
 	if (!rq)
 		return;
+	if (rq->follows && code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
+		cgm_events_count_stuck(rq->http->config.events);
 	cgm_buf_done(&rq->body);
 	free(rq->path);
 	free(rq);
@@ -133,7 +135,7 @@ static void request_done(void *cls, struct MHD_Connection *connection, void **st
 /* The head of a request is here. An answer given now would end the connection (its body could not be told from the next request). */
 static enum MHD_Result on_head(struct cgm_request *rq, const char *url, const char *method)
 {
-	const char *length = cgm_request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *length = cgm_request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH), *rest;
 
 	rq->head_seen = true;
 	rq->head_only = cgm_method_of(method) == CGM_HEAD;
@@ -142,7 +144,9 @@ static enum MHD_Result on_head(struct cgm_request *rq, const char *url, const ch
 	rq->path = cgm_strdup(url);
 	if (!rq->path)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	rq->slash = *url && url[strlen(url) - 1] == '/';
 	cgm_path_clean(rq->path);
+	rq->version = cgm_path_version(rq->path, &rest);
 	rq->route = cgm_route_find(rq->path, &rq->rest);
 	return MHD_YES;
 }
@@ -165,8 +169,8 @@ static enum MHD_Result dispatch(struct cgm_request *rq, const char *method)
 	if (rq->fault)
 		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "%s", rq->fault);
 	if (!rq->route)
-		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown path \"%s\"", rq->path);
-	if (!(rq->route->methods & cgm_method_of(method)))
+		return cgm_answer_unknown_path(rq);
+	if (!(rq->route->methods & cgm_method_of(method)) && !rq->http->config.legacy_status_codes)
 		return cgm_answer_error(rq, MHD_HTTP_METHOD_NOT_ALLOWED, "method %.32s is not allowed for \"%s\"", method, rq->path);
 	if (rq->body_seen > CGM_MAX_BODY_BYTES)
 		return cgm_answer_error(rq, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than %d bytes", CGM_MAX_BODY_BYTES);
@@ -211,7 +215,7 @@ static struct MHD_Daemon *start_daemon(struct cgm_http *h, int fd)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h, /* options: */
+	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h, /* options: */
 			     MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 			     MHD_OPTION_THREAD_POOL_SIZE, (unsigned)NR_THREADS,
 			     MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
@@ -223,7 +227,7 @@ static struct MHD_Daemon *start_daemon(struct cgm_http *h, int fd)
 int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret)
 {
 	_cleanup_free_ struct cgm_http *h = cgm_calloc(1, sizeof(*h));
-	int fd;
+	int fd, r;
 
 	if (!h)
 		return -ENOMEM;
@@ -232,11 +236,19 @@ int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret)
 	if (fd < 0)
 		return fd;
 	h->port = port_of(fd);
+	r = cgm_waiters_start(&h->waiters, cgm_store_bell(config->store));
+	if (r < 0) {
+		cgm_log(CGM_LOG_ERROR, "the HTTP server did not start: %s", strerror(-r));
+		close(fd);
+		return r;
+	}
 	cgm_scrape_init(&h->scrape);
 	cgm_facts_cache_init(&h->facts, config->root_fd, config->machine_interval_ns);
 	h->daemon = start_daemon(h, fd); /* closes the socket, also when it fails */
 	if (!h->daemon) {
 		cgm_log(CGM_LOG_ERROR, "the HTTP server did not start");
+		cgm_waiters_stop(&h->waiters);
+		cgm_waiters_done(&h->waiters);
 		cgm_scrape_done(&h->scrape);
 		cgm_facts_cache_done(&h->facts);
 		return -ENOMEM;
@@ -249,7 +261,9 @@ void cgm_http_stop(struct cgm_http *h)
 {
 	if (!h)
 		return;
+	cgm_waiters_stop(&h->waiters); /* the server must not be stopped while connections are suspended */
 	MHD_stop_daemon(h->daemon);
+	cgm_waiters_done(&h->waiters);
 	cgm_scrape_done(&h->scrape);
 	cgm_facts_cache_done(&h->facts);
 	free(h);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP server: the only room with libmicrohttpd. Its threads read snapshots; they never touch the sampler. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+#include "cgroup/cgroup.h"
 #include "cgroup/machine.h"
+#include "model/events.h"
 #include "model/snapshot.h"
 
 /* Everything it points to must outlive the server; nothing is taken over. */
@@ -11,8 +15,12 @@ struct cgm_http_config {
 	const char *listen_ip; /* "" or NULL: all addresses */
 	uint16_t port; /* 0: any free one, see cgm_http_port */
 	struct cgm_store *store;
+	struct cgm_events *events;
+	const struct cgm_trees *trees; /* for /ps; NULL: none */
+	bool legacy_status_codes; /* answer faults as cAdvisor does */
 	const char *version; /* of this program */
 	int root_fd; /* for /machine */
+	uint64_t interval_ns; /* between two snapshots, for who waits for the next */
 	uint64_t machine_interval_ns; /* how old machine facts may be */
 };
 
@@ -22,3 +30,5 @@ int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret);
 /* Ends all connections and frees. */
 void cgm_http_stop(struct cgm_http *h);
 uint16_t cgm_http_port(const struct cgm_http *h);
+/* The reference of all addresses in Markdown, from the table of routes. */
+void cgm_http_reference(struct cgm_buf *out);

@@ -10,8 +10,11 @@
 
 #include "base/buf.h"
 #include "cgroup/machine.h"
+#include "cgroup/process.h"
+#include "model/events.h"
 #include "model/history.h"
 #include "model/snapshot.h"
+#include "output/selection.h"
 #include "output/stream.h"
 
 /* ---- json_text.c: the words of the language ---- */
@@ -40,6 +43,27 @@ bool cgm_json_has_sockets(const struct cgm_layout *l);
 void cgm_json_hugetlb(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
 void cgm_json_perf(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
 void cgm_json_resctrl(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
+/* Its members, as the v2 interfaces put them together: ,"cpu":{…}. load_stats is task_stats of v1; network has no flat fields. */
+enum cgm_stats_part {
+	CGM_PART_CPU,
+	CGM_PART_DISKIO,
+	CGM_PART_MEMORY,
+	CGM_PART_NETWORK,
+	CGM_PART_PROCESSES,
+	CGM_PART_FILESYSTEM, /* nothing when there is none */
+	CGM_PART_LOAD,
+};
+/* Zeros where there is no source. */
+void cgm_json_stats_part(struct cgm_buf *b, enum cgm_stats_part part, const struct cgm_layout *l, const uint64_t *values);
+/* What stands behind these in all interfaces: "perf_stats", "perf_uncore_stats" and "referenced_memory" where there are any, and "resctrl". */
+void cgm_json_stats_rest(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values);
+/* Is there a source? For cpu, diskio and memory the spec tells. */
+bool cgm_json_stats_has(const struct cgm_layout *l, enum cgm_stats_part part);
+
+/* ---- json_spec.c: ContainerSpec ---- */
+
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec);
+void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec);
 
 /* ---- json_request.c: the body of a request ---- */
 
@@ -64,9 +88,36 @@ int cgm_json_request_parse(const char *text, size_t len, struct cgm_json_request
  */
 struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, size_t row, bool recursive, const struct cgm_json_request *request);
 
-/* ---- json_machine.c: MachineInfo ---- */
+/* ---- json_machine.c: MachineInfo, and Attributes of v2 ---- */
 
 void cgm_json_machine(struct cgm_buf *b, const struct cgm_machine *m);
+void cgm_json_attributes(struct cgm_buf *b, const struct cgm_machine *m, const char *version);
+
+/* ---- json_v2.c: what v2 says of containers ---- */
+
+enum cgm_v2_kind {
+	CGM_V2_SPEC, /* {"NAME": ContainerSpec, …} */
+	CGM_V2_SUMMARY, /* {"NAME": DerivedStats, …} */
+	CGM_V20_STATS, /* {"NAME": [DeprecatedContainerStats, …], …} */
+	CGM_V21_STATS, /* {"NAME": {"spec": …, "stats": [ContainerStats, …]}, …} */
+	CGM_V2_MACHINE_STATS, /* [MachineStats, …] of the first row selected */
+};
+/* selection.snapshot must be s. count: the newest so many samples, -1: all. Takes a reference of s. NULL when out of memory. */
+struct cgm_stream *cgm_json_v2(struct cgm_snapshot *s, enum cgm_v2_kind kind, const struct cgm_selection *selection, int64_t count);
+
+/* ---- json_lists.c: file systems, processes, events ---- */
+
+/*
+ * FsInfo of the file systems with that label or UUID (NULL: all), numbers from the newest sample where it has them. Returns how many; one with a
+ * UUID is an object, else an array.
+ */
+size_t cgm_json_storage(struct cgm_buf *b, const struct cgm_machine *m, const struct cgm_snapshot *s, int root_fd, const char *label, const char *uuid);
+/* ProcessInfo of all that were listed. Takes processes over, also when it fails. with_cgroup: each with the path of its cgroup. NULL when out of memory. */
+struct cgm_stream *cgm_json_processes(struct cgm_processes *processes, bool with_cgroup);
+/* Event. */
+void cgm_json_record(struct cgm_buf *b, const struct cgm_record *r);
+/* An array of the newest max events that are wanted. The filter's name is copied. NULL when out of memory. */
+struct cgm_stream *cgm_json_events(struct cgm_events *e, const struct cgm_events_filter *f, uint64_t max);
 
 /* ---- json_page.c: what the page asks for; see README.md for the shape ---- */
 

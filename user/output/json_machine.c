@@ -200,3 +200,23 @@ void cgm_json_machine(struct cgm_buf *b, const struct cgm_machine *m)
 	put_topology(b, m);
 	cgm_buf_lit(b, "\"cloud_provider\":\"Unknown\",\"instance_type\":\"Unknown\",\"instance_id\":\"\"}");
 }
+
+void cgm_json_attributes(struct cgm_buf *b, const struct cgm_machine *m, const char *version)
+{
+	cgm_buf_char(b, '{');
+	put_string(b, "kernel_version", m->kernel_version);
+	put_string(b, "container_os_version", m->os_version);
+	cgm_buf_lit(b, "\"docker_version\":\"\",\"docker_api_version\":\"\",");
+	put_string(b, "cadvisor_version", version);
+	put_number(b, "num_cores", m->nr_cpus);
+	put_number(b, "cpu_frequency_khz", m->cpu_frequency_khz);
+	put_number(b, "memory_capacity", m->memory_bytes);
+	put_string(b, "machine_id", m->machine_id);
+	put_string(b, "system_uuid", m->system_uuid);
+	put_hugepages(b, m->hugepages, m->nr_hugepages);
+	put_filesystems(b, m);
+	put_disk_map(b, m);
+	put_network_devices(b, m);
+	put_topology(b, m);
+	cgm_buf_lit(b, "\"cloud_provider\":\"Unknown\",\"instance_type\":\"Unknown\"}");
+}

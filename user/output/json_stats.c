@@ -54,6 +54,7 @@ static const char *const fs_keys[] = {
 #include "cgmeter/metrics.def"
 };
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct {
 	char text[8192]; /* 2.3 kB are used; a unit test reads all of it back */
 	size_t len;
@@ -285,36 +286,41 @@ static void put_iface(struct cgm_buf *b, const struct cgm_layout_block *block, c
 	}
 }
 
-/* The flat fields are those of the first interface, as the kernel lists them. */
-static void put_network(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)
+/* flat: with the fields of the first interface, as the kernel lists them, beside the list; the v2 interface has the list alone. */
+static void put_network(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values, bool flat)
 {
 	static const uint64_t zeros[CGM_NR_IFACE_VALUES];
 	static const struct cgm_layout_block none = { .kind = CGM_LAYOUT_IFACE };
 	bool first = true;
+	size_t at;
 
+	cgm_buf_lit(b, ",\"network\":{");
 	for (uint32_t i = 0; i < l->nr_blocks; i++) {
 		if (l->blocks[i].kind != CGM_LAYOUT_IFACE)
 			continue;
-		if (first) {
-			cgm_buf_lit(b, ",\"network\":{");
+		if (first && flat) {
 			put_iface(b, &l->blocks[i], values);
-			cgm_buf_lit(b, ",\"interfaces\":[");
+			cgm_buf_char(b, ',');
 		}
+		if (first)
+			cgm_buf_lit(b, "\"interfaces\":[");
 		first = false;
 		cgm_buf_char(b, '{');
 		put_iface(b, &l->blocks[i], values);
 		cgm_buf_lit(b, "},");
 	}
-	if (first && !cgm_json_has_sockets(l))
-		return;
-	if (first) {
-		cgm_buf_lit(b, ",\"network\":{");
+	if (first && flat)
 		put_iface(b, &none, zeros);
-	} else {
+	if (!first) {
 		cgm_json_chop(b);
 		cgm_buf_char(b, ']');
 	}
+	at = b->len;
 	cgm_json_sockets(b, l, values);
+	if (first && !flat && !b->failed) { /* nothing stands before them: the comma goes */
+		memmove(b->p + at, b->p + at + 1, b->len - at - 1);
+		b->len--;
+	}
 	cgm_buf_char(b, '}');
 }
 
@@ -353,8 +359,6 @@ static void put_processes(struct cgm_buf *b, const struct cgm_layout *l, const u
 {
 	uint64_t max = values[CGM_V_THREADS_MAX];
 
-	if (!cgm_layout_has(l, CGM_V_PROCESS_COUNT) && !cgm_layout_has(l, CGM_V_THREADS_CURRENT))
-		return;
 	cgm_buf_lit(b, ",\"processes\":{\"process_count\":");
 	cgm_json_u64(b, values[CGM_V_PROCESS_COUNT]);
 	cgm_buf_lit(b, ",\"fd_count\":");
@@ -379,33 +383,88 @@ static void put_processes(struct cgm_buf *b, const struct cgm_layout *l, const u
 	cgm_buf_char(b, '}');
 }
 
-void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values)
+static bool has_processes(const struct cgm_layout *l)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	return cgm_layout_has(l, CGM_V_PROCESS_COUNT) || cgm_layout_has(l, CGM_V_THREADS_CURRENT);
+}
 
+bool cgm_json_stats_has(const struct cgm_layout *l, enum cgm_stats_part part)
+{
+	switch (part) {
+	case CGM_PART_NETWORK:
+		return has_block(l, CGM_LAYOUT_IFACE) || cgm_json_has_sockets(l);
+	case CGM_PART_FILESYSTEM:
+		return has_block(l, CGM_LAYOUT_FS);
+	case CGM_PART_PROCESSES:
+		return has_processes(l);
+	case CGM_PART_LOAD:
+		return cgm_layout_has(l, CGM_V_TASKS_RUNNING);
+	default:
+		return true;
+	}
+}
+
+static void put_named_group(struct cgm_buf *b, const char *name, const struct group *g, const struct cgm_layout *l, const uint64_t *values)
+{
+	cgm_buf_str(b, name);
+	put_group(b, g, l, values);
+	cgm_buf_char(b, '}');
+}
+
+void cgm_json_stats_part(struct cgm_buf *b, enum cgm_stats_part part, const struct cgm_layout *l, const uint64_t *values)
+{
 	pthread_once(&once, build_skeleton);
-	cgm_buf_lit(b, "{\"timestamp\":");
-	cgm_json_time(b, time_ns);
-	cgm_buf_lit(b, ",\"cpu\":{");
-	put_group(b, &skeleton.cpu, l, values);
-	cgm_buf_char(b, '}');
-	put_diskio(b, l, values);
-	cgm_buf_lit(b, ",\"memory\":{");
-	put_group(b, &skeleton.memory, l, values);
-	cgm_buf_char(b, '}');
-	cgm_json_hugetlb(b, l, values);
-	put_network(b, l, values);
-	put_filesystem(b, l, values);
-	cgm_buf_lit(b, ",\"task_stats\":{");
-	put_group(b, &skeleton.task_stats, l, values);
-	cgm_buf_char(b, '}');
-	put_processes(b, l, values);
+	switch (part) {
+	case CGM_PART_CPU:
+		put_named_group(b, ",\"cpu\":{", &skeleton.cpu, l, values);
+		break;
+	case CGM_PART_DISKIO:
+		put_diskio(b, l, values);
+		break;
+	case CGM_PART_MEMORY:
+		put_named_group(b, ",\"memory\":{", &skeleton.memory, l, values);
+		break;
+	case CGM_PART_NETWORK:
+		put_network(b, l, values, false);
+		break;
+	case CGM_PART_PROCESSES:
+		put_processes(b, l, values);
+		break;
+	case CGM_PART_FILESYSTEM:
+		put_filesystem(b, l, values);
+		break;
+	case CGM_PART_LOAD:
+		put_named_group(b, ",\"load_stats\":{", &skeleton.task_stats, l, values);
+		break;
+	}
+}
+
+void cgm_json_stats_rest(struct cgm_buf *b, const struct cgm_layout *l, const uint64_t *values)
+{
 	cgm_json_perf(b, l, values);
 	if (values[CGM_V_REFERENCED_MEMORY]) {
 		cgm_buf_lit(b, ",\"referenced_memory\":");
 		cgm_json_u64(b, values[CGM_V_REFERENCED_MEMORY]);
 	}
 	cgm_json_resctrl(b, l, values);
+}
+
+void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values)
+{
+	pthread_once(&once, build_skeleton);
+	cgm_buf_lit(b, "{\"timestamp\":");
+	cgm_json_time(b, time_ns);
+	put_named_group(b, ",\"cpu\":{", &skeleton.cpu, l, values);
+	put_diskio(b, l, values);
+	put_named_group(b, ",\"memory\":{", &skeleton.memory, l, values);
+	cgm_json_hugetlb(b, l, values);
+	if (cgm_json_stats_has(l, CGM_PART_NETWORK))
+		put_network(b, l, values, true);
+	put_filesystem(b, l, values);
+	put_named_group(b, ",\"task_stats\":{", &skeleton.task_stats, l, values);
+	if (has_processes(l))
+		put_processes(b, l, values);
+	cgm_json_stats_rest(b, l, values);
 	cgm_buf_lit(b, ",\"cpuset\":{\"memory_migrate\":");
 	cgm_json_u64(b, values[CGM_V_MEMORY_MIGRATE]);
 	cgm_buf_char(b, '}');

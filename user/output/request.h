@@ -9,21 +9,30 @@
 #include "base/cleanup.h"
 #include "output/facts.h"
 #include "output/http.h"
+#include "output/query.h"
 #include "output/scrape.h"
 #include "output/stream.h"
+#include "output/waiters.h"
 
 #define CGM_MAX_BODY_BYTES (64 * 1024)
 
 enum cgm_method { CGM_GET = 1, CGM_HEAD = 2, CGM_POST = 4 };
+
+/* Versions of cAdvisor's REST API, or'ed. */
+enum cgm_api_version { CGM_V10 = 1, CGM_V11 = 2, CGM_V12 = 4, CGM_V13 = 8, CGM_V20 = 16, CGM_V21 = 32 };
+#define CGM_V1_ALL (CGM_V10 | CGM_V11 | CGM_V12 | CGM_V13)
+#define CGM_V2_ALL (CGM_V20 | CGM_V21)
 
 struct cgm_request;
 typedef enum MHD_Result (*cgm_handler_fn)(struct cgm_request *rq);
 
 struct cgm_route {
 	unsigned methods; /* enum cgm_method, or'ed */
-	const char *pattern; /* "/x": that path; "/x/" and a star: "/x" and everything below */
+	const char *pattern; /* "/x": that path; "/x/" and a star: "/x" and everything below; "/api/VER/…": in each of the versions */
 	cgm_handler_fn handler;
 	const char *help;
+	unsigned versions; /* enum cgm_api_version, or'ed; of "/api/VER/…" */
+	unsigned params; /* enum cgm_params, or'ed */
 };
 
 struct cgm_http {
@@ -32,6 +41,7 @@ struct cgm_http {
 	uint16_t port;
 	struct cgm_scrape scrape;
 	struct cgm_facts_cache facts;
+	struct cgm_waiters waiters;
 };
 
 struct cgm_request {
@@ -41,6 +51,12 @@ struct cgm_request {
 	const struct cgm_route *route;
 	char *path; /* decoded, without double or trailing slashes */
 	const char *rest; /* what the star of the pattern stands for: "" or "/a/b" */
+	unsigned version; /* enum cgm_api_version; 0: none of ours */
+	bool slash; /* the path came with a slash at its end */
+	struct cgm_waiter waiter; /* for a fresh sample */
+	uint64_t fresh_ns; /* what it waits for: a snapshot of that moment or later; since the epoch */
+	bool waited;
+	bool follows; /* it is a stream of events */
 	bool head_seen; /* the request's head was looked at */
 	bool head_only; /* method HEAD */
 	size_t body_seen; /* bytes of the body that came */
@@ -59,8 +75,14 @@ const char *cgm_method_list(unsigned methods, char *buf, size_t size);
 const char *cgm_path_fault(const char *raw_uri);
 /* Removes double and trailing slashes in place. */
 void cgm_path_clean(char *path);
-/* The routes below prefix, one a line. */
-void cgm_routes_describe(const char *prefix, struct cgm_buf *out);
+/* The version that a path names behind "/api/", 0: none of ours; ret_rest: what follows it, "" or "/x". */
+unsigned cgm_path_version(const char *path, const char **ret_rest);
+/* "v1.0, v1.3" */
+void cgm_version_names(unsigned versions, const char *between, struct cgm_buf *out);
+/* The routes below prefix, one a line; those with versions only if version is 0 or among them. */
+void cgm_routes_describe(const char *prefix, unsigned version, struct cgm_buf *out);
+/* "containers,machine": the request types of a version. */
+void cgm_routes_types(unsigned version, struct cgm_buf *out);
 
 /* ---- response.c ---- */
 
@@ -82,16 +104,65 @@ const char *cgm_request_header(const struct cgm_request *rq, const char *name);
 /* The page's file of that name, with type, ETag and the policy that it may load from here only; 404 when there is none. */
 enum MHD_Result cgm_answer_page_file(struct cgm_request *rq, const char *name);
 
+/* That status with a line of text, as cAdvisor says what is wrong. */
+enum MHD_Result cgm_answer_plain(struct cgm_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* 307 to a path of ours. */
+enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path);
+/* The path is none of ours: 404, or as cAdvisor the way to its page. */
+enum MHD_Result cgm_answer_unknown_path(struct cgm_request *rq);
+/* 200 and no end: events as they come. */
+enum MHD_Result cgm_answer_follow(struct cgm_request *rq, const struct cgm_events_filter *f);
+
 /* ---- handlers.c ---- */
+
+/* The newest snapshot; the bodies of older ones go as soon as anybody asks for anything. NULL before the first. */
+struct cgm_snapshot *cgm_request_snapshot(struct cgm_request *rq);
+static inline void cgm_snapshot_unrefp(struct cgm_snapshot **s)
+{
+	if (*s)
+		cgm_snapshot_unref(*s);
+}
+enum MHD_Result cgm_answer_too_early(struct cgm_request *rq);
+/* What the rest of the path names. */
+const char *cgm_request_container(const struct cgm_request *rq);
+/* The query of a request. */
+struct cgm_query cgm_request_query(struct cgm_request *rq);
+/*
+ * True when the newest sample is older than that and the request waits for the next (at most until a moment after the next is due): the
+ * handler must return MHD_YES at once, and is called again.
+ */
+bool cgm_request_waits(struct cgm_request *rq, const struct cgm_snapshot *s, uint64_t max_age_ns);
 
 enum MHD_Result cgm_handle_healthz(struct cgm_request *rq);
 enum MHD_Result cgm_handle_metrics(struct cgm_request *rq);
 enum MHD_Result cgm_handle_api(struct cgm_request *rq);
 enum MHD_Result cgm_handle_machine(struct cgm_request *rq);
-enum MHD_Result cgm_handle_containers(struct cgm_request *rq);
-enum MHD_Result cgm_handle_subcontainers(struct cgm_request *rq);
 enum MHD_Result cgm_handle_tree(struct cgm_request *rq);
 enum MHD_Result cgm_handle_waits(struct cgm_request *rq);
 enum MHD_Result cgm_handle_status(struct cgm_request *rq);
 enum MHD_Result cgm_handle_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_static(struct cgm_request *rq);
+
+/* ---- handlers_v1.c ---- */
+
+enum MHD_Result cgm_handle_containers(struct cgm_request *rq);
+enum MHD_Result cgm_handle_subcontainers(struct cgm_request *rq);
+enum MHD_Result cgm_handle_docker(struct cgm_request *rq);
+
+/* ---- handlers_v2.c ---- */
+
+enum MHD_Result cgm_handle_version(struct cgm_request *rq);
+enum MHD_Result cgm_handle_attributes(struct cgm_request *rq);
+enum MHD_Result cgm_handle_stats(struct cgm_request *rq);
+enum MHD_Result cgm_handle_machine_stats(struct cgm_request *rq);
+enum MHD_Result cgm_handle_summary(struct cgm_request *rq);
+enum MHD_Result cgm_handle_spec(struct cgm_request *rq);
+enum MHD_Result cgm_handle_storage(struct cgm_request *rq);
+enum MHD_Result cgm_handle_ps(struct cgm_request *rq);
+enum MHD_Result cgm_handle_appmetrics(struct cgm_request *rq);
+enum MHD_Result cgm_handle_events(struct cgm_request *rq);
+
+/* ---- handlers_text.c ---- */
+
+enum MHD_Result cgm_handle_validate(struct cgm_request *rq);
+enum MHD_Result cgm_handle_debug(struct cgm_request *rq);

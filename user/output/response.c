@@ -13,7 +13,7 @@
 #define BLOCK_BYTES 16384
 #define SMALL_BYTES 1024 /* below, gzip gains nothing */
 
-static const char type_json[] = "application/json";
+static const char type_json[] = "application/json", type_text[] = "text/plain; charset=utf-8";
 
 struct cgm_sender {
 	struct cgm_stream *stream;
@@ -130,6 +130,38 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
 		MHD_add_response_header(response, name, value);
 }
 
+static enum MHD_Result answer_line(struct cgm_request *rq, unsigned status, char *message, size_t size)
+{
+	size_t len = strnlen(message, size - 2);
+	struct MHD_Response *response;
+
+	message[len] = '\n';
+	response = MHD_create_response_from_buffer(len + 1, message, MHD_RESPMEM_MUST_COPY);
+	add_header(response, "Content-Type", type_text);
+	add_header(response, "X-Content-Type-Options", "nosniff");
+	return queue(rq, status, response);
+}
+
+enum MHD_Result cgm_answer_plain(struct cgm_request *rq, unsigned status, const char *fmt, ...)
+{
+	char message[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	return answer_line(rq, status, message, sizeof(message));
+}
+
+/* cAdvisor has one status for all faults of its requests. */
+static bool is_fault_of_cadvisor(const struct cgm_request *rq, unsigned status)
+{
+	const char *pattern = rq->route ? rq->route->pattern : "";
+
+	return rq->http->config.legacy_status_codes && (status == MHD_HTTP_BAD_REQUEST || status == MHD_HTTP_NOT_FOUND) &&
+	       ((strncmp(pattern, "/api/", 5) == 0 && strncmp(pattern, "/api/cgmeter", 12) != 0) || strcmp(pattern, "/metrics") == 0);
+}
+
 enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const char *fmt, ...)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
@@ -140,6 +172,8 @@ enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const 
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
+	if (is_fault_of_cadvisor(rq, status))
+		return answer_line(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, message, sizeof(message));
 	cgm_buf_printf(&text, "{\"error\":{\"status\":%u,\"message\":", status);
 	cgm_json_string(&text, message);
 	cgm_buf_lit(&text, "}}\n");
@@ -150,6 +184,21 @@ enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const 
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		add_header(response, "Retry-After", "1");
 	return queue(rq, status, response);
+}
+
+enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+
+	add_header(response, "Location", path);
+	return queue(rq, MHD_HTTP_TEMPORARY_REDIRECT, response);
+}
+
+enum MHD_Result cgm_answer_unknown_path(struct cgm_request *rq)
+{
+	if (rq->http->config.legacy_status_codes)
+		return cgm_answer_redirect(rq, "/containers/");
+	return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown path \"%s\"", rq->path);
 }
 
 enum MHD_Result cgm_answer_stream(struct cgm_request *rq, struct cgm_stream *stream)

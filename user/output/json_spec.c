@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ContainerSpec as the v1 and the v2 interfaces have it: the same facts in another order. */
+#include "output/json.h"
+
+/* A limit is exact, also above 2^63-1; 0 is left out. */
+static void put_limit(struct cgm_buf *b, const char *key, uint64_t v)
+{
+	if (!v)
+		return;
+	cgm_buf_char(b, '"');
+	cgm_buf_str(b, key);
+	cgm_buf_lit(b, "\":");
+	cgm_buf_u64(b, v);
+	cgm_buf_char(b, ',');
+}
+
+static void put_has(struct cgm_buf *b, const char *key, bool v)
+{
+	cgm_buf_lit(b, ",\"has_");
+	cgm_buf_str(b, key);
+	cgm_buf_lit(b, "\":");
+	cgm_json_bool(b, v);
+}
+
+static void put_times(struct cgm_buf *b, const struct cgm_spec *spec)
+{
+	cgm_buf_lit(b, "{\"creation_time\":");
+	cgm_json_time(b, spec->creation_time_ns);
+	cgm_buf_lit(b, ",\"start_time\":\"0001-01-01T00:00:00Z\"");
+}
+
+static void put_cpu(struct cgm_buf *b, const struct cgm_spec *spec)
+{
+	put_has(b, "cpu", spec->has_cpu);
+	cgm_buf_lit(b, ",\"cpu\":{\"limit\":");
+	cgm_buf_u64(b, spec->cpu_shares);
+	cgm_buf_lit(b, ",\"max_limit\":0,");
+	if (*spec->cpu_mask) {
+		cgm_buf_lit(b, "\"mask\":");
+		cgm_json_string(b, spec->cpu_mask);
+		cgm_buf_char(b, ',');
+	}
+	put_limit(b, "quota", spec->cpu_quota_usec);
+	put_limit(b, "period", spec->cpu_period_usec);
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
+}
+
+static void put_memory(struct cgm_buf *b, const struct cgm_spec *spec)
+{
+	put_has(b, "memory", spec->has_memory);
+	cgm_buf_lit(b, ",\"memory\":{");
+	if (spec->has_memory) {
+		put_limit(b, "limit", spec->memory_limit);
+		put_limit(b, "reservation", spec->memory_reservation);
+		put_limit(b, "swap_limit", spec->memory_swap_limit);
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
+}
+
+static void put_processes(struct cgm_buf *b, const struct cgm_spec *spec)
+{
+	put_has(b, "processes", spec->has_processes);
+	cgm_buf_lit(b, ",\"processes\":{");
+	if (spec->has_processes)
+		put_limit(b, "limit", spec->pids_limit);
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
+}
+
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec)
+{
+	put_times(b, spec);
+	put_cpu(b, spec);
+	put_memory(b, spec);
+	put_has(b, "hugetlb", spec->has_hugetlb);
+	put_has(b, "network", spec->has_network);
+	put_processes(b, spec);
+	put_has(b, "filesystem", spec->has_filesystem);
+	put_has(b, "diskio", spec->has_diskio);
+	put_has(b, "custom_metrics", false);
+	cgm_buf_char(b, '}');
+}
+
+void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec)
+{
+	put_times(b, spec);
+	put_cpu(b, spec);
+	put_memory(b, spec);
+	put_has(b, "hugetlb", spec->has_hugetlb);
+	put_has(b, "custom_metrics", false);
+	put_processes(b, spec);
+	put_has(b, "network", spec->has_network);
+	put_has(b, "filesystem", spec->has_filesystem);
+	put_has(b, "diskio", spec->has_diskio);
+	cgm_buf_char(b, '}');
+}
