@@ -101,7 +101,7 @@ static void test_stats_21__omissions(void **state)
 	assert_keys(j, "/a /a-b /a/c"); /* the machine is in machinestats */
 	check_all(j, "v2.ContainerInfo");
 	sample = json_array_get(at_path(j, "/a.stats"), 1);
-	assert_keys(sample, "timestamp cpu cpu_inst processes load_stats resctrl");
+	assert_keys(sample, "timestamp cpu cpu_inst hugetlb processes load_stats perf_stats referenced_memory resctrl");
 	assert_keys(json_array_get(at_path(j, "/a/c.stats"), 1), "timestamp diskio memory processes load_stats resctrl");
 	assert_int_equal(integer_at(at_path(j, "/a.spec"), "cpu.quota"), 50000);
 	assert_int_equal(integer_at(at_path(j, "/a.spec"), "cpu.period"), 100000);
