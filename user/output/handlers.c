@@ -15,13 +15,13 @@ static void snapshot_unrefp(struct cgm_snapshot **s)
 		cgm_snapshot_unref(*s);
 }
 
-/* The newest snapshot; the bodies of older ones go as soon as anybody asks for anything. NULL before the first. */
+/* The newest snapshot; bodies of /metrics that nobody asked for of late go as soon as anybody asks for anything. NULL before the first. */
 static struct cgm_snapshot *newest(struct cgm_request *rq)
 {
 	struct cgm_snapshot *s = cgm_store_get(rq->http->config.store);
 
 	if (s)
-		cgm_scrape_trim(&rq->http->scrape, s->seq);
+		cgm_scrape_trim(&rq->http->scrape, cgm_clock_mono_ns());
 	return s;
 }
 
