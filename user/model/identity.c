@@ -131,7 +131,7 @@ static size_t room_for(const char *key, const char *value)
 struct cgm_identity *cgm_identity_new_with(const char *name, const struct cgm_identity_facts *facts, const struct cgm_label_rules *rules)
 {
 	const struct cgm_identity_facts none = { 0 }, *f = facts ? facts : &none;
-	size_t len = strlen(name), nr_all = f->nr_labels + f->nr_envs, nr, room = room_for("id", name) + 1;
+	size_t len = strlen(name), nr_all = f->nr_labels + f->nr_envs, nr, room = room_for("id", name) + 1 + CGM_OVER;
 	_cleanup_free_ struct candidate *c = nr_all ? cgm_malloc(nr_all * sizeof(*c)) : NULL;
 	struct cgm_identity *i;
 	char *p;
@@ -159,7 +159,7 @@ struct cgm_identity *cgm_identity_new_with(const char *name, const struct cgm_id
 	i->base_len = (size_t)(p - i->labels);
 	for (size_t n = 0; n < nr; n++)
 		p = put_shown(p, &c[n], &i->shown[n]);
-	*p = '\0';
+	memset(p, 0, CGM_OVER + 1);
 	i->labels_len = (size_t)(p - i->labels);
 	return i;
 }
@@ -274,7 +274,7 @@ struct cgm_label_union *cgm_label_union_new(const struct cgm_identity *const *id
 		put_one(&u->text, identities[i], all, nr_all, aliases, images);
 		u->ends[i] = u->text.len;
 	}
-	if (u->text.failed) {
+	if (!cgm_buf_reserve(&u->text, CGM_OVER)) {
 		cgm_label_union_free(u);
 		return NULL;
 	}

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* So many bytes behind a text of labels may be read (and mean nothing): whoever copies many of them does so in blocks. */
+#define CGM_OVER 32
+
 struct cgm_pair {
 	const char *key, *value;
 };
@@ -27,7 +30,7 @@ struct cgm_label_rules {
 struct cgm_identity {
 	uint32_t refs; /* atomic */
 	char *name; /* cgroup path, "/" for the machine */
-	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped */
+	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped; CGM_OVER bytes follow */
 	size_t labels_len;
 	size_t base_len; /* of these: id, name, image */
 	bool has_alias, has_image;
@@ -58,5 +61,5 @@ bool cgm_env_is_wanted(const char *whitelist, const char *key);
 struct cgm_label_union;
 struct cgm_label_union *cgm_label_union_new(const struct cgm_identity *const *identities, size_t nr);
 void cgm_label_union_free(struct cgm_label_union *u);
-/* The text of the container with that index. */
+/* The text of the container with that index; CGM_OVER bytes may be read behind it. */
 const char *cgm_label_union_text(const struct cgm_label_union *u, size_t index, size_t *ret_len);

@@ -45,7 +45,8 @@ static void add_to_parent(struct cgm_containers *cs, const struct cgm_container 
 /* What found no slot, as a row of its own that no cgroup's name can have. */
 static void fold_overflow(struct cgm_containers *cs, struct cgm_snapshot *snap)
 {
-	static struct cgm_identity overflow = { .refs = 1, .name = "_overflow", .labels = "id=\"_overflow\"", .labels_len = 14 };
+	static char labels[14 + CGM_OVER] = "id=\"_overflow\"";
+	static struct cgm_identity overflow = { .refs = 1, .name = "_overflow", .labels = labels, .labels_len = 14, .base_len = 14 };
 	struct cgm_sums *sums = cgm_sums_get(cs);
 	struct cgm_row *row;
 

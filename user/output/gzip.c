@@ -19,15 +19,19 @@ struct cgm_gzip *cgm_gzip_new(void)
 {
 	struct cgm_gzip *g = cgm_malloc(sizeof(*g));
 
-	if (!g)
-		return NULL;
+	if (g)
+		cgm_gzip_reset(g);
+	return g;
+}
+
+void cgm_gzip_reset(struct cgm_gzip *g)
+{
 	isal_deflate_init(&g->z);
 	g->z.level = LEVEL;
 	g->z.level_buf = g->level;
 	g->z.level_buf_size = sizeof(g->level);
 	g->z.gzip_flag = IGZIP_GZIP;
 	g->z.flush = NO_FLUSH;
-	return g;
 }
 
 void cgm_gzip_free(struct cgm_gzip *g)

@@ -10,6 +10,8 @@
 struct cgm_gzip;
 /* NULL when out of memory. */
 struct cgm_gzip *cgm_gzip_new(void);
+/* Begins a new text. */
+void cgm_gzip_reset(struct cgm_gzip *g);
 void cgm_gzip_free(struct cgm_gzip *g);
 DEFINE_CLEANUP(cgm_gzip, cgm_gzip_free)
 

@@ -15,7 +15,7 @@ struct cgm_snapshot *cgm_request_snapshot(struct cgm_request *rq)
 	struct cgm_snapshot *s = cgm_store_get(rq->http->config.store);
 
 	if (s)
-		cgm_scrape_trim(&rq->http->scrape, s->seq);
+		cgm_scrape_trim(&rq->http->scrape, cgm_clock_mono_ns());
 	return s;
 }
 

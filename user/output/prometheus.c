@@ -243,6 +243,19 @@ static bool wants_quota(unsigned value)
 	       value == CGM_V_CPU_CFS_BURST_PERIODS || value == CGM_V_CPU_CFS_BURST_TIME;
 }
 
+/* Rows lie far apart in memory: what the next ones need is fetched while this one is written. */
+#define AHEAD 3
+static void prefetch_row(const struct cgm_prometheus *r, size_t i, unsigned value)
+{
+	const struct cgm_row *row = &r->s->rows[i];
+
+	if (i >= r->s->nr_rows)
+		return;
+	__builtin_prefetch(row->values + value);
+	__builtin_prefetch(row->layout->have);
+	__builtin_prefetch(row->identity->labels);
+}
+
 static void put_values(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
 {
 	bool quota = wants_quota(e->index);
@@ -251,6 +264,7 @@ static void put_values(struct cgm_prometheus *r, const struct cgm_prom_entry *e,
 		const struct cgm_row *row = &r->s->rows[i];
 		uint64_t v = row->values[e->index];
 
+		prefetch_row(r, i + AHEAD, e->index);
 		if (!cgm_layout_has(row->layout, (enum cgm_value)e->index) || (quota && !row->spec.cpu_quota_usec))
 			continue;
 		if (e->index == CGM_V_THREADS_MAX && v == UINT64_MAX)
@@ -275,15 +289,41 @@ static void put_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 		cgm_prom_disks(r, e, &r->s->rows[i], also_fs);
 }
 
-/* Most containers use one protocol or two: those that never counted are left out, as with histograms. True for what is of no protocol. */
-static bool protocol_used(const struct cgm_live *live, size_t index)
-{
-	static const struct cgm_sock never;
-	size_t first = offsetof(struct cgm_live, net.proto);
+/*
+ * Numbers that are shown together or not at all: most containers use one protocol or two, and many no TCP. Those that never counted are left
+ * out, as with histograms.
+ */
+struct quiet {
+	size_t first, end; /* offsets in struct cgm_live */
+};
 
-	if (index < first || index >= first + sizeof(live->net.proto))
-		return true;
-	return memcmp(&live->net.proto[(index - first) / sizeof(never)], &never, sizeof(never)) != 0;
+static struct quiet quiet_of(size_t index)
+{
+	size_t protos = offsetof(struct cgm_live, net.proto), tcp = offsetof(struct cgm_live, net.tcp_retransmitted_segments);
+	const struct quiet sets[] = {
+		{ tcp, offsetof(struct cgm_live, net.tcp_resets_received) + sizeof(uint64_t) },
+		{ offsetof(struct cgm_live, sched.preempted), offsetof(struct cgm_live, sched.preempted[CGM_NR_PREEMPTORS]) },
+	};
+
+	if (index >= protos && index < protos + sizeof(((struct cgm_live *)0)->net.proto)) {
+		size_t first = index - (index - protos) % sizeof(struct cgm_sock);
+
+		return (struct quiet){ first, first + sizeof(struct cgm_sock) };
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+		if (index >= sets[i].first && index < sets[i].end)
+			return sets[i];
+	return (struct quiet){ 0 };
+}
+
+static bool counted(const struct cgm_live *live, const struct quiet *q)
+{
+	const char *p = (const char *)live;
+
+	for (size_t at = q->first; at < q->end; at += sizeof(uint64_t))
+		if (*(const uint64_t *)(p + at))
+			return true;
+	return !q->end;
 }
 
 /* Rows with what the kernel side counted: those of this step, and behind the last the one of cgroups that found no slot. */
@@ -306,10 +346,11 @@ static const struct cgm_row *next_live(const struct cgm_prometheus *r, size_t *i
 
 static void put_live(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_prom_text *own)
 {
+	const struct quiet q = quiet_of(e->index);
 	const struct cgm_row *row;
 
 	for (size_t i = r->row; (row = next_live(r, &i));)
-		if (protocol_used(row->live, e->index))
+		if (counted(row->live, &q))
 			cgm_prom_row(r, row, own, *(const uint64_t *)((const char *)row->live + e->index), 0);
 }
 
@@ -489,6 +530,9 @@ static void le_init(struct cgm_prom_le *le, double bound, bool open_metrics)
 	le->len = (size_t)snprintf(le->p, sizeof(le->p), ",le=\"%.15g%s\"} ", bound, whole ? ".0" : "");
 }
 
+#define CGM_FAMILY(id, name, type, unit, group, help) _Static_assert(sizeof(name) + CGM_OVER <= CGM_PROM_HEAD, "head has room for " name);
+#include "cgmeter/metrics.def"
+
 static const struct cgm_prom_stamp no_stamp;
 
 /* The time of a sample: milliseconds, in OpenMetrics seconds. */
@@ -522,7 +566,7 @@ static int labels_init(struct cgm_prometheus *r)
 static int init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format)
 {
 	*r = (struct cgm_prometheus){
-		.s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS, .header_waits = true, .stamp = &no_stamp
+		.s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS, .stamp = &no_stamp
 	};
 	if (s->self.show_timestamps) {
 		stamp_init(&r->row_stamp, s->time_ns, r->open_metrics);
@@ -545,16 +589,19 @@ static void done(struct cgm_prometheus *r)
 	cgm_label_union_free(r->labels);
 }
 
+/* Its length stands in front in protobuf, and a header alone may have to be taken back: no piece ends here. */
 static bool is_family_open(const struct cgm_prometheus *r)
 {
-	return r->protobuf && !r->header_waits;
+	return r->state == CGM_PROM_HEADER || (r->protobuf && r->state == CGM_PROM_OPEN);
 }
 
 static void end_family(struct cgm_prometheus *r)
 {
-	if (is_family_open(r))
+	if (r->state == CGM_PROM_HEADER && !r->out->failed)
+		r->out->len = r->header_at;
+	if (r->state == CGM_PROM_OPEN && r->protobuf)
 		cgm_protobuf_end(r);
-	r->header_waits = true;
+	r->state = CGM_PROM_CLOSED;
 }
 
 static void next_entry(struct cgm_prometheus *r)
@@ -588,6 +635,8 @@ static void begin_family(struct cgm_prometheus *r, enum cgm_family_id id)
 
 	r->name = f->name;
 	r->name_len = len = strlen(f->name);
+	memcpy(r->head, f->name, len);
+	r->head[len] = '{';
 	r->stamp = stamp_of(r, id);
 	r->created_len = 0;
 	if (!r->s->self.show_created || !(r->open_metrics || r->protobuf))
@@ -607,11 +656,11 @@ static void begin_entry(struct cgm_prometheus *r, const struct cgm_prom_entry *e
 	r->counting_since_ns = loaded_here ? r->s->self.start_time_ns : 0;
 }
 
-/* Writes the next rows of the next entry of the table. The header of a family goes before its first sample, whenever that comes. */
+/* Writes the next rows of the next entry of the table. */
 static void step(struct cgm_prometheus *r)
 {
 	const struct cgm_prom_entry *e = &entries[r->entry];
-	size_t start = r->out->len, samples;
+	size_t before;
 
 	if (e->kind == FAMILY) {
 		end_family(r);
@@ -626,16 +675,17 @@ static void step(struct cgm_prometheus *r)
 	if (r->created_len && r->row == 0)
 		begin_entry(r, e);
 	r->row_end = MIN(r->row + ROWS_A_STEP, r->s->nr_rows);
-	if (r->header_waits)
+	if (r->state == CGM_PROM_CLOSED) {
+		r->header_at = r->out->len;
 		put_header(r, &families[e->family]);
-	samples = r->out->len;
+		r->state = CGM_PROM_HEADER;
+	}
+	before = r->out->len;
 	put_series(r, e);
 	if (r->out->failed)
 		return;
-	if (r->out->len > samples)
-		r->header_waits = false;
-	else
-		r->out->len = start;
+	if (r->out->len > before)
+		r->state = CGM_PROM_OPEN;
 	r->row = r->row_end;
 	if (r->row >= r->s->nr_rows)
 		next_entry(r);

@@ -4,7 +4,10 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "output/gzip.h"
+
+DEFINE_CLEANUP(cgm_prometheus, cgm_prometheus_free)
+
+#define PIECE_BYTES (128 << 10) /* stays in the second-level cache with what the compressor keeps */
 
 void cgm_body_unref(struct cgm_body *b)
 {
@@ -27,6 +30,7 @@ static struct cgm_body *body_new(uint64_t seq)
 	if (b) {
 		b->refs = 1;
 		b->seq = seq;
+		b->made_ns = cgm_clock_mono_ns();
 	}
 	return b;
 }
@@ -38,73 +42,134 @@ void cgm_scrape_init(struct cgm_scrape *c)
 		pthread_mutex_init(&c->formats[i].lock, NULL);
 }
 
+static void drop_tools(struct cgm_scrape_format *f)
+{
+	cgm_buf_done(&f->piece);
+	cgm_gzip_free(f->compressor);
+	f->compressor = NULL;
+}
+
 void cgm_scrape_done(struct cgm_scrape *c)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(c->formats); i++) {
-		cgm_body_unref(c->formats[i].plain);
-		cgm_body_unref(c->formats[i].gzip);
-		pthread_mutex_destroy(&c->formats[i].lock);
+		struct cgm_scrape_format *f = &c->formats[i];
+
+		cgm_body_unref(f->plain);
+		cgm_body_unref(f->gzip);
+		drop_tools(f);
+		pthread_mutex_destroy(&f->lock);
 	}
 }
 
-static void drop_older(struct cgm_body **b, uint64_t seq)
+/* True when it was dropped, or was not there. */
+static bool drop_old(struct cgm_body **b, uint64_t now_ns)
 {
-	if (!*b || (*b)->seq >= seq)
-		return;
+	if (*b && (*b)->made_ns + CGM_SCRAPE_KEEP_NS > now_ns)
+		return false;
 	cgm_body_unref(*b);
 	*b = NULL;
+	return true;
 }
 
-void cgm_scrape_trim(struct cgm_scrape *c, uint64_t seq)
+void cgm_scrape_trim(struct cgm_scrape *c, uint64_t now_ns)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(c->formats); i++) {
-		if (pthread_mutex_trylock(&c->formats[i].lock) != 0)
+		struct cgm_scrape_format *f = &c->formats[i];
+
+		if (pthread_mutex_trylock(&f->lock) != 0)
 			continue;
-		drop_older(&c->formats[i].plain, seq);
-		drop_older(&c->formats[i].gzip, seq);
-		pthread_mutex_unlock(&c->formats[i].lock);
+		(void)drop_old(&f->plain, now_ns);
+		if (drop_old(&f->gzip, now_ns))
+			drop_tools(f);
+		pthread_mutex_unlock(&f->lock);
 	}
 }
 
-static struct cgm_body *render_plain(const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format)
+/* An empty body, in the memory of the old one when nobody else has it. Takes the old one over. NULL: out of memory. */
+static struct cgm_body *body_after(struct cgm_body *old, uint64_t seq)
 {
-	_cleanup_(cgm_body_freep) struct cgm_body *b = body_new(s->seq);
+	_cleanup_(cgm_body_freep) struct cgm_body *before = old;
+	struct cgm_body *b = body_new(seq);
 
-	if (!b || cgm_prometheus_render(s, machine, format, &b->text) < 0)
-		return NULL;
-	return TAKE_PTR(b);
+	if (!b || !before || __atomic_load_n(&before->refs, __ATOMIC_ACQUIRE) != 1)
+		return b;
+	b->text = before->text;
+	b->text.len = 0;
+	before->text = (struct cgm_buf){ 0 };
+	return b;
 }
 
-static struct cgm_body *compress(const struct cgm_body *plain)
+static int compress_piece(struct cgm_gzip *g, const struct cgm_buf *piece, bool last, struct cgm_buf *out)
 {
-	_cleanup_(cgm_body_freep) struct cgm_body *b = body_new(plain->seq);
+	const char *from = piece->p;
+	size_t left = piece->len;
+	int r = 0;
 
-	if (!b || cgm_gzip_buf(&plain->text, &b->text) < 0)
-		return NULL;
-	return TAKE_PTR(b);
+	while (r == 0 && (left || last)) {
+		size_t room = MAX(out->cap - out->len, (size_t)PIECE_BYTES / 4);
+		char *to;
+
+		if (!cgm_buf_reserve(out, room))
+			return -ENOMEM;
+		to = out->p + out->len;
+		room = out->cap - out->len;
+		r = cgm_gzip_run(g, &from, &left, &to, &room, last);
+		out->len = (size_t)(to - out->p);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* The page piece by piece through the compressor: a piece is still in the processor's cache when it is read again. */
+static int render_gzip(struct cgm_scrape_format *f, const struct cgm_snapshot *s, const struct cgm_machine *machine,
+		       enum cgm_prometheus_format format, struct cgm_buf *out)
+{
+	_cleanup_(cgm_prometheus_freep) struct cgm_prometheus *p = cgm_prometheus_new(s, machine, format);
+	int more = 1, r = 0;
+
+	if (!f->compressor)
+		f->compressor = cgm_gzip_new();
+	if (!p || !f->compressor)
+		return -ENOMEM;
+	cgm_gzip_reset(f->compressor);
+	while (r == 0 && more > 0) {
+		f->piece.len = 0;
+		more = cgm_prometheus_next(p, PIECE_BYTES, &f->piece);
+		r = more < 0 ? more : compress_piece(f->compressor, &f->piece, more == 0, out);
+	}
+	if (f->piece.failed)
+		f->piece = (struct cgm_buf){ 0 };
+	return r;
+}
+
+static int make(struct cgm_scrape_format *f, const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format,
+		bool gzip, struct cgm_buf *out)
+{
+	if (!gzip)
+		return cgm_prometheus_render(s, machine, format, out);
+	if (f->plain && f->plain->seq == s->seq)
+		return cgm_gzip_buf(&f->plain->text, out);
+	return render_gzip(f, s, machine, format, out);
 }
 
 int cgm_scrape_get(struct cgm_scrape *c, const struct cgm_snapshot *s, const struct cgm_machine *machine, enum cgm_prometheus_format format,
 		   bool gzip, struct cgm_body **ret)
 {
-	_cleanup_(cgm_body_freep) struct cgm_body *plain = NULL, *made = NULL;
-	struct cgm_body **kept = gzip ? &c->formats[format].gzip : &c->formats[format].plain;
-	struct cgm_body **other = &c->formats[format].plain;
+	struct cgm_scrape_format *f = &c->formats[format];
+	struct cgm_body **kept = gzip ? &f->gzip : &f->plain;
+	_cleanup_(cgm_body_freep) struct cgm_body *made = NULL;
+	int r = 0;
 
-	pthread_mutex_lock(&c->formats[format].lock);
-	drop_older(&c->formats[format].plain, s->seq);
-	drop_older(&c->formats[format].gzip, s->seq);
-	if (!*kept) {
-		/* The plain text of a compressed body is not kept: it is ten times as large, and scrapers ask for the same each time. */
-		plain = *other ? body_ref(*other) : render_plain(s, machine, format);
-		if (plain)
-			made = gzip ? compress(plain) : TAKE_PTR(plain);
-		*kept = TAKE_PTR(made);
+	pthread_mutex_lock(&f->lock);
+	if (!*kept || (*kept)->seq < s->seq) {
+		made = body_after(TAKE_PTR(*kept), s->seq);
+		r = made ? make(f, s, machine, format, gzip, &made->text) : -ENOMEM;
+		if (r == 0)
+			*kept = TAKE_PTR(made);
 	}
-	if (*kept)
+	if (r == 0)
 		made = body_ref(*kept);
-	pthread_mutex_unlock(&c->formats[format].lock);
-	if (!made)
+	pthread_mutex_unlock(&f->lock);
+	if (r < 0)
 		return -ENOMEM;
 	*ret = TAKE_PTR(made);
 	return 0;
