@@ -55,16 +55,20 @@ static void test_lifecycle__ghosts(void **state)
 {
 	struct cgm_lifecycle l = { .events = store() };
 	struct cgm_events *e = l.events;
-	struct cgm_event a = event("/a"), b = event("/b");
+	struct cgm_event a = event("/a"), a2 = event("/a"), b = event("/b");
 
 	(void)state;
+	a.hierarchy = 3;
+	a2.hierarchy = 4;
+	a.cgroup_id = a2.cgroup_id = 77;
 	cgm_lifecycle_ghost_went(&l, &b); /* its container had been in the table */
 	cgm_lifecycle_ghost_came(&l, &a);
-	cgm_lifecycle_ghost_came(&l, &a);
+	cgm_lifecycle_ghost_came(&l, &a2);
 	cgm_lifecycle_ghost_went(&l, &a);
+	cgm_lifecycle_ghost_went(&l, &a); /* not twice */
 	assert_records(e, "containerCreation /a");
-	cgm_lifecycle_ghost_went(&l, &a);
-	cgm_lifecycle_ghost_went(&l, &a);
+	cgm_lifecycle_ghost_went(&l, &a2);
+	cgm_lifecycle_ghost_went(&l, &a2);
 	cgm_lifecycle_ghost_came(&l, &b);
 	assert_records(e, "containerCreation /a, containerDeletion /a, containerCreation /b");
 	cgm_lifecycle_listed(&l); /* the event of its end was lost */

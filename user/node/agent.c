@@ -243,7 +243,7 @@ static void tick(struct cgm_agent *a)
 	cgm_events_tick(a->events, time_ns);
 	cgm_publish_self(a, snap);
 	cgm_store_publish(a->store, snap);
-	if (cgm_containers_drop_gone(&a->containers))
+	if (cgm_containers_drop_gone(&a->containers, cgm_kernel_has(a->kernel, "cgroup")))
 		a->containers.unsorted = true;
 	cgm_kernel_retire(a->kernel);
 	a->self.tick_cpu_ns += cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;

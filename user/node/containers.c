@@ -75,7 +75,8 @@ static int add(struct cgm_containers *cs, const char *name, struct cgm_container
 	return 0;
 }
 
-void cgm_containers_drop(struct cgm_containers *cs, struct cgm_container *c)
+/* Its children must be gone already, or go with the same sweep. */
+static void drop(struct cgm_containers *cs, struct cgm_container *c, bool events_follow)
 {
 	size_t i = c->index;
 
@@ -88,11 +89,11 @@ void cgm_containers_drop(struct cgm_containers *cs, struct cgm_container *c)
 		cs->unsorted = true;
 	}
 	cgm_hash_del(&cs->by_name, c->identity->name);
-	cgm_lifecycle_went(&cs->lifecycle, c);
+	cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
 	container_free(c);
 }
 
-size_t cgm_containers_drop_gone(struct cgm_containers *cs)
+size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow)
 {
 	size_t kept = 0, nr = cs->nr;
 
@@ -101,7 +102,7 @@ size_t cgm_containers_drop_gone(struct cgm_containers *cs)
 
 		if (c->gone && !is_root(c)) {
 			cgm_hash_del(&cs->by_name, c->identity->name);
-			cgm_lifecycle_went(&cs->lifecycle, c);
+			cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
 			container_free(c);
 			cs->unsorted = true;
 		} else {
@@ -138,10 +139,16 @@ static int find_or_add(struct cgm_containers *cs, const char *name, enum cgm_con
 	struct cgm_container *c = cgm_hash_get(&cs->by_name, name);
 	uint64_t known = c ? cgm_reader_id(c->reader, controller) : 0;
 
-	if (c && !known && cgm_reader_refresh(c->reader) >= 0)
+	if (c && !known && !is_root(c)) {
+		/* A directory that it had not before. When this one is gone already, and others are not, it is still the same container. */
+		if (cgm_reader_refresh(c->reader) == -ENOENT) {
+			drop(cs, c, cgm_kernel_has(cs->kernel, "cgroup"));
+			return -ENOENT;
+		}
 		known = cgm_reader_id(c->reader, controller);
-	if (c && known != id && !is_root(c)) {
-		cgm_containers_drop(cs, c);
+	}
+	if (c && known && known != id && !is_root(c)) {
+		drop(cs, c, false);
 		c = NULL;
 	}
 	*ret = c;
@@ -179,7 +186,7 @@ int cgm_containers_list(struct cgm_containers *cs)
 	cgm_kernel_list_end(cs->kernel);
 	for (size_t i = 0; i < cs->nr; i++)
 		cs->sorted[i]->gone = cs->sorted[i]->listed != cs->listing;
-	cgm_containers_drop_gone(cs);
+	cgm_containers_drop_gone(cs, false);
 	cgm_lifecycle_listed(&cs->lifecycle);
 	return 0;
 }
@@ -206,7 +213,7 @@ static void on_mkdir(struct cgm_containers *cs, enum cgm_controller first, const
 	}
 	/* Controllers may share a hierarchy. */
 	for (unsigned i = first; i < CGM_NR_CONTROLLERS; i++)
-		if (cs->trees->h[i].dir_fd >= 0 && cs->trees->h[i].id == e->hierarchy)
+		if (cs->trees->h[i].dir_fd >= 0 && cs->trees->h[i].id == e->hierarchy && cgm_reader_id(c->reader, (enum cgm_controller)i) == e->cgroup_id)
 			set_slot(cs, c, (enum cgm_controller)i, e->cgroup_id, e->parent_id);
 }
 
@@ -286,7 +293,7 @@ void cgm_containers_event(void *arg, const struct cgm_event *e)
 		cgm_lifecycle_ghost_went(&cs->lifecycle, e);
 	/* On v1 the directories of one container go one after the other; it is gone with the last. */
 	if (c && !is_root(c) && cgm_reader_id(c->reader, controller) == e->cgroup_id && cgm_reader_refresh(c->reader) == -ENOENT)
-		cgm_containers_drop(cs, c);
+		drop(cs, c, false);
 }
 
 static int by_name(const void *a, const void *b)

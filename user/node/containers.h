@@ -88,10 +88,8 @@ void cgm_containers_done(struct cgm_containers *cs);
 int cgm_containers_list(struct cgm_containers *cs);
 /* A life-cycle event of the kernel side (a cgm_event_fn; arg is the table). */
 void cgm_containers_event(void *arg, const struct cgm_event *e);
-/* Drops a container; its children must be gone already or go with the same sweep. */
-void cgm_containers_drop(struct cgm_containers *cs, struct cgm_container *c);
-/* Drops all that are marked as gone. Returns how many. */
-size_t cgm_containers_drop_gone(struct cgm_containers *cs);
+/* Drops all that are marked as gone. events_follow: the kernel is still to say so. Returns how many. */
+size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow);
 /*
  * Where the kernel side does not tell of victims of the out-of-memory killer: records what the counters of the tick's samples say. Once a
  * tick, after the rows were made; snap may have fewer rows than the table.

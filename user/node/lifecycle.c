@@ -12,9 +12,16 @@
 #define MAX_GHOSTS 4096
 #define MAX_COUNTED 16 /* records of one container and tick that a counter makes */
 
-/* A cgroup that came and went before it could be looked at. */
+/*
+ * A container that is not in the table, but for the kernel's events still there: it came and went before it could be looked at, or was found gone before
+ * the events of its end.
+ */
 struct ghost {
-	uint32_t nr_dirs; /* hierarchies in which it was made and not removed yet */
+	size_t nr;
+	struct {
+		uint32_t hierarchy;
+		uint64_t id;
+	} dirs[CGM_NR_CONTROLLERS]; /* whose removal is still to come */
 	char name[];
 };
 
@@ -44,22 +51,79 @@ void cgm_lifecycle_done(struct cgm_lifecycle *l)
 	*l = (struct cgm_lifecycle){ .events = NULL };
 }
 
-void cgm_lifecycle_came(struct cgm_lifecycle *l, const struct cgm_container *c)
+static void lay_ghost(struct cgm_lifecycle *l, struct ghost *g, uint64_t time_ns)
 {
-	uint64_t time_ns = cgm_reader_creation_time_ns(c->reader);
-
-	record(l, CGM_RECORD_CREATION, time_ns ? time_ns : cgm_clock_real_ns(), c->identity->name);
+	record(l, CGM_RECORD_DELETION, time_ns, g->name);
+	cgm_hash_del(&l->ghosts, g->name);
+	free(g);
+	l->nr_ghosts--;
 }
 
-void cgm_lifecycle_went(struct cgm_lifecycle *l, const struct cgm_container *c)
+/* NULL: no memory, or too many. */
+static struct ghost *add_ghost(struct cgm_lifecycle *l, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	struct ghost *g = l->nr_ghosts < MAX_GHOSTS ? cgm_calloc(1, sizeof(*g) + len) : NULL;
+
+	if (!g)
+		return NULL;
+	memcpy(g->name, name, len);
+	if (cgm_hash_put(&l->ghosts, g->name, g) < 0) {
+		free(g);
+		return NULL;
+	}
+	l->nr_ghosts++;
+	return g;
+}
+
+/* Its place among the ghost's directories, or their number. */
+static size_t find_dir(const struct ghost *g, uint32_t hierarchy, uint64_t id)
+{
+	size_t i = 0;
+
+	while (i < g->nr && !(g->dirs[i].hierarchy == hierarchy && g->dirs[i].id == id))
+		i++;
+	return i;
+}
+
+static void add_dir(struct ghost *g, uint32_t hierarchy, uint64_t id)
+{
+	if (find_dir(g, hierarchy, id) < g->nr || g->nr == ARRAY_SIZE(g->dirs))
+		return;
+	g->dirs[g->nr].hierarchy = hierarchy;
+	g->dirs[g->nr++].id = id;
+}
+
+void cgm_lifecycle_came(struct cgm_lifecycle *l, const struct cgm_container *c)
+{
+	uint64_t time_ns = cgm_reader_creation_time_ns(c->reader), now = cgm_clock_real_ns();
+	struct ghost *before = cgm_hash_get(&l->ghosts, c->identity->name);
+
+	if (before) /* of the same name; the end of the one must not come after the beginning of the other */
+		lay_ghost(l, before, time_ns ? MIN(time_ns, now) : now);
+	record(l, CGM_RECORD_CREATION, time_ns ? time_ns : now, c->identity->name);
+}
+
+static void bury(struct cgm_lifecycle *l, const struct cgm_container *c)
 {
 	size_t i = l->next_grave++ % CGM_NR_BURIED;
 
-	record(l, CGM_RECORD_DELETION, cgm_clock_real_ns(), c->identity->name);
 	cgm_identity_unref(l->buried[i].identity);
 	l->buried[i].identity = cgm_identity_ref(c->identity);
 	for (unsigned k = 0; k < CGM_NR_CONTROLLERS; k++)
 		l->buried[i].ids[k] = cgm_reader_id(c->reader, (enum cgm_controller)k);
+}
+
+void cgm_lifecycle_went(struct cgm_lifecycle *l, const struct cgm_trees *t, const struct cgm_container *c, bool events_follow)
+{
+	struct ghost *g = events_follow ? add_ghost(l, c->identity->name) : NULL;
+
+	bury(l, c);
+	for (unsigned k = 0; g && k < CGM_NR_CONTROLLERS; k++)
+		if (cgm_reader_id(c->reader, (enum cgm_controller)k))
+			add_dir(g, t->h[k].id, cgm_reader_id(c->reader, (enum cgm_controller)k));
+	if (!g)
+		record(l, CGM_RECORD_DELETION, cgm_clock_real_ns(), c->identity->name);
 }
 
 const char *cgm_lifecycle_buried(const struct cgm_lifecycle *l, enum cgm_controller c, uint64_t id)
@@ -74,36 +138,25 @@ void cgm_lifecycle_ghost_came(struct cgm_lifecycle *l, const struct cgm_event *e
 {
 	struct ghost *g = cgm_hash_get_n(&l->ghosts, e->path, e->path_len);
 
-	if (g) {
-		g->nr_dirs++;
-		return;
+	if (!g) {
+		record(l, CGM_RECORD_CREATION, real_time(e->time_ns), e->path);
+		g = add_ghost(l, e->path);
 	}
-	record(l, CGM_RECORD_CREATION, real_time(e->time_ns), e->path);
-	g = l->nr_ghosts < MAX_GHOSTS ? cgm_malloc(sizeof(*g) + e->path_len + 1) : NULL;
-	if (!g)
-		return;
-	g->nr_dirs = 1;
-	memcpy(g->name, e->path, e->path_len);
-	g->name[e->path_len] = '\0';
-	if (cgm_hash_put(&l->ghosts, g->name, g) < 0)
-		free(g);
+	if (g)
+		add_dir(g, e->hierarchy, e->cgroup_id);
 	else
-		l->nr_ghosts++;
-}
-
-static void lay_ghost(struct cgm_lifecycle *l, struct ghost *g, uint64_t time_ns)
-{
-	record(l, CGM_RECORD_DELETION, time_ns, g->name);
-	cgm_hash_del(&l->ghosts, g->name);
-	free(g);
-	l->nr_ghosts--;
+		record(l, CGM_RECORD_DELETION, cgm_clock_real_ns(), e->path);
 }
 
 void cgm_lifecycle_ghost_went(struct cgm_lifecycle *l, const struct cgm_event *e)
 {
 	struct ghost *g = cgm_hash_get_n(&l->ghosts, e->path, e->path_len);
+	size_t i = g ? find_dir(g, e->hierarchy, e->cgroup_id) : 0;
 
-	if (g && --g->nr_dirs == 0)
+	if (!g || i == g->nr)
+		return;
+	g->dirs[i] = g->dirs[--g->nr];
+	if (!g->nr)
 		lay_ghost(l, g, real_time(e->time_ns));
 }
 

@@ -30,9 +30,13 @@ struct cgm_lifecycle {
 };
 
 void cgm_lifecycle_done(struct cgm_lifecycle *l);
-/* A container has come into the table; it is on its way out. */
+/* A container has come into the table. */
 void cgm_lifecycle_came(struct cgm_lifecycle *l, const struct cgm_container *c);
-void cgm_lifecycle_went(struct cgm_lifecycle *l, const struct cgm_container *c);
+/*
+ * It is on its way out of the table. events_follow: its directories are gone, and the events that say so are still to come: it counts as there until
+ * the last of them.
+ */
+void cgm_lifecycle_went(struct cgm_lifecycle *l, const struct cgm_trees *t, const struct cgm_container *c, bool events_follow);
 /* Events of a cgroup that is not in the table: made and gone already; removed. On v1 they come once for each hierarchy, and are one container. */
 void cgm_lifecycle_ghost_came(struct cgm_lifecycle *l, const struct cgm_event *e);
 void cgm_lifecycle_ghost_went(struct cgm_lifecycle *l, const struct cgm_event *e);
