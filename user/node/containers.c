@@ -40,9 +40,10 @@ static int container_new(struct cgm_containers *cs, const char *name, struct cgm
 	r = cgm_reader_open(cs->trees, name, &c->reader);
 	if (r < 0)
 		return r;
+	c->hidden = cs->filter.prefixes && !cgm_filter_shows(&cs->filter, name);
 	c->identity = cgm_identity_new(name);
-	c->history = cgm_history_new(cs->keep_ns);
-	if (!c->identity || !c->history)
+	c->history = c->hidden ? NULL : cgm_history_new(cs->keep_ns);
+	if (!c->identity || (!c->history && !c->hidden))
 		return -ENOMEM;
 	*ret = TAKE_PTR(c);
 	return 0;

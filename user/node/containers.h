@@ -12,6 +12,7 @@
 #include "cgroup/netns.h"
 #include "kernel/kernel.h"
 #include "model/snapshot.h"
+#include "node/filter.h"
 
 /* What a container and its descendants counted, while it is being summed up (fold.c). */
 struct cgm_sums {
@@ -48,6 +49,7 @@ struct cgm_container {
 	uint32_t listed; /* number of the listing that saw it last */
 	uint32_t index, depth; /* place in the sorted array */
 	bool gone; /* vanished while it was read */
+	bool hidden; /* by the filter: it is counted for its parents, and not sampled */
 	double load, load_d; /* tasks, exponential averages over 10 s */
 	struct cgm_sums *sums; /* during the fold: what descendants counted; NULL: nothing yet */
 	struct cgm_live *live; /* of the tick under way, in the memory of its snapshot; NULL: no kernel side, or out of memory */
@@ -60,6 +62,7 @@ struct cgm_containers {
 	enum cgm_controller sched_controller, block_controller;
 	uint32_t sched_hierarchy, block_hierarchy;
 	uint64_t keep_ns;
+	struct cgm_filter filter;
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */
 	size_t nr, cap;

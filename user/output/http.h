@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP server: the only room with libmicrohttpd. Its threads read snapshots; they never touch the sampler. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cgroup/machine.h"
+#include "model/http_stats.h"
 #include "model/snapshot.h"
+#include "output/auth.h"
+
+/* What clients may take. 0: the default of options.def, but of max_per_address: no limit. */
+struct cgm_http_limits {
+	uint64_t max_connections, max_per_address;
+	uint64_t max_large; /* answers that are made while they are sent, and are longer than their first piece */
+	uint64_t request_ns, answer_ns, idle_ns;
+};
 
 /* Everything it points to must outlive the server; nothing is taken over. */
 struct cgm_http_config {
@@ -14,6 +24,11 @@ struct cgm_http_config {
 	const char *version; /* of this program */
 	int root_fd; /* for /machine */
 	uint64_t machine_interval_ns; /* how old machine facts may be */
+	const char *url_base_prefix; /* NULL or "": none; "/x" otherwise */
+	const char *prometheus_endpoint; /* NULL: /metrics */
+	struct cgm_http_limits limits;
+	struct cgm_auth_config auth;
+	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file; /* NULL or "": none */
 };
 
 struct cgm_http;
@@ -22,3 +37,7 @@ int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret);
 /* Ends all connections and frees. */
 void cgm_http_stop(struct cgm_http *h);
 uint16_t cgm_http_port(const struct cgm_http *h);
+/* Certificates, passwords and tokens are read anew, by another thread, at once. */
+void cgm_http_reload(struct cgm_http *h);
+/* What was counted so far. h may be NULL: zeros. */
+void cgm_http_stats_read(const struct cgm_http *h, struct cgm_http_stats *ret);

@@ -217,3 +217,6 @@ void cgm_prom_plain(struct cgm_prometheus *r, const struct cgm_prom_text *labels
 bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f);
 /* One number of the machine, with the machine's labels. */
 void cgm_prom_machine_number(struct cgm_prometheus *r, uint64_t v);
+
+/* prometheus_http.c: families of the server itself. False: the family is none of these. */
+bool cgm_prom_http_family(struct cgm_prometheus *r, enum cgm_family_id f);
