@@ -102,7 +102,12 @@ void cgm_limits_leave_large(struct cgm_limits *l)
 /* The server's thread sees the end of the connection and cleans up. Called with the lock, so that the descriptor is still this one. */
 static void drop(struct cgm_limits *l, struct cgm_peer *p, enum cgm_http_drop why)
 {
+	struct linger forget = { .l_onoff = 1, .l_linger = 0 };
+
 	p->closed = true;
+	/* What such a client has not taken yet would stay in the kernel for as long as it likes. */
+	if (why == CGM_HTTP_DROP_SLOW || why == CGM_HTTP_DROP_ANSWER)
+		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &forget, sizeof(forget));
 	cgm_http_count(&l->stats->drops[why]);
 	shutdown(p->fd, SHUT_RDWR);
 }
