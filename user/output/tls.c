@@ -126,8 +126,6 @@ static int read_files(struct cgm_tls *t, struct set **ret)
 	r = read_pem(&t->cert, "tls_cert_file", &cert_text, &cert);
 	if (r == 0)
 		r = read_pem(&t->key, "tls_key_file", &key_text, &key);
-	if (r == 0)
-		r = check_pair(t, &cert, &key);
 	if (r < 0)
 		return r;
 	r = gnutls_pcert_list_import_x509_raw(s->chain, &nr, &cert, GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_FAIL_IF_UNSORTED);
@@ -137,9 +135,12 @@ static int read_files(struct cgm_tls *t, struct set **ret)
 	if (gnutls_privkey_init(&s->key) < 0)
 		return -ENOMEM;
 	r = gnutls_privkey_import_x509_raw(s->key, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
-	explicit_bzero(key_text, key.size);
 	if (r < 0)
 		return bad("tls_key_file", &t->key, r);
+	r = check_pair(t, &cert, &key);
+	explicit_bzero(key_text, key.size);
+	if (r < 0)
+		return r;
 	r = read_trust(t, s);
 	if (r < 0)
 		return r;
