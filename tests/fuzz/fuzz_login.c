@@ -86,7 +86,7 @@ static void try_header(const char *header)
 	static struct cgm_nonces *nonces;
 	static const char users[] = "zoe:localhost:f9fcf379ac69bf16439234202e57229e";
 	const char *rest, *user, *password, *fault;
-	struct cgm_htdigest *h;
+	struct cgm_htdigest *h = NULL;
 	char buf[64];
 	unsigned line;
 
