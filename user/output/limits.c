@@ -57,7 +57,7 @@ struct cgm_peer *cgm_limits_open(struct cgm_limits *l, struct cgm_http *http, in
 	if (p->next)
 		p->next->link = &p->next;
 	l->peers = p;
-	l->stats->nr_open++;
+	__atomic_add_fetch(&l->stats->nr_open, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&l->lock);
 	return p;
 }
@@ -70,7 +70,7 @@ void cgm_limits_close(struct cgm_limits *l, struct cgm_peer *p)
 	*p->link = p->next;
 	if (p->next)
 		p->next->link = p->link;
-	l->stats->nr_open--;
+	__atomic_sub_fetch(&l->stats->nr_open, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&l->lock);
 	free(p);
 }
@@ -202,7 +202,7 @@ static void make_room(struct cgm_limits *l, uint64_t nr)
 
 static void look_around(struct cgm_limits *l)
 {
-	uint64_t now = cgm_clock_mono_ns(), nr = l->stats->nr_open, most = l->bounds.max_connections;
+	uint64_t now = cgm_clock_mono_ns(), nr = __atomic_load_n(&l->stats->nr_open, __ATOMIC_RELAXED), most = l->bounds.max_connections;
 	bool crowded = nr > most - most / 8;
 
 	for (struct cgm_peer *p = l->peers; p; p = p->next)
@@ -278,9 +278,11 @@ int cgm_limits_start(struct cgm_limits *l, const struct cgm_http_limits *bounds,
 	pthread_condattr_destroy(&monotonic);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_mutex_lock(&l->lock); /* so that the thread finds all of it */
 	r = pthread_create(&l->thread, NULL, run, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	l->watches = r == 0;
+	pthread_mutex_unlock(&l->lock);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -r;
 }
 
