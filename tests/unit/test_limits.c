@@ -77,6 +77,34 @@ static void test_limits__slow_requests(void **state)
 	server_stop(&s);
 }
 
+/* Half a request and no more to come: there is nothing to wait for. Whole requests of such a client are answered. */
+static void test_limits__half_closed(void **state)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf answer = { 0 };
+	struct server s;
+	uint64_t began;
+	int fd;
+
+	(void)state;
+	server_start(&s, 1, NULL);
+	fd = server_connect(&s, 1);
+	began = cgm_clock_mono_ns();
+	server_send(fd, "GET / HTTP/1.1\r\nHost:");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_true(ends(fd));
+	assert_in_range(cgm_clock_mono_ns() - began, 0, 5 * CGM_NSEC_PER_SEC);
+	close(fd);
+	fd = server_connect(&s, 1);
+	server_send(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_true(server_read(fd, &answer));
+	assert_true(has(&answer, "HTTP/1.1 200"));
+	close(fd);
+	server_wait(server_stats(&s).nr_open == 0);
+	assert_int_equal(server_stats(&s).drops[CGM_HTTP_DROP_REQUEST], 1);
+	server_stop(&s);
+}
+
 static void test_limits__idle_connections(void **state)
 {
 	struct cgm_http_config config = { .limits = { .request_ns = 20 * CGM_NSEC_PER_SEC, .idle_ns = 300 * MSEC } };
@@ -283,6 +311,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits__connections_of_an_address),
 		cmocka_unit_test(test_limits__slow_requests),
+		cmocka_unit_test(test_limits__half_closed),
 		cmocka_unit_test(test_limits__idle_connections),
 		cmocka_unit_test(test_limits__crowded),
 		cmocka_unit_test(test_limits__large_answers),

@@ -13,10 +13,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define TCP_STATE_CLOSE_WAIT 8 /* of the kernel's include/net/tcp_states.h; the header of user space that has it excludes linux/tcp.h */
 #define LOOK_NS (500 * CGM_NSEC_PER_MSEC)
 #define LOOK_IDLE_NS (2 * CGM_NSEC_PER_SEC)
 #define GRACE_NS (5 * CGM_NSEC_PER_SEC) /* for a slow beginning of an answer */
 #define MIN_BYTES_PER_SEC (64 * 1024)
+#define HALF_NS CGM_NSEC_PER_SEC /* for a request whose client sends no more: then it never comes */
 #define STILL_NS (30 * CGM_NSEC_PER_SEC) /* a stream of events that nobody reads */
 #define CROWDED_REQUEST_NS (2 * CGM_NSEC_PER_SEC) /* time for a first request when connections are scarce */
 
@@ -155,6 +157,15 @@ static void look_at_answer(struct cgm_limits *l, struct cgm_peer *p, bool endles
 	}
 }
 
+/* Has the client said that it sends no more? The library waits for the rest of its request all the same. */
+static bool is_half_closed(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_STATE_CLOSE_WAIT;
+}
+
 static void look_at(struct cgm_limits *l, struct cgm_peer *p, bool crowded, uint64_t now)
 {
 	enum cgm_phase phase = __atomic_load_n(&p->phase, __ATOMIC_ACQUIRE);
@@ -162,6 +173,10 @@ static void look_at(struct cgm_limits *l, struct cgm_peer *p, bool crowded, uint
 	bool first = !__atomic_load_n(&p->nr_requests, __ATOMIC_RELAXED);
 	uint64_t for_request = crowded ? MIN(l->bounds.request_ns, CROWDED_REQUEST_NS) : l->bounds.request_ns;
 
+	if (phase <= CGM_PHASE_REQUEST && lasts > HALF_NS && is_half_closed(p->fd)) {
+		drop(l, p, phase == CGM_PHASE_WAITING && !first ? CGM_HTTP_DROP_IDLE : CGM_HTTP_DROP_REQUEST);
+		return;
+	}
 	switch (phase) {
 	case CGM_PHASE_WAITING:
 		if (first ? lasts > for_request : lasts > l->bounds.idle_ns)
