@@ -6,7 +6,7 @@ B := build
 CC := gcc
 CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libmicrohttpd jansson libisal
+PKGS := libbpf libmicrohttpd jansson libisal gnutls libcrypt
 Q := $(if $(V),,@)
 quote = '$(subst ','\'',$(1))'
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
@@ -34,7 +34,7 @@ FUZZ_SECONDS := 20
 SANITIZE := -fsanitize=address,undefined
 
 .DELETE_ON_ERROR:
-.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference clean help setup FORCE
+.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference man clean help setup FORCE
 
 all: $(B)/cgmeter $(B)/compile_commands.json ## build build/cgmeter (installs nothing)
 
@@ -161,6 +161,10 @@ bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, ben
 reference: all ## the reference of metrics and flags: build/reference.md
 	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
 	@echo $(B)/reference.md
+
+man: all ## the man page: build/cgmeter-node.8
+	$(Q)$(B)/cgmeter man > $(B)/cgmeter-node.8
+	@echo $(B)/cgmeter-node.8
 
 clean: ## remove build/
 	rm -rf $(B)

@@ -60,8 +60,9 @@ class Answer:
 
 
 class Agent:
-    def __init__(self, *options, pin_dir="", interval="1s", storage="2m", before_exec=None):
-        self.port = free_port()
+    def __init__(self, *options, pin_dir="", interval="1s", storage="2m", before_exec=None, tls=None, headers=None):
+        """tls: an SSL context to ask with; headers: of each request, a login for example."""
+        self.port, self.tls, self.headers = free_port(), tls, headers or {}
         self.log_file = tempfile.NamedTemporaryFile(prefix="cgmtest-log-")
         self.began = time.time()
         command = [PROGRAM, "node", "--listen_ip=127.0.0.1", "--port=%d" % self.port, "--housekeeping_interval=" + interval,
@@ -84,9 +85,11 @@ class Agent:
             return False
 
     def request(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=by_speed(20, 120))
+        timeout = by_speed(20, 120)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls) if self.tls else \
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request(method, path, body, headers or {})
+            connection.request(method, path, body, {**self.headers, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:

@@ -26,14 +26,43 @@ static void copy(char *dst, size_t size, struct cgm_str s)
 	dst[len] = '\0';
 }
 
-/* The first line of the first of two files that is there. */
-static void read_id(int root_fd, const char *path, const char *other, char *dst, size_t size)
+static const char *machine_id_files = "/etc/machine-id,/var/lib/dbus/machine-id", *boot_id_files = "/proc/sys/kernel/random/boot_id";
+
+void cgm_machine_set_id_files(const char *machine_id, const char *boot_id)
+{
+	machine_id_files = machine_id;
+	boot_id_files = boot_id;
+}
+
+/* The first line of the file, if it is there. */
+static bool read_line(int root_fd, const char *path, char *dst, size_t size)
 {
 	char buf[512];
 
-	if (cgm_read_line_at(root_fd, path, buf, sizeof(buf)) < 0 && (!other || cgm_read_line_at(root_fd, other, buf, sizeof(buf)) < 0))
-		return;
+	if (cgm_read_line_at(root_fd, path, buf, sizeof(buf)) < 0)
+		return false;
 	copy(dst, size, cgm_trim(cgm_str(buf)));
+	return true;
+}
+
+/* The first line of the first of these files (comma between) that is there; names are relative to the root, also those with a slash in front. */
+static void read_id(int root_fd, const char *files, char *dst, size_t size)
+{
+	struct cgm_str rest = cgm_str(files), file;
+	char path[512];
+
+	while (cgm_next_field(&rest, ',', &file)) {
+		file = cgm_trim(file);
+		while (file.len && file.p[0] == '/') {
+			file.p++;
+			file.len--;
+		}
+		if (!file.len || file.len >= sizeof(path))
+			continue;
+		copy(path, sizeof(path), file);
+		if (read_line(root_fd, path, dst, size))
+			return;
+	}
 }
 
 static void read_os_version(int root_fd, struct cgm_machine *m)
@@ -164,12 +193,14 @@ struct cgm_machine *cgm_machine_read(int root_fd)
 	if (!m)
 		return NULL;
 	m->time_ns = cgm_clock_real_ns();
-	read_id(root_fd, "etc/machine-id", "var/lib/dbus/machine-id", m->machine_id, sizeof(m->machine_id));
-	read_id(root_fd, "sys/class/dmi/id/product_uuid", "proc/device-tree/vm,uuid", m->system_uuid, sizeof(m->system_uuid));
+	read_id(root_fd, machine_id_files, m->machine_id, sizeof(m->machine_id));
+	read_line(root_fd, "sys/class/dmi/id/product_uuid", m->system_uuid, sizeof(m->system_uuid));
+	if (!m->system_uuid[0])
+		read_line(root_fd, "proc/device-tree/vm,uuid", m->system_uuid, sizeof(m->system_uuid));
 	if (!m->system_uuid[0])
 		memcpy(m->system_uuid, m->machine_id, sizeof(m->system_uuid));
-	read_id(root_fd, "proc/sys/kernel/random/boot_id", NULL, m->boot_id, sizeof(m->boot_id));
-	read_id(root_fd, "proc/sys/kernel/osrelease", NULL, m->kernel_version, sizeof(m->kernel_version));
+	read_id(root_fd, boot_id_files, m->boot_id, sizeof(m->boot_id));
+	read_line(root_fd, "proc/sys/kernel/osrelease", m->kernel_version, sizeof(m->kernel_version));
 	read_os_version(root_fd, m);
 	if (read_cpus(root_fd, m) < 0 || read_memory(root_fd, m) < 0 ||
 	    cgm_machine_hugepages(root_fd, "sys/kernel/mm/hugepages", &m->hugepages, &m->nr_hugepages) < 0 ||

@@ -93,6 +93,8 @@ struct cgm_machine {
 
 /* A fresh reading; parts that cannot be read stay empty. NULL when out of memory. Any thread. */
 struct cgm_machine *cgm_machine_read(int root_fd);
+/* Where ids are looked for: lists with a comma between, below the root, whose texts must stay. Before anybody reads. */
+void cgm_machine_set_id_files(const char *machine_id, const char *boot_id);
 void cgm_machine_free(struct cgm_machine *m);
 
 /* Adds the interfaces of /proc/1/net/dev (else /proc/net/dev), less lo, veth*, docker*, nerdctl*. 0 or a negative errno. */

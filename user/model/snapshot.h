@@ -12,6 +12,7 @@
 #include "model/bell.h"
 #include "model/events.h"
 #include "model/history.h"
+#include "model/http_stats.h"
 #include "model/identity.h"
 #include "model/layout.h"
 #include "model/summary.h"
@@ -111,7 +112,8 @@ struct cgm_map_status {
 struct cgm_self {
 	uint64_t start_time_ns;
 	uint64_t nr_ticks, nr_missed_ticks; /* a tick that began more than half an interval late */
-	uint64_t tick_cpu_ns; /* CPU time that ticks used, total */
+	uint64_t tick_cpu_ns, tick_wall_ns; /* CPU time that ticks used, and time that passed, total */
+	uint64_t late_ns, max_late_ns, nr_late_ticks; /* how late ticks began: total, the most of the last 60, how many more than 10 ms */
 	uint64_t nr_samples; /* container-samples, total */
 	uint64_t nr_lost_samples; /* out of memory */
 	uint64_t nr_vanished; /* containers gone while they were read */
@@ -142,6 +144,7 @@ struct cgm_self {
 	struct cgm_map_status *maps;
 	size_t nr_maps;
 	const char *cgroup_mode; /* "v1", "hybrid", "v2" */
+	struct cgm_http_stats http;
 };
 
 struct cgm_snapshot {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,9 @@
 #define WORKER_PERMILLE 50
 #define MAX_CONFIG_BYTES (1 << 20)
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
+#define LATE_NS (10 * CGM_NSEC_PER_MSEC) /* a tick that begins later is counted as late */
+#define SAMPLER_NICE -10 /* a tick is some milliseconds of CPU a second, and worth less when it is late */
+#define DEBUG_VERBOSITY 4 /* of klog's -v, which cAdvisor has */
 
 /* ---- discover ---- */
 
@@ -135,6 +139,8 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 	cgm_bulk_read(&a->containers, c, &a->bulk);
 	a->self.nr_bulk += a->bulk.groups != 0;
 	a->self.nr_bulk_unsure += a->bulk.unsure;
+	if (!c->depth && a->o->disable_root)
+		return read_spec(c, a->bulk.settings, now);
 	r = cgm_reader_sample_bulk(c->reader, &a->bulk, want_diskio, s);
 	if (r == 0)
 		r = read_spec(c, a->bulk.settings, now);
@@ -175,8 +181,11 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 	a->self.nr_bulk = a->self.nr_bulk_unsure = 0;
 	for (size_t i = 0; i < cs->nr; i++) {
 		struct cgm_container *c = cs->sorted[i];
-		int r = sample(a, c, want_diskio, snap->time_ns, now);
+		int r;
 
+		if (c->hidden)
+			continue;
+		r = sample(a, c, want_diskio, snap->time_ns, now);
 		if (r == 0)
 			r = cgm_publish_row(a, snap, c, &a->sample);
 		if (r == 0) {
@@ -194,7 +203,7 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 
 /* ---- one tick ---- */
 
-/* Rows left out (vanished containers) move the others up: parents are found again by the containers' places. */
+/* Rows left out (vanished and hidden containers) move the others up: parents are found again by the containers' places. */
 static void mend_parents(const struct cgm_containers *cs, struct cgm_snapshot *snap)
 {
 	size_t row = 0;
@@ -440,11 +449,35 @@ static int open_all(struct cgm_agent *a)
 	a->containers.kernel = a->kernel;
 	a->containers.keep_ns = a->o->keep_ns;
 	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
+	a->containers.filter = (struct cgm_filter){ a->o->docker_only, a->o->raw_prefixes };
 	a->containers.incomplete = true; /* lists at the first tick */
 	a->store = cgm_store_new();
 	a->events = a->store ? cgm_events_new(&a->o->events, cgm_store_bell(a->store)) : NULL;
 	a->containers.lifecycle.events = a->events;
 	return a->events ? 0 : -ENOMEM;
+}
+
+static bool is_loopback(const char *ip)
+{
+	return strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0 || strcmp(ip, "[::1]") == 0;
+}
+
+static void say_addresses(const struct cgm_agent *a)
+{
+	const struct cgm_options *o = a->o;
+	const char *host = *o->listen_ip ? o->listen_ip : "127.0.0.1", *scheme = *o->tls_cert_file ? "https" : "http";
+	unsigned port = cgm_http_port(a->http);
+
+	host = strchr(host, ':') ? "[::1]" : host;
+	cgm_info("page     %s://%s:%u%s/", scheme, host, port, o->url_base_prefix);
+	cgm_info("metrics  %s://%s:%u%s%s", scheme, host, port, o->url_base_prefix, o->prometheus_endpoint);
+	cgm_info("REST     %s://%s:%u%s/api/v1.3/containers/", scheme, host, port, o->url_base_prefix);
+	if (is_loopback(o->listen_ip))
+		return;
+	if (!*o->http_auth_file && !*o->http_digest_file && !*o->http_token_file && !*o->tls_client_ca_file)
+		cgm_info("everybody who reaches this address may ask: see --http_auth_file, --http_token_file and --tls_client_ca_file");
+	else if (!*o->tls_cert_file)
+		cgm_warning("logins cross the network in the clear: see --tls_cert_file");
 }
 
 static int start_http(struct cgm_agent *a)
@@ -460,17 +493,19 @@ static int start_http(struct cgm_agent *a)
 		.legacy_status_codes = a->o->legacy_status_codes,
 		.interval_ns = a->o->interval_ns,
 		.machine_interval_ns = a->o->machine_interval_ns,
+		.url_base_prefix = a->o->url_base_prefix,
+		.prometheus_endpoint = a->o->prometheus_endpoint,
+		.limits = a->o->http,
+		.auth = { a->o->http_auth_file, a->o->http_auth_realm, a->o->http_digest_file, a->o->http_digest_realm, a->o->http_token_file, a->o->http_auth_except },
+		.tls_cert_file = a->o->tls_cert_file,
+		.tls_key_file = a->o->tls_key_file,
+		.tls_client_ca_file = a->o->tls_client_ca_file,
 	};
-	const char *host = *a->o->listen_ip ? a->o->listen_ip : "127.0.0.1";
 	int r = cgm_http_start(&config, &a->http);
 
-	if (r < 0)
-		return r;
-	host = strchr(host, ':') ? "[::1]" : host;
-	cgm_info("page     http://%s:%u/", host, cgm_http_port(a->http));
-	cgm_info("metrics  http://%s:%u/metrics", host, cgm_http_port(a->http));
-	cgm_info("REST     http://%s:%u/api/v1.3/containers/", host, cgm_http_port(a->http));
-	return 0;
+	if (r == 0)
+		say_addresses(a);
+	return r;
 }
 
 static void close_all(struct cgm_agent *a)
@@ -503,9 +538,8 @@ static int add_fd(int epoll_fd, int fd)
 	return fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : -errno;
 }
 
-static int open_timer(uint64_t interval_ns)
+static int open_timer(uint64_t interval_ns, uint64_t first)
 {
-	uint64_t first = cgm_clock_mono_ns() + interval_ns;
 	struct itimerspec its = {
 		.it_interval = { (time_t)(interval_ns / CGM_NSEC_PER_SEC), (long)(interval_ns % CGM_NSEC_PER_SEC) },
 		.it_value = { (time_t)(first / CGM_NSEC_PER_SEC), (long)(first % CGM_NSEC_PER_SEC) },
@@ -517,23 +551,56 @@ static int open_timer(uint64_t interval_ns)
 	return fd;
 }
 
+/* How late this tick is, and the worst of the last ones. */
+static void note_lateness(struct cgm_agent *a, uint64_t late_ns)
+{
+	struct cgm_self *self = &a->self;
+
+	a->late_ns[a->seq % ARRAY_SIZE(a->late_ns)] = late_ns;
+	self->late_ns += late_ns;
+	self->nr_late_ticks += late_ns > LATE_NS;
+	self->max_late_ns = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(a->late_ns); i++)
+		self->max_late_ns = MAX(self->max_late_ns, a->late_ns[i]);
+}
+
 static void on_timer(struct cgm_agent *a, int timer_fd)
 {
-	uint64_t expired;
+	uint64_t now = cgm_clock_mono_ns(), expired;
 
 	if (read(timer_fd, &expired, sizeof(expired)) != sizeof(expired))
 		return;
 	a->self.nr_missed_ticks += expired - 1;
+	note_lateness(a, now - MIN(now, a->due_ns));
+	a->due_ns += expired * a->o->interval_ns;
 	tick(a);
+	a->self.tick_wall_ns += cgm_clock_mono_ns() - now;
+}
+
+/* True: the signal ends us. */
+static bool on_signal(struct cgm_agent *a, int signal_fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+		return false;
+	if (info.ssi_signo != SIGHUP)
+		return true;
+	cgm_http_reload(a->http);
+	return false;
 }
 
 /* Until a signal that ends us. */
-static int loop(struct cgm_agent *a, const sigset_t *ends)
+static int loop(struct cgm_agent *a, const sigset_t *signals)
 {
-	_cleanup_close_ int epoll_fd = epoll_create1(EPOLL_CLOEXEC), timer_fd = open_timer(a->o->interval_ns);
-	_cleanup_close_ int signal_fd = signalfd(-1, ends, SFD_CLOEXEC | SFD_NONBLOCK);
+	_cleanup_close_ int epoll_fd = epoll_create1(EPOLL_CLOEXEC), timer_fd = -1;
+	_cleanup_close_ int signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	int event_fd = cgm_kernel_event_fd(a->kernel);
 
+	/* Of this thread alone: those of the server are there already, and wait behind everybody. Without the right to do so it stays as it is. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), SAMPLER_NICE);
+	a->due_ns = cgm_clock_mono_ns() + a->o->interval_ns;
+	timer_fd = open_timer(a->o->interval_ns, a->due_ns);
 	if (epoll_fd < 0 || timer_fd < 0 || signal_fd < 0 || add_fd(epoll_fd, timer_fd) < 0 || add_fd(epoll_fd, signal_fd) < 0 ||
 	    add_fd(epoll_fd, event_fd) < 0 || add_fd(epoll_fd, a->cost.timer_fd) < 0) {
 		cgm_error("cannot start the main loop: %s", strerror(errno));
@@ -544,9 +611,10 @@ static int loop(struct cgm_agent *a, const sigset_t *ends)
 		int nr = epoll_wait(epoll_fd, e, ARRAY_SIZE(e), -1);
 
 		for (int i = 0; i < nr; i++) {
-			if (e[i].data.fd == signal_fd)
-				return 0;
-			if (e[i].data.fd == timer_fd)
+			if (e[i].data.fd == signal_fd) {
+				if (on_signal(a, signal_fd))
+					return 0;
+			} else if (e[i].data.fd == timer_fd)
 				on_timer(a, timer_fd);
 			else if (e[i].data.fd == a->cost.timer_fd)
 				cgm_cost_on_timer(&a->cost);
@@ -556,27 +624,48 @@ static int loop(struct cgm_agent *a, const sigset_t *ends)
 	}
 }
 
+/* --max_procs: the first so many of the CPUs that we may use; all threads to come inherit it. */
+static void limit_cpus(int64_t nr)
+{
+	cpu_set_t allowed, wanted;
+
+	if (nr < 1 || sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return;
+	CPU_ZERO(&wanted);
+	for (int cpu = 0; cpu < CPU_SETSIZE && nr > 0; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		CPU_SET(cpu, &wanted);
+		nr--;
+	}
+	if (sched_setaffinity(0, sizeof(wanted), &wanted) < 0)
+		cgm_warning("--max_procs: cannot choose the CPUs: %s", strerror(errno));
+}
+
 int cgm_agent_run(const struct cgm_options *o)
 {
 	struct cgm_agent a = { .o = o, .root_fd = -1, .memory_fd = -1, .cost.timer_fd = -1, .start_real_ns = cgm_clock_real_ns() };
-	sigset_t ends;
+	sigset_t signals;
 	int status = 1;
 
 	/* Before any thread is made, so that all inherit it. */
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGINT);
-	sigprocmask(SIG_BLOCK, &ends, NULL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 2);
 	/* A snapshot's memory comes and goes with each tick; giving it back to the kernel in between would cost its page faults anew. */
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);
 	mallopt(M_TRIM_THRESHOLD, 8 << 20);
-	cgm_log_set_level(o->verbose ? CGM_LOG_DEBUG : CGM_LOG_INFO);
+	cgm_log_set_level(o->verbose || o->verbosity >= DEBUG_VERBOSITY ? CGM_LOG_DEBUG : CGM_LOG_INFO);
+	cgm_machine_set_id_files(o->machine_id_file, o->boot_id_file);
+	limit_cpus(o->max_procs);
 	if (open_all(&a) == 0) {
 		tick(&a); /* so that the first request finds an answer */
 		if (start_http(&a) == 0)
-			status = loop(&a, &ends);
+			status = loop(&a, &signals);
 	}
 	close_all(&a);
 	return status;

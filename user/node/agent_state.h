@@ -34,6 +34,8 @@ struct cgm_agent {
 	struct cgm_http *http;
 	uint64_t start_real_ns, seq;
 	uint64_t last_list_ns, last_sockets_ns; /* monotonic */
+	uint64_t due_ns; /* of the next tick, monotonic */
+	uint64_t late_ns[60]; /* how late the last ticks were */
 	uint64_t seen_event_drops;
 	struct cgm_events *events;
 	uint64_t history_bytes, summary_bytes; /* of the tick under way */

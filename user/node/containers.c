@@ -42,10 +42,11 @@ static int container_new(struct cgm_containers *cs, const char *name, struct cgm
 	r = cgm_reader_open(cs->trees, name, &c->reader);
 	if (r < 0)
 		return r;
+	c->hidden = cs->filter.prefixes && !cgm_filter_shows(&cs->filter, name);
 	c->identity = cgm_identity_new_with(name, NULL, &cs->label_rules);
-	c->history = cgm_history_new(cs->keep_ns);
-	c->summary = cgm_summary_new(cgm_hash_bytes(name, strlen(name)));
-	if (!c->identity || !c->history || !c->summary)
+	c->history = c->hidden ? NULL : cgm_history_new(cs->keep_ns);
+	c->summary = c->hidden ? NULL : cgm_summary_new(cgm_hash_bytes(name, strlen(name)));
+	if (!c->identity || ((!c->history || !c->summary) && !c->hidden))
 		return -ENOMEM;
 	c->worker = cs->worker;
 	c->details = cs->worker && cgm_details_wanted(&cs->details) ? cgm_details_job_new(&cs->details, name) : NULL;

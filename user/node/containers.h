@@ -13,6 +13,7 @@
 #include "cgroup/netns.h"
 #include "kernel/kernel.h"
 #include "model/snapshot.h"
+#include "node/filter.h"
 #include "node/lifecycle.h"
 
 /* What a container and its descendants counted, while it is being summed up (fold.c). */
@@ -57,6 +58,7 @@ struct cgm_container {
 	uint32_t listed; /* number of the listing that saw it last */
 	uint32_t index, depth; /* place in the sorted array */
 	bool gone; /* vanished while it was read */
+	bool hidden; /* by the filter: it is counted for its parents, and not sampled */
 	double load, load_d; /* tasks, exponential averages over 10 s */
 	struct cgm_sums *sums; /* during the fold: what descendants counted; NULL: nothing yet */
 	struct cgm_live *live; /* of the tick under way, in the memory of its snapshot; NULL: no kernel side, or out of memory */
@@ -73,6 +75,7 @@ struct cgm_containers {
 	struct cgm_details_config details;
 	struct cgm_label_rules label_rules;
 	struct cgm_lifecycle lifecycle;
+	struct cgm_filter filter;
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */
 	size_t nr, cap;

@@ -16,7 +16,9 @@ static int node(int argc, char *const *argv)
 
 	if (r)
 		return r < 0 ? 2 : 0;
-	return cgm_agent_run(&o);
+	r = cgm_agent_run(&o);
+	cgm_options_done(&o);
+	return r;
 }
 
 static int version(_unused_ int argc, _unused_ char *const *argv)
@@ -28,6 +30,12 @@ static int version(_unused_ int argc, _unused_ char *const *argv)
 static int reference(_unused_ int argc, _unused_ char *const *argv)
 {
 	cgm_options_reference();
+	return 0;
+}
+
+static int man(_unused_ int argc, _unused_ char *const *argv)
+{
+	cgm_options_man();
 	return 0;
 }
 
@@ -55,6 +63,7 @@ static const struct {
 	{ "node", node, "measure this machine and serve REST, Prometheus metrics and a page" },
 	{ "probe", cgm_probe_run, "print what this kernel offers, and what is lost without it" },
 	{ "options", reference, "print the options of `cgmeter node` as a table" },
+	{ "man", man, "print the man page of `cgmeter node`, for man -l -" },
 	{ "groups", groups, "print the groups of metrics that --enable_metrics and --disable_metrics take" },
 	{ "api", api, "print the addresses that `cgmeter node` serves, with their parameters" },
 	{ "version", version, "print the version" },

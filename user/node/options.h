@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options of `cgmeter node`, from options.def. Flags as Go's flag package takes them: -name=value, --name value, --name for true. */
+/*
+ * Options of `cgmeter node`, from options.def. Flags as Go's flag package takes them: -name=value, --name value, -name alone for true (a
+ * BOOL takes its value behind = only), -- ends them. The same names in a file, see --config.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,6 +10,7 @@
 
 #include "kernel/groups.h"
 #include "model/events.h"
+#include "output/http.h"
 
 struct cgm_options {
 	const char *listen_ip, *bpf, *sched_hook, *pin_dir, *root;
@@ -27,11 +31,33 @@ struct cgm_options {
 	bool legacy_status_codes;
 	const char *event_ages, *event_numbers;
 	struct cgm_events_limits events; /* what the two make of them */
+
+	const char *url_base_prefix, *prometheus_endpoint;
+	struct cgm_http_limits http;
+	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file;
+	const char *http_auth_file, *http_auth_realm, *http_digest_file, *http_digest_realm, *http_token_file, *http_auth_except;
+	const char *machine_id_file, *boot_id_file;
+	const char *raw_prefixes;
+	bool docker_only, disable_root;
+	const char *config;
+	char *config_text; /* what strings of the file point into; owned */
+	int64_t max_procs;
+	uint64_t verbosity;
+	bool version;
 };
 
-/* 0: go on; 1: --help was asked for and printed; -EINVAL: said on stderr, naming the flag and what it takes. Strings live in argv or are literals. */
+/*
+ * 0: go on; 1: --help or --version was asked for and printed; -EINVAL or the error of the file of --config: said on stderr, naming the
+ * flag (or file and line) and what it takes. A flag that does nothing here says once what there is instead. Strings live in argv, are
+ * literals, or belong to *ret: cgm_options_done().
+ */
 int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret);
+void cgm_options_done(struct cgm_options *o);
+
 /* The reference in Markdown, to stdout. */
 void cgm_options_reference(void);
 /* The groups of metrics likewise. */
 void cgm_options_groups(void);
+/* --help, and the man page cgmeter-node(8) as roff, to stdout. */
+void cgm_options_help(void);
+void cgm_options_man(void);

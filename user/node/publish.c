@@ -37,6 +37,7 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 {
 	struct cgm_row *row = &snap->rows[snap->nr_rows];
 	struct cgm_layout *layout = cgm_layout_for(c->layout, s, disk_name, a);
+	bool stats = c->depth || !a->o->disable_root;
 
 	if (!layout)
 		return -ENOMEM;
@@ -45,11 +46,11 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	row->values = cgm_snapshot_alloc(snap, layout->nr_values * sizeof(*row->values));
 	if (!row->values)
 		return -ENOMEM;
-	row->live = a->self.has_kernel_side ? c->live : NULL;
+	row->live = a->self.has_kernel_side && stats ? c->live : NULL;
 	name_disks(a, row->live);
 	cgm_layout_pack(layout, s, row->values);
 	/* A sample that finds no room in the history is lost there, and still the newest. */
-	if (cgm_history_add(c->history, layout, s->time_ns, row->values) < 0)
+	if (stats && cgm_history_add(c->history, layout, s->time_ns, row->values) < 0)
 		a->self.nr_lost_samples++;
 	a->history_bytes += cgm_history_bytes(c->history);
 	cgm_summary_add(c->summary, &(struct cgm_usage_sample){
@@ -118,6 +119,7 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	static const char *const modes[] = { "v1", "hybrid", "v2" };
 
 	snap->self = a->self;
+	cgm_http_stats_read(a->http, &snap->self.http);
 	snap->self.start_time_ns = a->start_real_ns;
 	snap->self.show_timestamps = a->o->show_timestamps;
 	snap->self.show_created = a->o->show_created;

@@ -92,7 +92,6 @@ enum MHD_Result cgm_answer_follow(struct cgm_request *rq, const struct cgm_event
 	size_t len = strlen(filter->container) + 1;
 	struct follower *f = cgm_calloc(1, sizeof(*f) + len);
 	struct MHD_Response *response;
-	enum MHD_Result r;
 
 	if (!f)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
@@ -112,7 +111,5 @@ enum MHD_Result cgm_answer_follow(struct cgm_request *rq, const struct cgm_event
 	}
 	MHD_add_response_header(response, "Content-Type", "application/json");
 	rq->follows = true;
-	r = MHD_queue_response(rq->connection, MHD_HTTP_OK, response);
-	MHD_destroy_response(response);
-	return r;
+	return cgm_answer_endless(rq, MHD_HTTP_OK, response);
 }

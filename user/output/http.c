@@ -8,15 +8,17 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "output/request.h"
 
 #define NR_THREADS 2
-#define MAX_CONNECTIONS 256
-#define IDLE_SECONDS 30
+#define NICE 5 /* behind the sampler, which must be on time */
+#define MAX_HEAD_BYTES (32 * 1024) /* memory of a connection: head of the request, and what is sent */
 #define MAX_DISCARDED_BYTES (1024 * 1024) /* of a body that is too large: then the connection is closed */
 
 /* ---- the socket ---- */
@@ -102,18 +104,58 @@ static uint16_t port_of(int fd)
 	return ntohs(a.any.sa_family == AF_INET ? a.v4.sin_port : a.v6.sin6_port);
 }
 
+/* ---- a connection ---- */
+
+/* May the client have one more? */
+static enum MHD_Result on_accept(void *cls, const struct sockaddr *addr, socklen_t size)
+{
+	struct cgm_http *h = cls;
+
+	(void)size;
+	return cgm_limits_admit(&h->limits, addr) ? MHD_YES : MHD_NO;
+}
+
+/* The first time on each of the server's threads: it makes way for the sampler. */
+static void lower_priority(void)
+{
+	static _Thread_local bool lowered;
+
+	if (!lowered)
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	lowered = true;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **peer, enum MHD_ConnectionNotificationCode code)
+{
+	struct cgm_http *h = cls;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		cgm_limits_close(&h->limits, *peer);
+		*peer = NULL;
+		return;
+	}
+	lower_priority();
+	*peer = cgm_limits_open(&h->limits, h, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+				MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+}
+
 /* ---- a request ---- */
 
 /* First of all: the URI as it came. What is returned here is the request's state until request_done. */
 static void *request_new(void *cls, const char *uri, struct MHD_Connection *connection)
 {
-	struct cgm_request *rq = cgm_calloc(1, sizeof(*rq));
+	struct cgm_peer *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	struct cgm_request *rq = peer ? cgm_calloc(1, sizeof(*rq)) : NULL;
 
 	if (!rq)
 		return NULL;
+	cgm_peer_set_phase(peer, CGM_PHASE_REQUEST);
 	rq->http = cls;
 	rq->connection = connection;
+	rq->peer = peer;
 	rq->fault = cgm_path_fault(uri);
+	if (cgm_auth_wants_uri(rq->http->auth))
+		rq->raw_uri = cgm_strdup(uri);
 	return rq;
 }
 
@@ -121,15 +163,45 @@ static void request_done(void *cls, struct MHD_Connection *connection, void **st
 {
 	struct cgm_request *rq = *state;
 
-	(void)cls, (void)connection;
+	(void)cls, (void)connection, (void)code;
 	*state = NULL;
 	if (!rq)
 		return;
-	if (rq->follows && code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
+	if (rq->follows && rq->peer && rq->peer->closed) /* the limits have ended it */
 		cgm_events_count_stuck(rq->http->config.events);
+	cgm_peer_set_phase(rq->peer, CGM_PHASE_WAITING);
+	cgm_auth_forget(rq);
 	cgm_buf_done(&rq->body);
+	free(rq->raw_uri);
 	free(rq->path);
 	free(rq);
+}
+
+/* Takes --url_base_prefix off, where it stands. */
+static void cut_prefix(char *path, const char *prefix)
+{
+	size_t len = prefix ? strlen(prefix) : 0;
+
+	if (!len || strncmp(path, prefix, len) != 0)
+		return;
+	if (path[len] == '/')
+		memmove(path, path + len, strlen(path + len) + 1);
+	else if (!path[len])
+		path[1] = '\0';
+}
+
+/* The metrics stand where --prometheus_endpoint says, and nowhere else. */
+static const struct cgm_route *find_route(struct cgm_request *rq)
+{
+	static const char ours[] = "/metrics";
+	const char *endpoint = rq->http->config.prometheus_endpoint;
+	size_t len = endpoint ? strlen(endpoint) : 0;
+
+	while (len > 1 && endpoint[len - 1] == '/')
+		len--;
+	if (len && strlen(rq->path) == len && memcmp(rq->path, endpoint, len) == 0)
+		return cgm_route_find(ours, &rq->rest);
+	return len && strcmp(rq->path, ours) == 0 ? NULL : cgm_route_find(rq->path, &rq->rest);
 }
 
 /* The head of a request is here. An answer given now would end the connection (its body could not be told from the next request). */
@@ -146,8 +218,9 @@ static enum MHD_Result on_head(struct cgm_request *rq, const char *url, const ch
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 	rq->slash = *url && url[strlen(url) - 1] == '/';
 	cgm_path_clean(rq->path);
+	cut_prefix(rq->path, rq->http->config.url_base_prefix);
 	rq->version = cgm_path_version(rq->path, &rest);
-	rq->route = cgm_route_find(rq->path, &rq->rest);
+	rq->route = find_route(rq);
 	return MHD_YES;
 }
 
@@ -166,6 +239,14 @@ static enum MHD_Result on_body(struct cgm_request *rq, const char *data, size_t 
 /* The whole request is here. */
 static enum MHD_Result dispatch(struct cgm_request *rq, const char *method)
 {
+	enum cgm_auth_verdict verdict;
+
+	cgm_peer_set_phase(rq->peer, CGM_PHASE_WORK);
+	verdict = cgm_auth_check(rq->http->auth, rq, method);
+	if (verdict == CGM_AUTH_LATER)
+		return MHD_YES;
+	if (verdict != CGM_AUTH_OPEN)
+		return cgm_answer_auth(rq, verdict);
 	if (rq->fault)
 		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "%s", rq->fault);
 	if (!rq->route)
@@ -196,42 +277,114 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 
 /* ---- the server ---- */
 
+/* What the library answers by itself, before a request is one, is known by its log alone. */
+static void count_fault(struct cgm_http *h, const char *line)
+{
+	static const char begins[] = "Error processing request (HTTP response code is ";
+
+	if (strncmp(line, begins, sizeof(begins) - 1) != 0)
+		return;
+	cgm_answer_count(&h->stats, (unsigned)strtoul(line + sizeof(begins) - 1, NULL, 10));
+	cgm_http_count(&h->stats.rejects[CGM_HTTP_REJECT_MALFORMED]);
+}
+
 static void on_log(void *cls, const char *fmt, va_list ap)
 {
 	char line[256];
 	int len = vsnprintf(line, sizeof(line), fmt, ap);
 
-	(void)cls;
 	if (len > 0 && line[MIN((size_t)len, sizeof(line) - 1) - 1] == '\n')
 		line[MIN((size_t)len, sizeof(line) - 1) - 1] = '\0';
+	count_fault(cls, line);
 	cgm_log(CGM_LOG_DEBUG, "http: %s", line);
 }
 
-/* The threads start with all signals blocked: they belong to the main loop. */
+/* The threads start with all signals blocked: they belong to the main loop. Time is cgm_limits' matter. */
 static struct MHD_Daemon *start_daemon(struct cgm_http *h, int fd)
 {
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)cgm_tls_choose },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)cgm_tls_priorities },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME | (h->tls ? MHD_USE_TLS : 0);
 	sigset_t all, before;
 	struct MHD_Daemon *d;
 
+	if (!h->tls)
+		tls[0].option = MHD_OPTION_END;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h, /* options: */
-			     MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-			     MHD_OPTION_THREAD_POOL_SIZE, (unsigned)NR_THREADS,
-			     MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+	d = MHD_start_daemon(flags, 0, on_accept, h, on_request, h, /* options: */
+			     MHD_OPTION_EXTERNAL_LOGGER, on_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
+			     MHD_OPTION_THREAD_POOL_SIZE, (unsigned)NR_THREADS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MAX_HEAD_BYTES,
+			     MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->limits.bounds.max_connections, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+			     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY, tls,
 			     MHD_OPTION_URI_LOG_CALLBACK, request_new, h, MHD_OPTION_NOTIFY_COMPLETED, request_done, NULL, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return d;
 }
 
+/* Now and then, in the thread of cgm_limits. */
+static void look_at_files(void *arg)
+{
+	struct cgm_http *h = arg;
+	bool force = __atomic_exchange_n(&h->reload, false, __ATOMIC_RELAXED);
+
+	cgm_tls_reload(h->tls, force);
+	cgm_auth_reload(h->auth, force);
+}
+
+static void http_free(struct cgm_http *h)
+{
+	if (!h)
+		return;
+	cgm_auth_stop(h->auth);
+	if (h->waits)
+		cgm_waiters_stop(&h->waiters); /* the server must not be stopped while connections are suspended */
+	if (h->daemon)
+		MHD_stop_daemon(h->daemon);
+	if (h->waits)
+		cgm_waiters_done(&h->waiters);
+	if (h->limited)
+		cgm_limits_stop(&h->limits);
+	cgm_tls_close(h->tls);
+	cgm_auth_close(h->auth);
+	cgm_scrape_done(&h->scrape);
+	cgm_facts_cache_done(&h->facts);
+	free(h);
+}
+DEFINE_CLEANUP(cgm_http, http_free)
+
+/* All but the socket. */
+static int prepare(struct cgm_http *h)
+{
+	const struct cgm_http_config *c = &h->config;
+	struct cgm_tls_config tls = { c->tls_cert_file, c->tls_key_file, c->tls_client_ca_file };
+	int r = cgm_tls_open(&tls, &h->stats, &h->tls);
+
+	if (r == 0)
+		r = cgm_auth_open(&c->auth, &h->stats, &h->auth);
+	if (r == 0) {
+		r = cgm_limits_start(&h->limits, &c->limits, &h->stats, h->tls || h->auth ? look_at_files : NULL, h);
+		h->limited = true;
+	}
+	return r;
+}
+
 int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret)
 {
-	_cleanup_free_ struct cgm_http *h = cgm_calloc(1, sizeof(*h));
+	_cleanup_(cgm_http_freep) struct cgm_http *h = cgm_calloc(1, sizeof(*h));
 	int fd, r;
 
 	if (!h)
 		return -ENOMEM;
 	h->config = *config;
+	cgm_scrape_init(&h->scrape);
+	cgm_facts_cache_init(&h->facts, config->root_fd, config->machine_interval_ns);
+	r = prepare(h);
+	if (r < 0)
+		return r;
 	fd = open_socket(config->listen_ip ? config->listen_ip : "", config->port);
 	if (fd < 0)
 		return fd;
@@ -242,15 +395,10 @@ int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret)
 		close(fd);
 		return r;
 	}
-	cgm_scrape_init(&h->scrape);
-	cgm_facts_cache_init(&h->facts, config->root_fd, config->machine_interval_ns);
+	h->waits = true;
 	h->daemon = start_daemon(h, fd); /* closes the socket, also when it fails */
 	if (!h->daemon) {
 		cgm_log(CGM_LOG_ERROR, "the HTTP server did not start");
-		cgm_waiters_stop(&h->waiters);
-		cgm_waiters_done(&h->waiters);
-		cgm_scrape_done(&h->scrape);
-		cgm_facts_cache_done(&h->facts);
 		return -ENOMEM;
 	}
 	*ret = TAKE_PTR(h);
@@ -259,17 +407,26 @@ int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret)
 
 void cgm_http_stop(struct cgm_http *h)
 {
-	if (!h)
-		return;
-	cgm_waiters_stop(&h->waiters); /* the server must not be stopped while connections are suspended */
-	MHD_stop_daemon(h->daemon);
-	cgm_waiters_done(&h->waiters);
-	cgm_scrape_done(&h->scrape);
-	cgm_facts_cache_done(&h->facts);
-	free(h);
+	http_free(h);
 }
 
 uint16_t cgm_http_port(const struct cgm_http *h)
 {
 	return h->port;
+}
+
+void cgm_http_reload(struct cgm_http *h)
+{
+	__atomic_store_n(&h->reload, true, __ATOMIC_RELAXED);
+	cgm_limits_hurry(&h->limits);
+}
+
+void cgm_http_stats_read(const struct cgm_http *h, struct cgm_http_stats *ret)
+{
+	const uint64_t *from = (const uint64_t *)&h->stats;
+	uint64_t *to = (uint64_t *)ret;
+
+	_Static_assert(sizeof(*ret) % sizeof(*to) == 0, "only counters");
+	for (size_t i = 0; i < sizeof(*ret) / sizeof(*to); i++)
+		to[i] = h ? __atomic_load_n(&from[i], __ATOMIC_RELAXED) : 0;
 }

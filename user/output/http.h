@@ -8,7 +8,16 @@
 #include "cgroup/cgroup.h"
 #include "cgroup/machine.h"
 #include "model/events.h"
+#include "model/http_stats.h"
 #include "model/snapshot.h"
+#include "output/auth.h"
+
+/* What clients may take. 0: the default of options.def, but of max_per_address: no limit. */
+struct cgm_http_limits {
+	uint64_t max_connections, max_per_address;
+	uint64_t max_large; /* answers that are made while they are sent, and are longer than their first piece */
+	uint64_t request_ns, answer_ns, idle_ns;
+};
 
 /* Everything it points to must outlive the server; nothing is taken over. */
 struct cgm_http_config {
@@ -22,6 +31,11 @@ struct cgm_http_config {
 	int root_fd; /* for /machine */
 	uint64_t interval_ns; /* between two snapshots, for who waits for the next */
 	uint64_t machine_interval_ns; /* how old machine facts may be */
+	const char *url_base_prefix; /* NULL or "": none; "/x" otherwise */
+	const char *prometheus_endpoint; /* NULL: /metrics */
+	struct cgm_http_limits limits;
+	struct cgm_auth_config auth;
+	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file; /* NULL or "": none */
 };
 
 struct cgm_http;
@@ -32,3 +46,7 @@ void cgm_http_stop(struct cgm_http *h);
 uint16_t cgm_http_port(const struct cgm_http *h);
 /* The reference of all addresses in Markdown, from the table of routes. */
 void cgm_http_reference(struct cgm_buf *out);
+/* Certificates, passwords and tokens are read anew, by another thread, at once. */
+void cgm_http_reload(struct cgm_http *h);
+/* What was counted so far. h may be NULL: zeros. */
+void cgm_http_stats_read(const struct cgm_http *h, struct cgm_http_stats *ret);

@@ -21,7 +21,6 @@ enum MHD_Result cgm_answer_page_file(struct cgm_request *rq, const char *name)
 	const struct cgm_web_file *f = find_file(name);
 	struct MHD_Response *response;
 	unsigned status = MHD_HTTP_OK;
-	enum MHD_Result r;
 	char etag[24];
 
 	if (!f)
@@ -37,7 +36,5 @@ enum MHD_Result cgm_answer_page_file(struct cgm_request *rq, const char *name)
 	MHD_add_response_header(response, "Cache-Control", "no-cache"); /* keep it, but ask each time: a new agent brings a new page */
 	MHD_add_response_header(response, "Content-Security-Policy", "default-src 'self'");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	r = MHD_queue_response(rq->connection, status, response);
-	MHD_destroy_response(response);
-	return r;
+	return cgm_answer(rq, status, response);
 }

@@ -182,6 +182,6 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 			put_label(r, "mode", self->cgroup_mode, 1);
 		return true;
 	default:
-		return put_cost(r, f);
+		return put_cost(r, f) || cgm_prom_http_family(r, f);
 	}
 }

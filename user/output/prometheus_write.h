@@ -281,3 +281,6 @@ bool cgm_prom_machine_family(struct cgm_prometheus *r, enum cgm_family_id f);
 
 /* prometheus_extras.c: families of what rows have as extras. False: the family is none of these. */
 bool cgm_prom_extra_family(struct cgm_prometheus *r, enum cgm_family_id f);
+
+/* prometheus_http.c: families of the server itself. False: the family is none of these. */
+bool cgm_prom_http_family(struct cgm_prometheus *r, enum cgm_family_id f);

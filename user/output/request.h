@@ -9,9 +9,12 @@
 #include "base/cleanup.h"
 #include "output/facts.h"
 #include "output/http.h"
+#include "output/limits.h"
+#include "output/passwords.h"
 #include "output/query.h"
 #include "output/scrape.h"
 #include "output/stream.h"
+#include "output/tls.h"
 #include "output/waiters.h"
 
 #define CGM_MAX_BODY_BYTES (64 * 1024)
@@ -42,11 +45,22 @@ struct cgm_http {
 	struct cgm_scrape scrape;
 	struct cgm_facts_cache facts;
 	struct cgm_waiters waiters;
+	bool waits; /* waiters were started */
+	struct cgm_http_stats stats; /* atomic */
+	struct cgm_limits limits;
+	bool limited; /* limits were started */
+	struct cgm_auth *auth; /* NULL: everybody may ask */
+	struct cgm_tls *tls; /* NULL: plain HTTP */
+	bool reload; /* atomic: read everything anew, changed or not */
 };
 
 struct cgm_request {
 	struct cgm_http *http;
 	struct MHD_Connection *connection;
+	struct cgm_peer *peer;
+	struct cgm_login *login; /* while its password is checked, and after; NULL: none was */
+	char *raw_uri; /* as it came, when digests are asked for; else NULL */
+	unsigned status; /* of our answer; 0: none yet */
 	const char *fault; /* of the path's encoding, else NULL */
 	const struct cgm_route *route;
 	char *path; /* decoded, without double or trailing slashes */
@@ -96,6 +110,14 @@ enum MHD_Result cgm_answer_buf(struct cgm_request *rq, const char *type, struct 
 enum MHD_Result cgm_answer_static(struct cgm_request *rq, const char *type, const void *p, size_t len);
 /* 200 with a body of /metrics. Takes the reference over. */
 enum MHD_Result cgm_answer_metrics(struct cgm_request *rq, struct cgm_body *body, enum cgm_prometheus_format format, bool gzip);
+/* One more of that status. */
+void cgm_answer_count(struct cgm_http_stats *stats, unsigned status);
+/* Queues an answer of any kind, and lets go of it: every answer goes through here, to be counted. NULL: out of memory, the connection ends. */
+enum MHD_Result cgm_answer(struct cgm_request *rq, unsigned status, struct MHD_Response *response);
+/* The same, for a stream of events: it may last, and is not counted among the large answers. */
+enum MHD_Result cgm_answer_endless(struct cgm_request *rq, unsigned status, struct MHD_Response *response);
+/* 401, 429 or 503, as the verdict says. */
+enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict verdict);
 /* A header of the request, NULL: none. */
 const char *cgm_request_header(const struct cgm_request *rq, const char *name);
 

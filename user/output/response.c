@@ -22,6 +22,7 @@ struct cgm_sender {
 	int state; /* 1: the stream has more; 0: piece is the last; negative: it failed */
 	struct cgm_gzip *gzip; /* NULL: as it is */
 	bool closed; /* the trailer of gzip is out */
+	struct cgm_limits *large; /* of which this is one of the large answers; NULL: it is none */
 };
 
 static void sender_free(void *cls)
@@ -30,6 +31,8 @@ static void sender_free(void *cls)
 
 	if (!s)
 		return;
+	if (s->large)
+		cgm_limits_leave_large(s->large);
 	cgm_stream_free(s->stream);
 	cgm_gzip_free(s->gzip);
 	cgm_buf_done(&s->piece);
@@ -106,16 +109,42 @@ const char *cgm_request_header(const struct cgm_request *rq, const char *name)
 	return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
 }
 
-/* Queues a response and lets go of it. NULL: out of memory, the connection is closed. */
-static enum MHD_Result queue(struct cgm_request *rq, unsigned status, struct MHD_Response *response)
+void cgm_answer_count(struct cgm_http_stats *stats, unsigned status)
+{
+	static const unsigned codes[] = {
+#define CODE(code) code,
+		CGM_HTTP_CODES(CODE)
+#undef CODE
+	};
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(codes) && codes[i] != status)
+		i++;
+	cgm_http_count(&stats->codes[i]);
+}
+
+static enum MHD_Result queue(struct cgm_request *rq, unsigned status, struct MHD_Response *response, enum cgm_phase phase)
 {
 	enum MHD_Result r;
 
 	if (!response)
 		return MHD_NO;
+	rq->status = status;
+	cgm_answer_count(&rq->http->stats, status);
+	cgm_peer_set_phase(rq->peer, phase);
 	r = MHD_queue_response(rq->connection, status, response);
 	MHD_destroy_response(response);
 	return r;
+}
+
+enum MHD_Result cgm_answer(struct cgm_request *rq, unsigned status, struct MHD_Response *response)
+{
+	return queue(rq, status, response, CGM_PHASE_ANSWER);
+}
+
+enum MHD_Result cgm_answer_endless(struct cgm_request *rq, unsigned status, struct MHD_Response *response)
+{
+	return queue(rq, status, response, CGM_PHASE_ENDLESS);
 }
 
 static void add_gzip_header(struct MHD_Response *response, bool gzip)
@@ -139,7 +168,7 @@ static enum MHD_Result answer_line(struct cgm_request *rq, unsigned status, char
 	response = MHD_create_response_from_buffer(len + 1, message, MHD_RESPMEM_MUST_COPY);
 	add_header(response, "Content-Type", type_text);
 	add_header(response, "X-Content-Type-Options", "nosniff");
-	return queue(rq, status, response);
+	return cgm_answer(rq, status, response);
 }
 
 enum MHD_Result cgm_answer_plain(struct cgm_request *rq, unsigned status, const char *fmt, ...)
@@ -162,9 +191,21 @@ static bool is_fault_of_cadvisor(const struct cgm_request *rq, unsigned status)
 	       ((strncmp(pattern, "/api/", 5) == 0 && strncmp(pattern, "/api/cgmeter", 12) != 0) || strcmp(pattern, "/metrics") == 0);
 }
 
-enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const char *fmt, ...)
+static struct MHD_Response *error_response(unsigned status, const char *message)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
+	struct MHD_Response *response;
+
+	cgm_buf_printf(&text, "{\"error\":{\"status\":%u,\"message\":", status);
+	cgm_json_string(&text, message);
+	cgm_buf_lit(&text, "}}\n");
+	response = text.failed ? NULL : MHD_create_response_from_buffer(text.len, text.p, MHD_RESPMEM_MUST_COPY);
+	add_header(response, "Content-Type", type_json);
+	return response;
+}
+
+enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const char *fmt, ...)
+{
 	struct MHD_Response *response;
 	char message[512], list[32];
 	va_list ap;
@@ -174,16 +215,35 @@ enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const 
 	va_end(ap);
 	if (is_fault_of_cadvisor(rq, status))
 		return answer_line(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, message, sizeof(message));
-	cgm_buf_printf(&text, "{\"error\":{\"status\":%u,\"message\":", status);
-	cgm_json_string(&text, message);
-	cgm_buf_lit(&text, "}}\n");
-	response = text.failed ? NULL : MHD_create_response_from_buffer(text.len, text.p, MHD_RESPMEM_MUST_COPY);
-	add_header(response, "Content-Type", type_json);
+	response = error_response(status, message);
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED && rq->route)
 		add_header(response, "Allow", cgm_method_list(rq->route->methods, list, sizeof(list)));
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		add_header(response, "Retry-After", "1");
-	return queue(rq, status, response);
+	return cgm_answer(rq, status, response);
+}
+
+static void add_challenge(void *response, const char *value)
+{
+	add_header(response, "WWW-Authenticate", value);
+}
+
+enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict verdict)
+{
+	struct MHD_Response *response;
+	char wait[16];
+
+	if (verdict == CGM_AUTH_BUSY)
+		return cgm_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "too many passwords are being checked");
+	if (verdict == CGM_AUTH_LIMITED) {
+		response = error_response(MHD_HTTP_TOO_MANY_REQUESTS, "too many failed logins from this address");
+		snprintf(wait, sizeof(wait), "%u", cgm_auth_wait_s(rq->http->auth, &rq->peer->client));
+		add_header(response, "Retry-After", wait);
+		return cgm_answer(rq, MHD_HTTP_TOO_MANY_REQUESTS, response);
+	}
+	response = error_response(MHD_HTTP_UNAUTHORIZED, verdict == CGM_AUTH_MISSING ? "a login is needed" : "the login is wrong");
+	cgm_auth_challenges(rq->http->auth, verdict == CGM_AUTH_STALE, add_challenge, response);
+	return cgm_answer(rq, MHD_HTTP_UNAUTHORIZED, response);
 }
 
 enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path)
@@ -191,7 +251,7 @@ enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path)
 	struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 
 	add_header(response, "Location", path);
-	return queue(rq, MHD_HTTP_TEMPORARY_REDIRECT, response);
+	return cgm_answer(rq, MHD_HTTP_TEMPORARY_REDIRECT, response);
 }
 
 enum MHD_Result cgm_answer_unknown_path(struct cgm_request *rq)
@@ -216,6 +276,11 @@ enum MHD_Result cgm_answer_stream(struct cgm_request *rq, struct cgm_stream *str
 	refill(s); /* a failure that comes at once can still be told by the status */
 	if (s->state < 0)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	if (s->state > 0) { /* it is more than one piece, and keeps its snapshot for as long as the client reads */
+		if (!cgm_limits_enter_large(&rq->http->limits))
+			return cgm_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "too many large answers are on their way");
+		s->large = &rq->http->limits;
+	}
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, sender_read, s, sender_free);
 	if (!response)
 		return MHD_NO;
@@ -226,7 +291,7 @@ enum MHD_Result cgm_answer_stream(struct cgm_request *rq, struct cgm_stream *str
 	add_header(response, "Content-Type", type_json);
 	add_header(response, "Vary", "Accept-Encoding");
 	add_gzip_header(response, gzip);
-	return queue(rq, MHD_HTTP_OK, response);
+	return cgm_answer(rq, MHD_HTTP_OK, response);
 }
 
 enum MHD_Result cgm_answer_buf(struct cgm_request *rq, const char *type, struct cgm_buf *text)
@@ -245,7 +310,7 @@ enum MHD_Result cgm_answer_buf(struct cgm_request *rq, const char *type, struct 
 	add_header(response, "Content-Type", type);
 	add_header(response, "Vary", "Accept-Encoding");
 	add_gzip_header(response, gzip);
-	return queue(rq, MHD_HTTP_OK, response);
+	return cgm_answer(rq, MHD_HTTP_OK, response);
 }
 
 enum MHD_Result cgm_answer_static(struct cgm_request *rq, const char *type, const void *p, size_t len)
@@ -253,7 +318,7 @@ enum MHD_Result cgm_answer_static(struct cgm_request *rq, const char *type, cons
 	struct MHD_Response *response = MHD_create_response_from_buffer(len, (void *)p, MHD_RESPMEM_PERSISTENT);
 
 	add_header(response, "Content-Type", type);
-	return queue(rq, MHD_HTTP_OK, response);
+	return cgm_answer(rq, MHD_HTTP_OK, response);
 }
 
 static void release_body(void *cls)
@@ -276,5 +341,5 @@ enum MHD_Result cgm_answer_metrics(struct cgm_request *rq, struct cgm_body *body
 	add_header(response, "Content-Type", types[format]);
 	add_header(response, "Vary", "Accept, Accept-Encoding");
 	add_gzip_header(response, gzip);
-	return queue(rq, MHD_HTTP_OK, response);
+	return cgm_answer(rq, MHD_HTTP_OK, response);
 }

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Certificates made on the spot: a chain of an authority and a server, a client of that authority and one of another. */
+#include "server.h"
+
+#include <errno.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "output/tls.h"
+
+static char dir[] = "/tmp/cgmtest-tls-XXXXXX";
+
+/* dir/name, in one of a few static buffers. */
+static const char *in_dir(const char *name)
+{
+	static char paths[8][320];
+	static unsigned next;
+	char *path = paths[next++ % ARRAY_SIZE(paths)];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+static void write_pem(const char *name, const gnutls_datum_t *pem)
+{
+	char made[340];
+	FILE *f;
+
+	snprintf(made, sizeof(made), "%s.new", in_dir(name));
+	f = fopen(made, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(pem->data, 1, pem->size, f), pem->size);
+	fclose(f);
+	assert_int_equal(rename(made, in_dir(name)), 0);
+}
+
+struct pair {
+	gnutls_x509_crt_t crt;
+	gnutls_x509_privkey_t key;
+};
+
+/* Writes NAME.crt and NAME.key. issuer NULL: an authority that signs itself. */
+static struct pair make_pair(const char *name, const struct pair *issuer, unsigned serial)
+{
+	const char *purpose = strncmp(name, "client", 6) == 0 ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER;
+	uint8_t number = (uint8_t)serial;
+	gnutls_datum_t pem;
+	struct pair p;
+	char file[32];
+
+	assert_int_equal(gnutls_x509_privkey_init(&p.key), 0);
+	assert_int_equal(gnutls_x509_privkey_generate(p.key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
+	assert_int_equal(gnutls_x509_crt_init(&p.crt), 0);
+	assert_int_equal(gnutls_x509_crt_set_version(p.crt, 3), 0);
+	assert_int_equal(gnutls_x509_crt_set_serial(p.crt, &number, sizeof(number)), 0);
+	assert_int_equal(gnutls_x509_crt_set_dn_by_oid(p.crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name)), 0);
+	assert_int_equal(gnutls_x509_crt_set_activation_time(p.crt, time(NULL) - 3600), 0);
+	assert_int_equal(gnutls_x509_crt_set_expiration_time(p.crt, time(NULL) + 86400 * 100), 0);
+	assert_int_equal(gnutls_x509_crt_set_key(p.crt, p.key), 0);
+	assert_int_equal(gnutls_x509_crt_set_basic_constraints(p.crt, !issuer, -1), 0);
+	if (issuer)
+		assert_int_equal(gnutls_x509_crt_set_key_purpose_oid(p.crt, purpose, 0), 0);
+	assert_int_equal(gnutls_x509_crt_sign2(p.crt, issuer ? issuer->crt : p.crt, issuer ? issuer->key : p.key, GNUTLS_DIG_SHA256, 0), 0);
+	assert_int_equal(gnutls_x509_crt_export2(p.crt, GNUTLS_X509_FMT_PEM, &pem), 0);
+	snprintf(file, sizeof(file), "%s.crt", name);
+	write_pem(file, &pem);
+	gnutls_free(pem.data);
+	assert_int_equal(gnutls_x509_privkey_export2(p.key, GNUTLS_X509_FMT_PEM, &pem), 0);
+	snprintf(file, sizeof(file), "%s.key", name);
+	write_pem(file, &pem);
+	gnutls_free(pem.data);
+	return p;
+}
+
+static void pair_done(struct pair *p)
+{
+	gnutls_x509_crt_deinit(p->crt);
+	gnutls_x509_privkey_deinit(p->key);
+}
+
+static int make_files(void **state)
+{
+	struct pair ca, other, p;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	ca = make_pair("ca", NULL, 1);
+	other = make_pair("other", NULL, 2);
+	p = make_pair("server1", &ca, 11);
+	pair_done(&p);
+	p = make_pair("server2", &ca, 12);
+	pair_done(&p);
+	p = make_pair("client1", &ca, 21);
+	pair_done(&p);
+	p = make_pair("client2", &other, 22);
+	pair_done(&p);
+	pair_done(&ca);
+	pair_done(&other);
+	return 0;
+}
+
+static int remove_files(void **state)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	(void)state;
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			unlink(in_dir(e->d_name));
+	closedir(d);
+	return rmdir(dir);
+}
+
+static void copy(const char *from, const char *to)
+{
+	gnutls_datum_t pem;
+
+	assert_int_equal(gnutls_load_file(in_dir(from), &pem), 0);
+	write_pem(to, &pem);
+	gnutls_free(pem.data);
+}
+
+static void serve(const char *name)
+{
+	char file[32];
+
+	snprintf(file, sizeof(file), "%s.crt", name);
+	copy(file, "served.crt");
+	snprintf(file, sizeof(file), "%s.key", name);
+	copy(file, "served.key");
+}
+
+/* ---- a client ---- */
+
+struct client {
+	gnutls_certificate_credentials_t credentials;
+	gnutls_session_t session;
+	int fd;
+};
+
+/* certificate: a name, or NULL for none. 0 or GnuTLS' error. */
+static int client_open(struct client *c, const struct server *s, const char *certificate)
+{
+	char crt[32], key[32];
+	int r;
+
+	assert_int_equal(gnutls_certificate_allocate_credentials(&c->credentials), 0);
+	assert_true(gnutls_certificate_set_x509_trust_file(c->credentials, in_dir("ca.crt"), GNUTLS_X509_FMT_PEM) > 0);
+	if (certificate) {
+		snprintf(crt, sizeof(crt), "%s.crt", certificate);
+		snprintf(key, sizeof(key), "%s.key", certificate);
+		assert_int_equal(gnutls_certificate_set_x509_key_file(c->credentials, in_dir(crt), in_dir(key), GNUTLS_X509_FMT_PEM), 0);
+	}
+	assert_int_equal(gnutls_init(&c->session, GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT), 0);
+	assert_int_equal(gnutls_set_default_priority(c->session), 0);
+	assert_int_equal(gnutls_credentials_set(c->session, GNUTLS_CRD_CERTIFICATE, c->credentials), 0);
+	gnutls_session_set_verify_cert(c->session, NULL, 0);
+	c->fd = server_connect(s, 1);
+	gnutls_transport_set_int(c->session, c->fd);
+	do
+		r = gnutls_handshake(c->session);
+	while (r < 0 && !gnutls_error_is_fatal(r));
+	return r;
+}
+
+static void client_close(struct client *c)
+{
+	gnutls_deinit(c->session);
+	gnutls_certificate_free_credentials(c->credentials);
+	close(c->fd);
+}
+
+/* The status of a HEAD, so that there is nothing more to read; 0: the connection broke. */
+static unsigned client_ask(struct client *c, const char *path)
+{
+	char text[4096];
+	ssize_t n;
+
+	snprintf(text, sizeof(text), "HEAD %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+	if (gnutls_record_send(c->session, text, strlen(text)) < 0)
+		return 0;
+	n = gnutls_record_recv(c->session, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 12 ? (unsigned)strtoul(text + strlen("HTTP/1.1 "), NULL, 10) : 0;
+}
+
+/* The serial number of the certificate that the server showed. */
+static unsigned client_serial(struct client *c)
+{
+	unsigned nr;
+	const gnutls_datum_t *raw = gnutls_certificate_get_peers(c->session, &nr);
+	gnutls_x509_crt_t crt;
+	uint8_t number = 0;
+	size_t size = sizeof(number);
+
+	assert_non_null(raw);
+	assert_int_equal(gnutls_x509_crt_init(&crt), 0);
+	assert_int_equal(gnutls_x509_crt_import(crt, raw, GNUTLS_X509_FMT_DER), 0);
+	assert_int_equal(gnutls_x509_crt_get_serial(crt, &number, &size), 0);
+	gnutls_x509_crt_deinit(crt);
+	return number;
+}
+
+static struct cgm_http_config config(bool clients)
+{
+	static char crt[320], key[320], ca[320];
+
+	snprintf(crt, sizeof(crt), "%s", in_dir("served.crt"));
+	snprintf(key, sizeof(key), "%s", in_dir("served.key"));
+	snprintf(ca, sizeof(ca), "%s", in_dir("ca.crt"));
+	return (struct cgm_http_config){ .tls_cert_file = crt, .tls_key_file = key, .tls_client_ca_file = clients ? ca : NULL };
+}
+
+/* ---- tests ---- */
+
+static void test_tls__new_certificates_for_new_connections(void **state)
+{
+	struct cgm_http_config c = config(false);
+	struct client old, new;
+	struct server s;
+
+	(void)state;
+	serve("server1");
+	server_start(&s, 1, &c);
+	assert_in_range(server_stats(&s).tls_not_after_s, (uint64_t)time(NULL) + 86400 * 99, (uint64_t)time(NULL) + 86400 * 101);
+	assert_int_equal(client_open(&old, &s, NULL), 0);
+	assert_int_equal(client_ask(&old, "/healthz"), 200);
+	assert_int_equal(client_serial(&old), 11);
+	serve("server2");
+	server_wait(server_stats(&s).nr_reloads >= 1);
+	/* The pair may have been looked at when only one file of it was new. */
+	server_wait(client_open(&new, &s, NULL) == 0 && (client_serial(&new) == 12 || (client_close(&new), false)));
+	assert_int_equal(client_ask(&new, "/healthz"), 200);
+	assert_int_equal(client_ask(&old, "/healthz"), 200); /* was not dropped */
+	client_close(&new);
+	/* Rubbish changes nothing. */
+	copy("ca.crt", "served.crt");
+	cgm_http_reload(s.http);
+	server_wait(server_stats(&s).nr_failed_reloads >= 1);
+	assert_int_equal(client_open(&new, &s, NULL), 0);
+	assert_int_equal(client_serial(&new), 12);
+	client_close(&new);
+	assert_int_equal(client_ask(&old, "/healthz"), 200);
+	client_close(&old);
+	server_stop(&s);
+}
+
+/* Only clients of the authority; it may change, too. */
+static void test_tls__client_certificates(void **state)
+{
+	static const char *const names[] = { NULL, "client2", "server1" }; /* none, of another authority, not for clients */
+	struct cgm_http_config c = config(true);
+	struct client client;
+	struct server s;
+
+	(void)state;
+	serve("server1");
+	server_start(&s, 1, &c);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int r = client_open(&client, &s, names[i]);
+
+		/* In TLS 1.3 a client may hear of it only with its first answer. */
+		assert_true(r < 0 || client_ask(&client, "/healthz") == 0);
+		client_close(&client);
+	}
+	assert_int_equal(client_open(&client, &s, "client1"), 0);
+	assert_int_equal(client_ask(&client, "/metrics"), 200);
+	client_close(&client);
+	server_stop(&s);
+}
+
+static void test_tls__plain_requests_get_nothing(void **state)
+{
+	struct cgm_http_config c = config(false);
+	_cleanup_(cgm_buf_done) struct cgm_buf answer = { 0 };
+	struct client client;
+	struct server s;
+
+	(void)state;
+	serve("server1");
+	server_start(&s, 1, &c);
+	assert_int_equal(server_get(&s, 1, "/healthz", "", &answer), 0);
+	assert_null(strstr(answer.p, "HTTP"));
+	assert_int_equal(client_open(&client, &s, NULL), 0);
+	assert_int_equal(client_ask(&client, "/healthz"), 200);
+	client_close(&client);
+	server_stop(&s);
+}
+
+static void test_tls_open__faults(void **state)
+{
+	struct cgm_http_stats stats = { 0 };
+	struct cgm_tls *t, *second;
+	char crt[320], key[320], other[320];
+
+	(void)state;
+	serve("server1");
+	snprintf(crt, sizeof(crt), "%s", in_dir("served.crt"));
+	snprintf(key, sizeof(key), "%s", in_dir("served.key"));
+	snprintf(other, sizeof(other), "%s", in_dir("server2.key"));
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ 0 }, &stats, &t), 0);
+	assert_null(t);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ "/nowhere", key, NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, "/nowhere", NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, other, NULL }, &stats, &t), -EINVAL); /* another's key */
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ key, key, NULL }, &stats, &t), -EINVAL);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, crt, NULL }, &stats, &t), -EINVAL);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, "/nowhere" }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, key }, &stats, &t), -EINVAL); /* no authority in it */
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt }, &stats, &t), 0);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL }, &stats, &second), -EBUSY);
+	cgm_tls_close(t);
+	for (unsigned long n = 1; n <= 12; n++) {
+		cgm_mem_fail_at(n);
+		if (cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt }, &stats, &t) == 0)
+			cgm_tls_close(t);
+		cgm_mem_fail_at(0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tls__new_certificates_for_new_connections),
+		cmocka_unit_test(test_tls__client_certificates),
+		cmocka_unit_test(test_tls__plain_requests_get_nothing),
+		cmocka_unit_test(test_tls_open__faults),
+	};
+
+	return cmocka_run_group_tests_name("tls", tests, make_files, remove_files);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may ask. Any of three ways opens all routes: a password (basic), a digest, or a bearer token; paths of --http_auth_except need none.
+ * A password that was found right is remembered for some minutes by a keyed hash, so that a scraper pays for bcrypt once; one that must be
+ * computed is computed by a thread of its own at low priority, while the request is suspended: no other request waits for it.
+ */
+#pragma once
+#include <stdint.h>
+
+#include "model/http_stats.h"
+#include "output/throttle.h"
+
+/* "" or NULL: none. Texts are the caller's and must stay. */
+struct cgm_auth_config {
+	const char *basic_file, *basic_realm, *digest_file, *digest_realm, *token_file, *except;
+};
+
+enum cgm_auth_verdict {
+	CGM_AUTH_OPEN, /* go on */
+	CGM_AUTH_LATER, /* the request was suspended, and is called again */
+	CGM_AUTH_MISSING, /* 401 */
+	CGM_AUTH_FAILED, /* 401 */
+	CGM_AUTH_STALE, /* 401 with stale=true: the client tries again by itself */
+	CGM_AUTH_LIMITED, /* 429 */
+	CGM_AUTH_BUSY, /* 503 */
+};
+
+struct cgm_auth;
+struct cgm_request;
+/* Reads the files. *ret is NULL when nothing is asked for. 0, or a negative errno, said in the log with file and line. stats: is counted in. */
+int cgm_auth_open(const struct cgm_auth_config *config, struct cgm_http_stats *stats, struct cgm_auth **ret);
+/* No request is suspended any more and none will be; before the server stops. */
+void cgm_auth_stop(struct cgm_auth *a);
+void cgm_auth_close(struct cgm_auth *a);
+/* Looks whether the files changed (force: reads them in any case). What cannot be read stays as it was, and is said. One thread. */
+void cgm_auth_reload(struct cgm_auth *a, bool force);
+/* The server's threads, when the whole request is here. a may be NULL. */
+enum cgm_auth_verdict cgm_auth_check(struct cgm_auth *a, struct cgm_request *rq, const char *method);
+/* What a request keeps of the check; by its end. */
+void cgm_auth_forget(struct cgm_request *rq);
+/* Seconds for Retry-After. */
+unsigned cgm_auth_wait_s(struct cgm_auth *a, const struct cgm_client *c);
+/* Calls put for each value of WWW-Authenticate. */
+void cgm_auth_challenges(struct cgm_auth *a, bool stale, void (*put)(void *arg, const char *value), void *arg);
+/* Does anything need the request's URI as it came? */
+bool cgm_auth_wants_uri(const struct cgm_auth *a);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The certificate that is served. It may be replaced while connections live: each handshake takes the newest, and those that are under
+ * way end with theirs. One in a process: GnuTLS hands nothing of ours to the function that chooses a certificate.
+ */
+#pragma once
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <stdbool.h>
+
+#include "model/http_stats.h"
+
+/* "" or NULL: none. Texts are the caller's and must stay. */
+struct cgm_tls_config {
+	const char *cert_file, *key_file, *client_ca_file;
+};
+
+struct cgm_tls;
+/* Reads the files. *ret is NULL when there is no cert_file. 0, or a negative errno, said in the log; -EBUSY: there is one already. */
+int cgm_tls_open(const struct cgm_tls_config *config, struct cgm_http_stats *stats, struct cgm_tls **ret);
+/* After the server stopped. */
+void cgm_tls_close(struct cgm_tls *t);
+/* Looks whether the files changed (force: reads them in any case). What cannot be read stays as it was, and is said. One thread. */
+void cgm_tls_reload(struct cgm_tls *t, bool force);
+
+/* A gnutls_certificate_retrieve_function2 for the server. Also says that a client's certificate is wanted, when there are authorities. */
+int cgm_tls_choose(gnutls_session_t session, const gnutls_datum_t *authorities, int nr_authorities, const gnutls_pk_algorithm_t *algorithms,
+		   int nr_algorithms, gnutls_pcert_st **ret_chain, unsigned *ret_nr, gnutls_privkey_t *ret_key);
+/* What TLS is spoken: 1.2 and 1.3. */
+extern const char cgm_tls_priorities[];
