@@ -202,7 +202,9 @@ static void tick(struct cgm_agent *a)
 	mend_parents(&a->containers, snap);
 	a->self.nr_ticks++;
 	cgm_publish_self(a, snap);
+	cgm_sinks_publish(a->sinks, snap);
 	cgm_store_publish(a->store, snap);
+	cgm_sinks_notify(a->sinks);
 	if (cgm_containers_drop_gone(&a->containers))
 		a->containers.unsorted = true;
 	cgm_kernel_retire(a->kernel);
@@ -328,7 +330,7 @@ static int open_all(struct cgm_agent *a)
 	a->containers.keep_ns = a->o->keep_ns;
 	a->containers.incomplete = true; /* lists at the first tick */
 	a->store = cgm_store_new();
-	return a->store ? 0 : -ENOMEM;
+	return a->store ? cgm_sinks_open(&o->sink, a->store, &a->sinks) : -ENOMEM;
 }
 
 static int start_http(struct cgm_agent *a)
@@ -355,6 +357,7 @@ static int start_http(struct cgm_agent *a)
 
 static void close_all(struct cgm_agent *a)
 {
+	cgm_sinks_stop(a->sinks); /* first: it is the only one that has to wait, and /metrics tells of it */
 	cgm_http_stop(a->http);
 	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);

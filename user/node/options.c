@@ -138,6 +138,14 @@ static int check(const struct cgm_options *o)
 	return 0;
 }
 
+static int check_sinks(const struct cgm_options *o)
+{
+	const char *flag;
+	char what[512];
+
+	return cgm_sinks_check(&o->sink, &flag, what, sizeof(what)) < 0 ? bad(flag, what) : 0;
+}
+
 static int choose_groups(struct cgm_options *o)
 {
 	const char *name;
@@ -186,7 +194,7 @@ int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret)
 		if (r < 0)
 			return r;
 	}
-	if (check(&o) < 0 || choose_groups(&o) < 0)
+	if (check(&o) < 0 || choose_groups(&o) < 0 || check_sinks(&o) < 0)
 		return -EINVAL;
 	*ret = o;
 	return 0;

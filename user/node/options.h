@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernel/groups.h"
+#include "sink/sink.h"
 
 struct cgm_options {
 	const char *listen_ip, *bpf, *sched_hook, *pin_dir, *root;
@@ -16,6 +17,8 @@ struct cgm_options {
 	uint64_t cost_interval_ns, cost_window_ns;
 	uint64_t interval_ns, list_interval_ns, keep_ns, machine_interval_ns;
 	bool verbose;
+	struct cgm_sink_config sink;
+	const char *bq_unused;
 };
 
 /* 0: go on; 1: --help was asked for and printed; -EINVAL: said on stderr, naming the flag and what it takes. Strings live in argv or are literals. */
