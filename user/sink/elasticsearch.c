@@ -88,7 +88,7 @@ static int es_open(const struct cgm_sink_config *c, void **ret, const char **ret
 		return cgm_sink_bad("--storage_driver_es_index", ret_flag, fault, "\"%.100s\" is no name of an index", s->index);
 	while (r == 0 && cgm_next_field(&list, ',', &host))
 		r = add_host(s, cgm_trim(host), c->secure);
-	if (r == -EINVAL || !s->nr_hosts)
+	if (r == -EINVAL || (r == 0 && !s->nr_hosts))
 		return cgm_sink_bad("--storage_driver_es_host", ret_flag, fault, "takes up to %d URLs or host:port, comma between", MAX_HOSTS);
 	if (r == 0 && *s->headers_file && cgm_headers_each(s->headers_file, check_header, NULL, fault) < 0) {
 		*ret_flag = "--storage_driver_es_headers_file";

@@ -212,10 +212,11 @@ static bool is_due(const struct cgm_sink *sink, uint64_t now)
 
 void cgm_sink_gather(struct cgm_sinks *sinks, const struct cgm_snapshot *s, bool all)
 {
-	uint64_t now = cgm_clock_mono_ns();
+	uint64_t now;
 
 	if (s && s->seq != sinks->seq)
 		gather_rows(sinks, s);
+	now = cgm_clock_mono_ns(); /* not before any batch was begun */
 	for (size_t i = 0; i < sinks->nr; i++) {
 		struct cgm_sink *sink = &sinks->sinks[i];
 
