@@ -21,9 +21,9 @@ static const struct text_case cases[] = {
 	{ "/a:1|g#t", "/a:1|g#t", "/a_1_g_t", "/a:1|g#t" },
 	{ "/a\nb value=1i", "/a\\nb\\ value\\=1i", "/a_b_value=1i", "/a\\x0ab\\x20value\\x3d1i" },
 	{ "/a\r\tb\x01\x7f", "/a\\x0d\\x09b\\x01\\x7f", "/a__b__", "/a\\x0d\\x09b\\x01\\x7f" },
-	/* A backslash must not take what follows the value: one is added where an odd run stands before a special character or the end. */
-	{ "/a\\", "/a\\\\", "/a\\", "/a\\\\" },
-	{ "/a\\\\", "/a\\\\", "/a\\\\", "/a\\\\\\\\" },
+	/* A backslash must not take what follows it. */
+	{ "/a\\", "/a\\x5c", "/a\\", "/a\\\\" },
+	{ "/a\\\\", "/a\\\\x5c", "/a\\\\", "/a\\\\\\\\" },
 	{ "/a\\,b", "/a\\\\\\,b", "/a\\_b", "/a\\\\,b" },
 	{ "/a\\\\ b", "/a\\\\\\ b", "/a\\\\_b", "/a\\\\\\\\\\x20b" },
 	{ "/\xc3\xa4", "/\xc3\xa4", "/\xc3\xa4", "/\xc3\xa4" },
@@ -55,13 +55,23 @@ static void test_text__hostile_names(void **state)
 	check(cgm_text_utf8, "/a\n\xc3\xa4\xff\\", "/a\n\xc3\xa4\\xff\\");
 }
 
-/* As the servers read a tag's value: a backslash and what follows are one, until a bare comma or blank. */
-static size_t value_end(const char *p)
+/* As VictoriaMetrics reads a tag's value: a backslash and what follows are one, until a bare comma, blank or =. */
+static size_t end_by_pairs(const char *p)
 {
 	size_t i = 0;
 
-	while (p[i] && p[i] != ',' && p[i] != ' ')
+	while (p[i] && !strchr(", =", p[i]))
 		i += p[i] == '\\' && p[i + 1] ? 2 : 1;
+	return i;
+}
+
+/* As InfluxDB 1 does: until one that has no backslash before it. */
+static size_t end_by_last(const char *p)
+{
+	size_t i = 0;
+
+	while (p[i] && (!strchr(", =", p[i]) || (i && p[i - 1] == '\\')))
+		i++;
 	return i;
 }
 
@@ -79,7 +89,8 @@ static void test_text_influxdb__a_value_ends_where_it_should(void **state)
 		cgm_text_influxdb(&b, name);
 		cgm_buf_lit(&b, ",machine=x value=1i\n");
 		cgm_buf_char(&b, '\0');
-		assert_int_equal(value_end(b.p), strlen(b.p) - strlen(",machine=x value=1i\n"));
+		assert_int_equal(end_by_pairs(b.p), strlen(b.p) - strlen(",machine=x value=1i\n"));
+		assert_int_equal(end_by_last(b.p), strlen(b.p) - strlen(",machine=x value=1i\n"));
 		assert_ptr_equal(strchr(b.p, '\n'), b.p + b.len - 2);
 		cgm_buf_done(&b);
 	}

@@ -24,6 +24,7 @@ struct cgm_sink {
 	/* the gatherer's: the batch that is being made */
 	struct cgm_buf open, packed;
 	uint64_t open_points, open_since_ns; /* monotonic */
+	uint64_t live_since_ns; /* monotonic: when encode_live last had its turn */
 	uint64_t sample_points; /* that the last sample became */
 	struct cgm_sink_status status; /* numbers are atomic */
 };

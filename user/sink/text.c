@@ -19,9 +19,9 @@ static bool is_control(unsigned char c)
 }
 
 /*
- * Comma, blank and = are escaped by a backslash. A backslash itself has no escape: before anything else it stands for itself, but the one
- * before such a character, or at the end, would take the next one away. There, an odd run of backslashes gets one more: both the real
- * server and VictoriaMetrics then read an even run and a separator that is one.
+ * Comma, blank and = are escaped by a backslash. A backslash itself has no escape, and stands for itself before anything else. Servers
+ * differ in what they make of several: InfluxDB 1 looks at the last one alone, VictoriaMetrics takes them in pairs. So an odd run before
+ * such a character gets one more, and one at the end, which InfluxDB cannot have there at all, is written as \x5c.
  */
 void cgm_text_influxdb(struct cgm_buf *b, const char *value)
 {
@@ -45,8 +45,10 @@ void cgm_text_influxdb(struct cgm_buf *b, const char *value)
 			cgm_buf_put(b, p, len);
 		len = len ? len : 1;
 	}
-	if (backslashes % 2)
-		cgm_buf_char(b, '\\');
+	if (backslashes && !b->failed) {
+		b->len--;
+		put_hex(b, '\\');
+	}
 }
 
 /* : and | end the name and the value; # and , begin tags in some servers. */
