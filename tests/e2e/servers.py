@@ -22,6 +22,16 @@ from agent import free_port, wait_for
 BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build")
 
 
+def need_speed():
+    if lib.SLOW:
+        raise lib.Skip("a fast machine: storage drivers do not depend on the kernel")
+
+
+def many_cgroups():
+    """The machine may have hundreds of others' cgroups: samples come slower then, and a server of ours in Python takes its time."""
+    return sum(1 for _ in os.walk(sorted(set(lib.trees.mounts.values()))[0])) > 100
+
+
 def need(program):
     path = shutil.which(program)
     if not path:
@@ -185,13 +195,13 @@ class Statsd(Server):
 class Fake:
     """
     An HTTP server under a test's control. behave(request) decides: an answer (status, headers, body), or "hang" (until the client goes),
-    "close" (in the middle of the request), "late" (after the answer is no longer wanted). Requests that were read whole are kept.
+    or "close" (in the middle of the request). Requests that were answered are kept.
     """
 
-    def __init__(self, t, behave=None, certificate=None):
+    def __init__(self, t, behave=None, certificate=None, port=None):
         self.behave = behave or (lambda request: (204, {}, b""))
         self.requests, self.lock, self.certificate = [], threading.Lock(), certificate
-        self.port, self.server = free_port(), None
+        self.port, self.server = port or free_port(), None
         self.ended = threading.Event()
         self.start()
         t.callback(self.stop)

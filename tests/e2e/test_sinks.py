@@ -16,14 +16,10 @@ import otlp
 import servers
 from agent import PROGRAM, free_port, wait_for
 from cgroups import trees
-from lib import SLOW, equal, note
+from lib import equal, note
+from servers import many_cgroups, need_speed
 
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z$")
-
-
-def need_speed():
-    if SLOW:
-        raise lib.Skip("a fast machine: storage drivers do not depend on the kernel")
 
 
 def ns_of(stamp):
@@ -38,11 +34,9 @@ def history(agent, path):
 
 
 def start(t, *options, **keywords):
-    """An agent with drivers. The machine may have hundreds of cgroups of others, and a server of ours in Python takes its time."""
     need_speed()
-    many = sum(1 for _ in os.walk(sorted(set(trees.mounts.values()))[0])) > 100
     return t.agent("--bpf=off", "--storage_driver_buffer_duration=500ms", "--storage_driver_machine_name=node-1", "--storage_driver_stop_timeout=10s",
-                   *options, interval="1s" if many else "200ms", **keywords)
+                   *options, interval="1s" if many_cgroups() else "200ms", **keywords)
 
 
 def run_a_while(t, agent):
