@@ -18,7 +18,7 @@ LDFLAGS := $(EXTRA_LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
-ROOMS := base cgroup kernel model output node
+ROOMS := base cgroup kernel model output sink node
 SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(filter-out $(B)/user/node/main.o,$(OBJ))
@@ -85,6 +85,14 @@ $(B)/gen/prometheus_client.pb-c.c: tests/unit/prometheus_client.proto
 	$(Q)mkdir -p $(@D) && protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
 $(B)/tests/unit/test_prometheus_protobuf: $(B)/gen/prometheus_client.pb-c.c
 $(B)/tests/unit/test_prometheus_protobuf: EXTRA = $(B)/gen/prometheus_client.pb-c.c -lprotobuf-c
+
+$(B)/gen/otlp_metrics.pb-c.c: tests/unit/otlp_metrics.proto
+	$(call say,PROTO,$@)
+	$(Q)mkdir -p $(@D) && protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
+$(B)/tests/unit/test_sink_otlp: $(B)/gen/otlp_metrics.pb-c.c
+$(B)/tests/unit/test_sink_otlp: EXTRA = $(B)/gen/otlp_metrics.pb-c.c -lprotobuf-c
+# The test runs the library's own mock of a cluster; the program that ships loads it when it needs it.
+$(B)/tests/unit/test_sink_kafka: EXTRA = -lrdkafka
 
 # A fuzz target has no main(): in the test run replay.c feeds it its corpus, in `make fuzz` libFuzzer drives it.
 $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/flags

@@ -109,6 +109,32 @@ struct cgm_map_status {
 	uint64_t bytes;
 };
 
+/* Why points did not reach a storage driver's server. */
+#define CGM_SINK_LOSSES(X)                                                                    \
+	X(QUEUE_FULL, "queue_full") /* the oldest had to go */                                \
+	X(REJECTED, "rejected") /* the server says that they are wrong */                     \
+	X(UNAUTHORIZED, "unauthorized") /* it does not let us in, and must not be asked again */ \
+	X(TOO_LARGE, "too_large") /* the server takes less at once */                         \
+	X(MEMORY, "memory") /* out of memory */                                               \
+	X(GONE, "gone") /* of containers that ended while the drivers were held up */         \
+	X(STOPPED, "stopped") /* the agent ended before they could be written */
+enum cgm_sink_loss {
+#define X(id, name) CGM_SINK_##id,
+	CGM_SINK_LOSSES(X)
+#undef X
+	CGM_NR_SINK_LOSSES,
+};
+
+/* A storage driver; counts since it was opened. */
+struct cgm_sink_status {
+	const char *name; /* a literal */
+	uint64_t nr_points, nr_batches, bytes; /* written */
+	uint64_t nr_retries;
+	uint64_t lost[CGM_NR_SINK_LOSSES]; /* points */
+	uint64_t queue_bytes, queue_batches;
+	uint64_t last_success_ns; /* since the epoch; 0: none yet */
+};
+
 struct cgm_self {
 	uint64_t start_time_ns;
 	uint64_t nr_ticks, nr_missed_ticks; /* a tick that began more than half an interval late */
@@ -143,6 +169,8 @@ struct cgm_self {
 	size_t nr_groups;
 	struct cgm_map_status *maps;
 	size_t nr_maps;
+	struct cgm_sink_status *sinks;
+	size_t nr_sinks;
 	const char *cgroup_mode; /* "v1", "hybrid", "v2" */
 	struct cgm_http_stats http;
 };

@@ -251,7 +251,9 @@ static void tick(struct cgm_agent *a)
 	a->self.nr_ticks++;
 	cgm_events_tick(a->events, time_ns);
 	cgm_publish_self(a, snap);
+	cgm_sinks_publish(a->sinks, snap);
 	cgm_store_publish(a->store, snap);
+	cgm_sinks_notify(a->sinks);
 	if (cgm_containers_drop_gone(&a->containers, cgm_kernel_has(a->kernel, "cgroup")))
 		a->containers.unsorted = true;
 	cgm_kernel_retire(a->kernel);
@@ -454,7 +456,7 @@ static int open_all(struct cgm_agent *a)
 	a->store = cgm_store_new();
 	a->events = a->store ? cgm_events_new(&a->o->events, cgm_store_bell(a->store)) : NULL;
 	a->containers.lifecycle.events = a->events;
-	return a->events ? 0 : -ENOMEM;
+	return a->events ? cgm_sinks_open(&o->sink, a->store, &a->sinks) : -ENOMEM;
 }
 
 static bool is_loopback(const char *ip)
@@ -510,6 +512,7 @@ static int start_http(struct cgm_agent *a)
 
 static void close_all(struct cgm_agent *a)
 {
+	cgm_sinks_stop(a->sinks); /* first: it is the only one that has to wait, and /metrics tells of it */
 	cgm_http_stop(a->http);
 	cgm_containers_done(&a->containers);
 	cgm_events_free(a->events);

@@ -12,6 +12,7 @@
 #include "node/cost.h"
 #include "node/options.h"
 #include "output/http.h"
+#include "sink/sink.h"
 
 struct cgm_agent {
 	const struct cgm_options *o;
@@ -32,6 +33,7 @@ struct cgm_agent {
 	struct cgm_cost cost;
 	struct cgm_store *store;
 	struct cgm_http *http;
+	struct cgm_sinks *sinks; /* NULL: none */
 	uint64_t start_real_ns, seq;
 	uint64_t last_list_ns, last_sockets_ns; /* monotonic */
 	uint64_t due_ns; /* of the next tick, monotonic */

@@ -269,6 +269,14 @@ static int limit_events(struct cgm_options *o)
 	return 0;
 }
 
+static int check_sinks(const struct cgm_options *o)
+{
+	const char *flag;
+	char what[512];
+
+	return cgm_sinks_check(&o->sink, &flag, what, sizeof(what)) < 0 ? bad_value(flag, what) : 0;
+}
+
 static int choose_groups(struct cgm_options *o)
 {
 	const char *name;
@@ -344,7 +352,7 @@ int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret)
 		printf("cgmeter %s\n", CGM_VERSION);
 		return 1;
 	}
-	if (check(&p.o) < 0 || check_server(&p.o) < 0 || choose_groups(&p.o) < 0 || limit_events(&p.o) < 0)
+	if (check(&p.o) < 0 || check_server(&p.o) < 0 || choose_groups(&p.o) < 0 || limit_events(&p.o) < 0 || check_sinks(&p.o) < 0)
 		return -EINVAL;
 	say_accepted(&p);
 	*ret = p.o;

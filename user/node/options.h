@@ -11,6 +11,7 @@
 #include "kernel/groups.h"
 #include "model/events.h"
 #include "output/http.h"
+#include "sink/sink.h"
 
 struct cgm_options {
 	const char *listen_ip, *bpf, *sched_hook, *pin_dir, *root;
@@ -44,6 +45,7 @@ struct cgm_options {
 	int64_t max_procs;
 	uint64_t verbosity;
 	bool version;
+	struct cgm_sink_config sink;
 };
 
 /*

@@ -33,6 +33,18 @@ static bool is_of_group(const struct cgm_option *o, const char *group)
 	return !is_accepted(o) && strcmp(o->group, group) == 0;
 }
 
+/* How much of a word that is longer than room may stand on a line: up to the last comma of a list that fits. */
+static size_t piece_of(struct cgm_str word, size_t room)
+{
+	size_t len = MIN(word.len, room);
+
+	if (len == word.len)
+		return len;
+	while (len && word.p[len - 1] != ',')
+		len--;
+	return len ? len : word.len;
+}
+
 /* ---- --help ---- */
 
 /* Words from column on, broken before WIDTH; text begins at *at. */
@@ -49,6 +61,8 @@ static void put_words(const char *text, size_t column, size_t *at)
 			printf(" ");
 			++*at;
 		}
+		for (size_t len; (len = piece_of(word, WIDTH - column)) < word.len; word.p += len, word.len -= len)
+			printf("%.*s\n%*s", (int)len, word.p, (int)column, "");
 		printf("%.*s", (int)word.len, word.p);
 		*at += word.len;
 	}
@@ -126,6 +140,10 @@ static void put_roff(const char *text)
 		if (at)
 			putchar(at + word.len > MAN_WIDTH ? '\n' : ' ');
 		at = at + word.len > MAN_WIDTH ? 0 : at;
+		for (size_t len; (len = piece_of(word, MAN_WIDTH)) < word.len; word.p += len, word.len -= len) {
+			put_roff_word((struct cgm_str){ word.p, len });
+			printf("\\\n"); /* the line goes on */
+		}
 		put_roff_word(word);
 		at += word.len + 1;
 	}

@@ -83,3 +83,26 @@ int cgm_gzip_buf(const struct cgm_buf *in, struct cgm_buf *out)
 	cgm_buf_fit(out);
 	return 0;
 }
+
+int cgm_gunzip_buf(const char *in, size_t len, struct cgm_buf *out)
+{
+	_cleanup_free_ struct inflate_state *state = cgm_malloc(sizeof(*state));
+	size_t grow = len * 8 + 1024;
+
+	if (!state)
+		return -ENOMEM;
+	isal_inflate_init(state);
+	state->crc_flag = ISAL_GZIP;
+	state->next_in = (uint8_t *)(uintptr_t)in; /* it only reads there */
+	state->avail_in = (uint32_t)MIN(len, (size_t)UINT_MAX);
+	do {
+		if (!cgm_buf_reserve(out, grow))
+			return -ENOMEM;
+		state->next_out = (uint8_t *)out->p + out->len;
+		state->avail_out = (uint32_t)MIN(grow, (size_t)UINT_MAX);
+		if (isal_inflate(state) != ISAL_DECOMP_OK)
+			return -EINVAL;
+		out->len = (size_t)(state->next_out - (uint8_t *)out->p);
+	} while (state->avail_out == 0 && state->block_state != ISAL_BLOCK_FINISH);
+	return state->block_state == ISAL_BLOCK_FINISH ? 0 : -EINVAL;
+}

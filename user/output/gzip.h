@@ -22,3 +22,5 @@ DEFINE_CLEANUP(cgm_gzip, cgm_gzip_free)
 int cgm_gzip_run(struct cgm_gzip *g, const char **in, size_t *in_len, char **out, size_t *out_len, bool finish);
 /* The whole text at once, appended to out. 0, -ENOMEM or -EIO. */
 int cgm_gzip_buf(const struct cgm_buf *in, struct cgm_buf *out);
+/* The other way: the whole of a gzip text, appended to out. 0, -ENOMEM, or -EINVAL when it is none or is cut short. */
+int cgm_gunzip_buf(const char *in, size_t len, struct cgm_buf *out);

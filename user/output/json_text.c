@@ -2,30 +2,7 @@
 #include "output/json.h"
 
 #include "base/clock.h"
-
-/* Length of the UTF-8 sequence at s, 0 when it is none. Overlong forms, surrogates and numbers above U+10FFFF are none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s)
-{
-	static const struct {
-		unsigned char low, high, second_low, second_high, length;
-	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t f = 0; f < ARRAY_SIZE(forms); f++) {
-		if (s[0] < forms[f].low || s[0] > forms[f].high)
-			continue;
-		if (s[1] < forms[f].second_low || s[1] > forms[f].second_high)
-			return 0;
-		for (size_t i = 2; i < forms[f].length; i++)
-			if ((s[i] & 0xc0) != 0x80)
-				return 0;
-		return forms[f].length;
-	}
-	return 0;
-}
+#include "base/utf8.h"
 
 static void put_escaped(struct cgm_buf *b, unsigned char c)
 {
@@ -72,7 +49,7 @@ void cgm_json_string(struct cgm_buf *b, const char *text)
 			put_escaped(b, *s++);
 			continue;
 		}
-		len = utf8_length(s);
+		len = cgm_utf8_len(s);
 		if (len)
 			cgm_buf_put(b, s, len);
 		else

@@ -148,6 +148,35 @@ static bool put_cost(struct cgm_prometheus *r, enum cgm_family_id f)
 	}
 }
 
+/* One number of each storage driver; of its losses, all by reason. */
+static void put_sinks(struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	static const char *const losses[] = {
+#define X(id, name) name,
+		CGM_SINK_LOSSES(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < r->s->self.nr_sinks; i++) {
+		const struct cgm_sink_status *s = &r->s->self.sinks[i];
+		const uint64_t v[] = { s->nr_points, s->nr_batches, s->bytes, s->nr_retries, 0, s->queue_bytes, s->last_success_ns };
+
+		for (unsigned why = 0; f == CGM_F_SINK_LOST && why < CGM_NR_SINK_LOSSES; why++) {
+			struct cgm_prom_text t = { 0 };
+
+			cgm_prom_label(&t, false, "driver", s->name);
+			cgm_prom_label(&t, false, "reason", losses[why]);
+			cgm_prom_plain(r, &t, s->lost[why], 0);
+		}
+		if (f != CGM_F_SINK_LOST && (f != CGM_F_SINK_SUCCESS || s->last_success_ns)) {
+			struct cgm_prom_text t = { 0 };
+
+			cgm_prom_label(&t, false, "driver", s->name);
+			cgm_prom_plain(r, &t, v[f - CGM_F_SINK_POINTS], f == CGM_F_SINK_SUCCESS ? CGM_DIGITS_NS : 0);
+		}
+	}
+}
+
 static void put_agent_cpu(struct cgm_prometheus *r)
 {
 	static const struct cgm_prom_text in_user = { 11, "mode=\"user\"" }, in_kernel = { 13, "mode=\"system\"" };
@@ -180,6 +209,15 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 	case CGM_F_CGROUP_MODE:
 		if (self->cgroup_mode)
 			put_label(r, "mode", self->cgroup_mode, 1);
+		return true;
+	case CGM_F_SINK_POINTS:
+	case CGM_F_SINK_BATCHES:
+	case CGM_F_SINK_BYTES:
+	case CGM_F_SINK_RETRIES:
+	case CGM_F_SINK_LOST:
+	case CGM_F_SINK_QUEUE:
+	case CGM_F_SINK_SUCCESS:
+		put_sinks(r, f);
 		return true;
 	default:
 		return put_cost(r, f) || cgm_prom_http_family(r, f);

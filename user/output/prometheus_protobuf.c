@@ -6,11 +6,11 @@
  *
  * Labels come as the text that the other formats copy, and are made into pairs here. Those of the rows, which stand in every family, once.
  */
-#include <endian.h>
 #include <errno.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/protobuf.h"
 #include "output/prometheus_write.h"
 
 /* Field number << 3 | wire type: 0 varint, 1 eight bytes, 2 length and bytes. */
@@ -46,14 +46,13 @@ enum {
 	SPAN_LENGTH = 2 << 3 | 0,
 };
 
-#define VARINT_BYTES 10 /* the most, of 64 bits */
 #define LENGTH_BYTES 5 /* of a family: written when the family is, so always as long as the longest that Prometheus reads */
 #define GAP 3 /* so many empty buckets cost less than a new span */
 /* Twice a label's text, and this, is more than its pairs take: 6 tags and lengths of at most 3 bytes in place of two quotes, = and comma. */
 #define PAIRS_ROOM 8
 /* Classic buckets of at most 22 bytes, deltas of at most 10, spans of at most 7 with two entries each, and the single fields. */
-#define CREATED_BYTES (2 + 2 * (1 + VARINT_BYTES))
-#define HISTOGRAM_ROOM (CREATED_BYTES + CGM_PROM_LE_BOUNDS * 22 + CGM_HIST_BUCKETS * (VARINT_BYTES + 4) + 64)
+#define CREATED_BYTES (2 + 2 * (1 + CGM_MAX_VARINT))
+#define HISTOGRAM_ROOM (CREATED_BYTES + CGM_PROM_LE_BOUNDS * 22 + CGM_HIST_BUCKETS * (CGM_MAX_VARINT + 4) + 64)
 
 struct cgm_protobuf {
 	struct cgm_buf labels; /* pairs of all rows, the overflow row's last */
@@ -61,47 +60,6 @@ struct cgm_protobuf {
 	size_t family_at; /* where the open family's length stands, in the page */
 	uint8_t number; /* of the open family: METRIC_COUNTER or METRIC_GAUGE */
 };
-
-static char *put_varint(char *p, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		*p++ = (char)(v | 0x80);
-	*p++ = (char)v;
-	return p;
-}
-
-static size_t varint_len(uint64_t v)
-{
-	return (size_t)(63 - __builtin_clzll(v | 1)) / 7 + 1;
-}
-
-/* Signed: small numbers of either sign are short. */
-static uint64_t zigzag(int64_t v)
-{
-	return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0);
-}
-
-static char *put_bytes(char *p, uint8_t tag, const char *s, size_t len)
-{
-	*p++ = (char)tag;
-	return cgm_prom_put(put_varint(p, len), s, len);
-}
-
-static char *put_count(char *p, uint8_t tag, uint64_t v)
-{
-	*p++ = (char)tag;
-	return put_varint(p, v);
-}
-
-static char *put_double(char *p, uint8_t tag, double v)
-{
-	uint64_t bits;
-
-	memcpy(&bits, &v, sizeof(bits));
-	bits = htole64(bits);
-	*p++ = (char)tag;
-	return cgm_prom_put(p, (const char *)&bits, sizeof(bits));
-}
 
 double cgm_protobuf_number(uint64_t v, unsigned digits)
 {
@@ -160,10 +118,10 @@ static char *put_pairs(char *p, const char *text, size_t len)
 		name_len = (size_t)(value - name) - 2;
 		nr = value_len(value, &value_end);
 		*p++ = METRIC_LABEL;
-		p = put_varint(p, 1 + varint_len(name_len) + name_len + 1 + varint_len(nr) + nr);
-		p = put_bytes(p, LABEL_NAME, name, name_len);
+		p = cgm_pb_put_varint(p, 1 + cgm_pb_varint_len(name_len) + name_len + 1 + cgm_pb_varint_len(nr) + nr);
+		p = cgm_pb_put_bytes(p, LABEL_NAME, name, name_len);
 		*p++ = LABEL_VALUE;
-		p = put_varint(p, nr);
+		p = cgm_pb_put_varint(p, nr);
 		if ((size_t)(value_end - value) == nr)
 			p = cgm_prom_put(p, value, nr);
 		else
@@ -219,15 +177,15 @@ void cgm_protobuf_family(struct cgm_prometheus *r, const struct cgm_prom_family 
 	size_t help_len = strlen(f->help), unit_len = cgm_prom_has_unit(f) ? strlen(f->unit) : 0;
 	char *p;
 
-	if (!cgm_buf_reserve(r->out, LENGTH_BYTES + r->name_len + help_len + unit_len + 4 * (1 + VARINT_BYTES)))
+	if (!cgm_buf_reserve(r->out, LENGTH_BYTES + r->name_len + help_len + unit_len + 4 * (1 + CGM_MAX_VARINT)))
 		return;
 	r->protobuf->family_at = r->out->len;
 	r->protobuf->number = types[f->type].number;
-	p = put_bytes(r->out->p + r->out->len + LENGTH_BYTES, FAMILY_NAME, r->name, r->name_len);
-	p = put_bytes(p, FAMILY_HELP, f->help, help_len);
-	p = put_count(p, FAMILY_TYPE, types[f->type].type);
+	p = cgm_pb_put_bytes(r->out->p + r->out->len + LENGTH_BYTES, FAMILY_NAME, r->name, r->name_len);
+	p = cgm_pb_put_bytes(p, FAMILY_HELP, f->help, help_len);
+	p = cgm_pb_put_count(p, FAMILY_TYPE, types[f->type].type);
 	if (unit_len)
-		p = put_bytes(p, FAMILY_UNIT, f->unit, unit_len);
+		p = cgm_pb_put_bytes(p, FAMILY_UNIT, f->unit, unit_len);
 	r->out->len = (size_t)(p - r->out->p);
 }
 
@@ -252,16 +210,16 @@ static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, cons
 
 	if (own)
 		own_len = (size_t)(put_pairs(pairs, own->p, own->len) - pairs);
-	len = labels_len + own_len + 1 + varint_len(body_len) + body_len + (r->stamp->len ? 1 + varint_len(r->stamp->ms) : 0);
-	if (!cgm_buf_reserve(r->out, len + 1 + VARINT_BYTES))
+	len = labels_len + own_len + 1 + cgm_pb_varint_len(body_len) + body_len + (r->stamp->len ? 1 + cgm_pb_varint_len(r->stamp->ms) : 0);
+	if (!cgm_buf_reserve(r->out, len + 1 + CGM_MAX_VARINT))
 		return;
-	p = put_count(r->out->p + r->out->len, FAMILY_METRIC, len);
+	p = cgm_pb_put_count(r->out->p + r->out->len, FAMILY_METRIC, len);
 	if (labels_len)
 		p = cgm_prom_put(p, protobuf->labels.p + begin, labels_len);
 	p = cgm_prom_put(p, pairs, own_len);
-	p = put_bytes(p, tag, body, body_len);
+	p = cgm_pb_put_bytes(p, tag, body, body_len);
 	if (r->stamp->len)
-		p = put_count(p, METRIC_TIMESTAMP, r->stamp->ms);
+		p = cgm_pb_put_count(p, METRIC_TIMESTAMP, r->stamp->ms);
 	r->out->len = (size_t)(p - r->out->p);
 }
 
@@ -269,20 +227,20 @@ static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, cons
 static char *put_created(char *p, const struct cgm_prometheus *r, const struct cgm_row *row, uint8_t tag)
 {
 	uint64_t since = r->created_len ? cgm_prom_since(r, row) : 0;
-	char body[2 * (1 + VARINT_BYTES)], *end;
+	char body[2 * (1 + CGM_MAX_VARINT)], *end;
 
 	if (!since)
 		return p;
-	end = put_count(body, TIMESTAMP_SECONDS, since / 1000000000);
-	end = put_count(end, TIMESTAMP_NANOS, since % 1000000000);
-	return put_bytes(p, tag, body, (size_t)(end - body));
+	end = cgm_pb_put_count(body, TIMESTAMP_SECONDS, since / 1000000000);
+	end = cgm_pb_put_count(end, TIMESTAMP_NANOS, since % 1000000000);
+	return cgm_pb_put_bytes(p, tag, body, (size_t)(end - body));
 }
 
 void cgm_protobuf_sample(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *own, uint64_t v, unsigned digits)
 {
 	char body[9 + CREATED_BYTES], *p;
 
-	p = put_double(body, NUMBER_VALUE, cgm_protobuf_number(v, digits));
+	p = cgm_pb_put_double(body, NUMBER_VALUE, cgm_protobuf_number(v, digits));
 	p = put_created(p, r, row, COUNTER_CREATED);
 	put_metric(r, row, own, r->protobuf->number, body, (size_t)(p - body));
 }
@@ -292,9 +250,9 @@ static char *put_classic(char *p, const uint64_t *cumulative)
 {
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++) {
 		*p++ = HISTOGRAM_BUCKET;
-		*p++ = (char)(1 + varint_len(cumulative[i]) + 9);
-		p = put_count(p, BUCKET_COUNT, cumulative[i]);
-		p = put_double(p, BUCKET_BOUND, cgm_prom_bound(i));
+		*p++ = (char)(1 + cgm_pb_varint_len(cumulative[i]) + 9);
+		p = cgm_pb_put_count(p, BUCKET_COUNT, cumulative[i]);
+		p = cgm_pb_put_double(p, BUCKET_BOUND, cgm_prom_bound(i));
 	}
 	return p;
 }
@@ -313,7 +271,7 @@ static unsigned run_end(const struct cgm_live_hist *h, unsigned n)
 /* All buckets but bucket 0, the zero bucket: the spans of those that have counts, and the differences from one to the next. */
 static char *put_spans(char *p, const struct cgm_live_hist *h)
 {
-	char deltas[CGM_HIST_BUCKETS * VARINT_BYTES], *d = deltas;
+	char deltas[CGM_HIST_BUCKETS * CGM_MAX_VARINT], *d = deltas;
 	unsigned n = h->first ? 0 : 1, stop;
 	int32_t next = 0; /* the first span counts from bucket 0, the others from the end of the one before */
 	uint64_t before = 0;
@@ -328,16 +286,16 @@ static char *put_spans(char *p, const struct cgm_live_hist *h)
 		stop = run_end(h, n);
 		index = (int32_t)(h->first + n) + CGM_HIST_FIRST_INDEX;
 		*p++ = HISTOGRAM_SPAN;
-		*p++ = (char)(2 + varint_len(zigzag(index - next)) + varint_len(stop - n));
-		p = put_count(p, SPAN_OFFSET, zigzag(index - next));
-		p = put_count(p, SPAN_LENGTH, stop - n);
+		*p++ = (char)(2 + cgm_pb_varint_len(cgm_pb_zigzag(index - next)) + cgm_pb_varint_len(stop - n));
+		p = cgm_pb_put_count(p, SPAN_OFFSET, cgm_pb_zigzag(index - next));
+		p = cgm_pb_put_count(p, SPAN_LENGTH, stop - n);
 		next = index + (int32_t)(stop - n);
 		for (; n < stop; n++) {
-			d = put_varint(d, zigzag((int64_t)(h->buckets[n] - before)));
+			d = cgm_pb_put_varint(d, cgm_pb_zigzag((int64_t)(h->buckets[n] - before)));
 			before = h->buckets[n];
 		}
 	}
-	return d > deltas ? put_bytes(p, HISTOGRAM_DELTA, deltas, (size_t)(d - deltas)) : p;
+	return d > deltas ? cgm_pb_put_bytes(p, HISTOGRAM_DELTA, deltas, (size_t)(d - deltas)) : p;
 }
 
 void cgm_protobuf_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h,
@@ -345,12 +303,12 @@ void cgm_protobuf_hist(struct cgm_prometheus *r, const struct cgm_row *row, cons
 {
 	char body[HISTOGRAM_ROOM], *p;
 
-	p = put_count(body, HISTOGRAM_COUNT, h->count);
-	p = put_double(p, HISTOGRAM_SUM, cgm_protobuf_number(h->sum_ns, CGM_DIGITS_NS));
+	p = cgm_pb_put_count(body, HISTOGRAM_COUNT, h->count);
+	p = cgm_pb_put_double(p, HISTOGRAM_SUM, cgm_protobuf_number(h->sum_ns, CGM_DIGITS_NS));
 	p = put_classic(p, cumulative);
-	p = put_count(p, HISTOGRAM_SCHEMA, zigzag(CGM_HIST_SCHEMA));
-	p = put_double(p, HISTOGRAM_ZERO_THRESHOLD, cgm_prom_bound(0));
-	p = put_count(p, HISTOGRAM_ZERO_COUNT, cumulative[0]);
+	p = cgm_pb_put_count(p, HISTOGRAM_SCHEMA, cgm_pb_zigzag(CGM_HIST_SCHEMA));
+	p = cgm_pb_put_double(p, HISTOGRAM_ZERO_THRESHOLD, cgm_prom_bound(0));
+	p = cgm_pb_put_count(p, HISTOGRAM_ZERO_COUNT, cumulative[0]);
 	p = put_spans(p, h);
 	p = put_created(p, r, row, HISTOGRAM_CREATED);
 	put_metric(r, row, labels, METRIC_HISTOGRAM, body, (size_t)(p - body));
