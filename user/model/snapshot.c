@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/label.h"
 
@@ -32,6 +33,7 @@ struct cgm_identity *cgm_identity_new(const char *name)
 	if (!i)
 		return NULL;
 	i->refs = 1;
+	i->looked_ns = 0;
 	i->name = (char *)(i + 1);
 	memcpy(i->name, name, len + 1);
 	i->labels = i->name + len + 1;
@@ -55,6 +57,18 @@ void cgm_identity_unref(struct cgm_identity *i)
 {
 	if (i && __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		free(i);
+}
+
+void cgm_identity_look(struct cgm_identity *i)
+{
+	__atomic_store_n(&i->looked_ns, cgm_clock_mono_ns(), __ATOMIC_RELAXED);
+}
+
+bool cgm_identity_looked(const struct cgm_identity *i, uint64_t now_ns, uint64_t within_ns)
+{
+	uint64_t looked_ns = __atomic_load_n(&i->looked_ns, __ATOMIC_RELAXED);
+
+	return looked_ns && (now_ns < looked_ns || now_ns - looked_ns < within_ns);
 }
 
 struct cgm_snapshot *cgm_snapshot_new(size_t nr_rows)
@@ -118,6 +132,7 @@ void cgm_snapshot_unref(struct cgm_snapshot *s)
 		cgm_identity_unref(s->rows[i].identity);
 		cgm_layout_unref(s->rows[i].layout);
 		cgm_history_view_done(&s->rows[i].history);
+		cgm_history_view_done(&s->rows[i].trail);
 	}
 	for (struct arena_block *b = s->arena; b; b = next) {
 		next = b->next;

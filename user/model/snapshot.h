@@ -18,11 +18,15 @@ struct cgm_identity {
 	char *name; /* cgroup path, "/" for the machine */
 	char *labels; /* Prometheus labels ready to be copied, id="/a/b" with values escaped */
 	size_t labels_len;
+	uint64_t looked_ns; /* atomic, CLOCK_MONOTONIC: when a person last looked at it; 0: never. The one word that readers write */
 };
 /* One reference. NULL: out of memory. _ref returns i; _unref accepts NULL. */
 struct cgm_identity *cgm_identity_new(const char *name);
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
 void cgm_identity_unref(struct cgm_identity *i);
+/* Somebody looks at it now; and was that within the last ns? Any thread. */
+void cgm_identity_look(struct cgm_identity *i);
+bool cgm_identity_looked(const struct cgm_identity *i, uint64_t now_ns, uint64_t within_ns);
 
 /* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
 struct cgm_live_hist {
@@ -84,6 +88,9 @@ struct cgm_row {
 	uint64_t *values; /* layout->nr_values */
 	struct cgm_live *live; /* NULL: no kernel side */
 	struct cgm_history_view history;
+	struct cgm_history_view trail; /* see model/trail.h; its samples have times of history's */
+	uint32_t serial; /* of the container, never used again; a container that takes the name of a former one has another */
+	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, and in which any of its cells (model/cells.h) changed last */
 	uint32_t parent; /* row index; the root is its own parent */
 	uint32_t depth; /* 0 for "/" */
 };
@@ -144,6 +151,7 @@ struct cgm_snapshot {
 	uint64_t time_ns;
 	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
 	size_t nr_rows;
+	uint64_t set_seq; /* seq of the snapshot in which the set of rows, or the parent of any, changed last */
 	struct cgm_row *overflow; /* identity and live alone: counts of cgroups that found no slot; the root's have them, too. NULL: none */
 	struct cgm_self self;
 	void *arena; /* memory of rows' values, live and programs; freed with the snapshot */

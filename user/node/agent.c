@@ -136,7 +136,8 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 	bool want_diskio = !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
-	a->history_bytes = 0;
+	a->history_bytes = a->trail_bytes = 0;
+	a->tick_ns = now;
 	a->self.nr_bulk = a->self.nr_bulk_unsure = 0;
 	for (size_t i = 0; i < cs->nr; i++) {
 		struct cgm_container *c = cs->sorted[i];
@@ -200,6 +201,7 @@ static void tick(struct cgm_agent *a)
 	sample_all(a, snap, now);
 	cgm_bulk_learn(&a->containers, a->seq);
 	mend_parents(&a->containers, snap);
+	cgm_publish_set(a, snap);
 	a->self.nr_ticks++;
 	cgm_publish_self(a, snap);
 	cgm_store_publish(a->store, snap);
@@ -358,6 +360,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_http_stop(a->http);
 	cgm_store_free(a->store);
 	cgm_containers_done(&a->containers);
+	cgm_layout_unref(a->trail_layout);
 	cgm_netns_close(a->netns);
 	cgm_sample_done(&a->sample);
 	cgm_sample_done(&a->fs);

@@ -33,6 +33,10 @@ struct cgm_agent {
 	uint64_t start_real_ns, seq;
 	uint64_t last_list_ns; /* monotonic */
 	uint64_t seen_event_drops;
-	uint64_t history_bytes; /* of the tick under way */
+	uint64_t tick_ns; /* monotonic, when the tick under way began */
+	uint64_t history_bytes, trail_bytes; /* of the tick under way */
+	struct cgm_layout *trail_layout; /* of all trails */
+	uint32_t last_serial; /* given to a container */
+	uint64_t set_digest, set_seq; /* see struct cgm_snapshot */
 	struct cgm_self self; /* counters over all ticks */
 };

@@ -19,6 +19,7 @@ static void container_free(struct cgm_container *c)
 	cgm_netns_leave(&c->netns);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
+	cgm_history_free(c->trail);
 	cgm_layout_unref(c->layout);
 	cgm_identity_unref(c->identity);
 	free(c);

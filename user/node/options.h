@@ -15,7 +15,7 @@ struct cgm_options {
 	uint64_t budget_centi; /* hundredths of a percent of one CPU */
 	uint64_t cost_interval_ns, cost_window_ns;
 	uint64_t interval_ns, list_interval_ns, keep_ns, machine_interval_ns;
-	bool verbose;
+	bool verbose, keep_latency_history;
 };
 
 /* 0: go on; 1: --help was asked for and printed; -EINVAL: said on stderr, naming the flag and what it takes. Strings live in argv or are literals. */

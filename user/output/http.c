@@ -114,6 +114,8 @@ static void *request_new(void *cls, const char *uri, struct MHD_Connection *conn
 	rq->http = cls;
 	rq->connection = connection;
 	rq->fault = cgm_path_fault(uri);
+	for (const char *p = uri; *p && *p != '?'; p++)
+		rq->nr_slashes += *p == '/';
 	return rq;
 }
 

@@ -38,6 +38,7 @@ struct cgm_request {
 	struct cgm_http *http;
 	struct MHD_Connection *connection;
 	const char *fault; /* of the path's encoding, else NULL */
+	unsigned nr_slashes; /* in the path as it came */
 	const struct cgm_route *route;
 	char *path; /* decoded, without double or trailing slashes */
 	const char *rest; /* what the star of the pattern stands for: "" or "/a/b" */
@@ -76,11 +77,17 @@ enum MHD_Result cgm_answer_static(struct cgm_request *rq, const char *type, cons
 enum MHD_Result cgm_answer_metrics(struct cgm_request *rq, struct cgm_body *body, enum cgm_prometheus_format format, bool gzip);
 /* A header of the request, NULL: none. */
 const char *cgm_request_header(const struct cgm_request *rq, const char *name);
+/* A parameter of the query that is a decimal number; ret stays as it is when there is none. False: it is something else. */
+bool cgm_request_number(const struct cgm_request *rq, const char *name, uint64_t *ret);
 
 /* ---- page.c ---- */
 
 /* The page's file of that name, with type, ETag and the policy that it may load from here only; 404 when there is none. */
 enum MHD_Result cgm_answer_page_file(struct cgm_request *rq, const char *name);
+/* 307 to the page with that fragment, relative to the address that was asked for: right below whatever prefix a proxy has put before it. */
+enum MHD_Result cgm_answer_to_page(struct cgm_request *rq, const char *fragment);
+/* What a fragment may hold of a name: everything else becomes %XX. */
+void cgm_put_encoded(struct cgm_buf *b, const char *name);
 
 /* ---- handlers.c ---- */
 
@@ -92,6 +99,9 @@ enum MHD_Result cgm_handle_containers(struct cgm_request *rq);
 enum MHD_Result cgm_handle_subcontainers(struct cgm_request *rq);
 enum MHD_Result cgm_handle_tree(struct cgm_request *rq);
 enum MHD_Result cgm_handle_waits(struct cgm_request *rq);
+enum MHD_Result cgm_handle_rows(struct cgm_request *rq);
+enum MHD_Result cgm_handle_series(struct cgm_request *rq);
+enum MHD_Result cgm_handle_old_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_status(struct cgm_request *rq);
 enum MHD_Result cgm_handle_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_static(struct cgm_request *rq);

@@ -14,9 +14,13 @@ static const struct cgm_route routes[] = {
 	{ READ | CGM_POST, "/api/v1.3/subcontainers/*", cgm_handle_subcontainers, "the same of a cgroup and all below it, as an array" },
 	{ READ, "/api/cgmeter/tree", cgm_handle_tree, "the newest numbers of all cgroups" },
 	{ READ, "/api/cgmeter/waits/*", cgm_handle_waits, "latency histograms of a cgroup" },
+	{ READ, "/api/cgmeter/rows", cgm_handle_rows, "numbers of all cgroups by column; since=SEQ&agent=AGENT: what changed after that answer" },
+	{ READ, "/api/cgmeter/series/*", cgm_handle_series, "samples of a cgroup by column; since=NEXT, window=MS, step=MS" },
 	{ READ, "/api/cgmeter/status", cgm_handle_status, "the agent: programs, drops, own cost" },
 	{ READ, "/static/*", cgm_handle_static, "files of the page" },
-	{ READ, "/containers/*", cgm_handle_page, "the page" },
+	{ READ, "/containers/*", cgm_handle_old_page, "to the page, with that cgroup" },
+	{ READ, "/docker/*", cgm_handle_old_page, "to the page, with that container" },
+	{ READ, "/podman/*", cgm_handle_old_page, "to the page, with that container" },
 	{ READ, "/", cgm_handle_page, "the page" },
 };
 
