@@ -11,8 +11,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
 from cgroups import Cgroup, trees, write  # noqa: E402
 
-# Markup, quotes, a newline, an entity, what ends a string in JavaScript: a name of a cgroup may hold all of it, and the page shows it as it is.
-HOSTILE = "<img src=x onerror=\"window.hacked=1\">'`\n&amp;\\%41 ${x}?#"
+# Markup, quotes, an entity, what ends a string in JavaScript or a path in an address: a name of a cgroup may hold all of it (but neither a newline
+# nor a slash, which the kernel refuses), and the page shows it as it is.
+HOSTILE = "<img src=x onerror=\"window.hacked=1\">'`&amp;\\%41 ${x}?#"
 KIB = 1024
 
 

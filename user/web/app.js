@@ -288,9 +288,14 @@ function listen() {
 			$('tree').focus();
 		}], ['c', 'go to the charts', () => $('detail').focus()], ['u', 'up: the parent', parent], ['m', 'the whole machine', () => select('/')]]);
 	for (const heading of document.querySelectorAll('#detail > section > h2')) {
-		const jump = el('button', { type: 'button' }, heading.textContent);
+		const jump = el('button', { type: 'button' }, heading.textContent), item = el('li', {}, jump);
+		const follow = () => {
+			item.hidden = heading.parentElement.hidden;
+		};
 		jump.addEventListener('click', () => heading.scrollIntoView({ block: 'start' }));
-		$('jumps').append(el('li', {}, jump));
+		new MutationObserver(follow).observe(heading.parentElement, { attributeFilter: ['hidden'] });
+		follow();
+		$('jumps').append(item);
 	}
 }
 

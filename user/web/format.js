@@ -33,7 +33,7 @@ export const msPerS = (v) => (known(v) ? `${ms(v)}\u202fms/s` : NONE);
 export const ms = (v) => (known(v) ? (v >= 9999.5 ? `${digits(v / 1000)}k` : digits(v)) : NONE);
 export const count = (v) => (known(v) ? Math.round(v).toLocaleString('en') : NONE);
 export const perS = (v) => (known(v) ? `${v >= 999.5 ? scaled(v, SHORT, '').replace('\u202f', '') : digits(v)}/s` : NONE);
-export const percent = (v) => (known(v) ? `${digits(v * 100)}\u202f%` : NONE);
+export const percent = (v) => (known(v) ? `${v > 0 && v < 5e-5 ? '< 0.01' : digits(v * 100)}\u202f%` : NONE);
 export const percentOf = (v) => percent(known(v) ? v / 100 : null);
 
 // Labels of an axis: no digits that all of them have as zeros.

@@ -29,7 +29,12 @@ function timeMarks(u, _axis, from, to) {
 	return marks;
 }
 
-const timeTexts = (u, marks) => marks.map((t) => (marks.length > 1 && marks[1] - marks[0] >= 60 ? clockShort : clock)(t * 1000));
+// What would be cut at the right is left out.
+function timeTexts(u, marks) {
+	const text = marks.length > 1 && marks[1] - marks[0] >= 60 ? clockShort : clock, ratio = devicePixelRatio || 1;
+	const end = u.bbox.left + u.bbox.width - 18 * ratio;
+	return marks.map((t) => (u.valToPos(t, 'x', true) > end ? '' : text(t * 1000)));
+}
 
 export function timeAxis() {
 	return { scale: 'x', stroke: () => css('--quiet'), font: FONT, size: 20, gap: 4, splits: timeMarks, values: timeTexts,
@@ -260,7 +265,7 @@ export class LineChart extends Plot {
 
 	top() {
 		const step = this.step();
-		return Math.ceil(this.highest() / step - 1e-3) * step;
+		return Math.ceil(this.highest() / step - 0.02) * step;
 	}
 
 	// A line that is dashed (a limit) counts only when the others come near it.

@@ -38,7 +38,7 @@ const TILES = [
 	{ id: 'disk', title: 'Disk', tile(v) {
 		const read = v.store.disks.map((d) => `disk/${d}/io_service_bytes.Read`), write = v.store.disks.map((d) => `disk/${d}/io_service_bytes.Write`);
 		const p99 = recentQuantile(v, 'heat/block_latency', 0.99), r = lastOf(v.rates(read)), w = lastOf(v.rates(write));
-		return { value: rate(known(r) || known(w) ? (r || 0) + (w || 0) : null), note: p99 === null ? 'read and written' : `p99 ${ns(p99)} a request` };
+		return { value: rate(known(r) || known(w) ? (r || 0) + (w || 0) : null), note: p99 === null ? (v.store.disks.length ? 'read and written' : 'no block device used') : `p99 ${ns(p99)} a request` };
 	} },
 	{ id: 'network', title: 'Network', tile(v) {
 		const own = v.store.interfaces.filter((n) => n !== 'lo');
@@ -51,7 +51,7 @@ const TILES = [
 		const now = lastOf(v.gauge('processes.threads_current')) ?? c.nr_tasks, max = lastOf(v.gauge('processes.threads_max'));
 		const limit = max > 0 && max < 2 ** 60 ? max : null, processes = lastOf(v.gauge('processes.process_count'));
 		return { value: count(now), of: limit ? now / limit : null,
-			note: [known(processes) ? `${count(processes)} processes` : '', limit ? `at most ${count(limit)} threads` : ''].filter(Boolean).join(', ') };
+			note: [processes ? `${count(processes)} ${processes === 1 ? 'process' : 'processes'}` : '', limit ? `at most ${count(limit)} threads` : ''].filter(Boolean).join(', ') };
 	} },
 ];
 

@@ -33,7 +33,7 @@ function histsOf(answer) {
 		one('runq', 'Run-queue delay', 'runnable, until it got a CPU', '--c4', answer.runq_delay);
 	for (const b of answer.block || [])
 		list.push({ key: `block ${b.device} ${b.op}`, title: `${b.device} ${b.op}`, hint: 'block requests, to their completion: from the request, and from the driver',
-			hists: [{ label: 'from queue', color: '--c1', h: buckets(b.queue_to_done) }, { label: 'from driver', color: '--c2', h: buckets(b.issue_to_done) }] });
+			hists: [{ label: 'queue', color: '--c1', h: buckets(b.queue_to_done) }, { label: 'driver', color: '--c2', h: buckets(b.issue_to_done) }] });
 	for (const w of answer.waits || [])
 		one(`wait ${w.family} ${w.labels}`, titleOf(w.family, w.labels), w.help, '--c3', w.hist);
 	if (answer.on_cpu)
