@@ -621,7 +621,7 @@ static void test_json_waits__with_and_without_kernel_side(void **state)
 	for (int live = 0; live < 2; live++) {
 		struct synth y;
 		struct cgm_snapshot *s;
-		const json_t *block;
+		const json_t *block, *wait;
 		json_t *j;
 
 		synth_init(&y, names, 2);
@@ -638,6 +638,14 @@ static void test_json_waits__with_and_without_kernel_side(void **state)
 			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 27)), 106);
 			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 1)), 2 + 3 + 4 + 5);
 			assert_int_equal(integer_at(j, "off_cpu.iowait.count"), 9);
+			assert_int_equal(integer_at(j, "runq_delay.first"), 0);
+			assert_int_equal(json_array_size(at_path(j, "runq_delay.fine")), CGM_HIST_BUCKETS);
+			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.fine"), 7)), 8);
+			wait = json_array_get(json_object_get(j, "waits"), 0);
+			assert_int_equal(json_array_size(json_object_get(j, "waits")), 1);
+			assert_string_equal(json_string_value(json_object_get(wait, "family")), "cgmeter_container_memory_reclaim_seconds");
+			assert_string_equal(json_string_value(json_object_get(wait, "labels")), "reason=\"limit\"");
+			assert_int_equal(integer_at(wait, "hist.count"), 3);
 			assert_int_equal(json_array_size(json_object_get(j, "block")), 2);
 			block = json_array_get(json_object_get(j, "block"), 1);
 			assert_string_equal(json_string_value(json_object_get(block, "op")), "write");

@@ -121,10 +121,12 @@ static void put_sample(const struct series *s, const struct cgm_history_iter *it
 	}
 }
 
-/* With a step, samples that come too soon after the last one taken are passed over; a tenth of it is forgiven, as ticks are never quite even. */
+/* With a step, samples that come too soon after the last one taken are passed over; a little is forgiven, as ticks are never quite even. */
 static bool is_due(const struct series *s, uint64_t time_ns, uint64_t last_ns)
 {
-	return !last_ns || time_ns - last_ns + s->range.step_ns / 10 >= s->range.step_ns;
+	uint64_t forgiven_ns = MIN(s->range.step_ns / 10, 50 * CGM_NSEC_PER_MSEC);
+
+	return !last_ns || time_ns - last_ns + forgiven_ns >= s->range.step_ns;
 }
 
 static void take_sample(struct series *s, const struct cgm_history_iter *it)
@@ -164,7 +166,7 @@ static int walk(struct series *s, struct cgm_history_iter *it, size_t first, siz
 static int read_history(struct series *s)
 {
 	size_t first = 0, nr = 0, most = MIN((size_t)CGM_SERIES_SAMPLES, MAX_FRAME_BYTES / (s->width * sizeof(uint64_t)) + 1);
-	uint64_t start_ns = s->range.since_ns + 1;
+	uint64_t start_ns = MAX(s->range.since_ns + 1, s->range.since_ns); /* there is nothing after the end of time */
 	struct cgm_history_iter it;
 	int r;
 
