@@ -45,7 +45,8 @@ class Page:
         self.b.go("about:blank")
         self.b.go(address(base or self.world.url, name, **state))
         self.wait(ROWS + " > 0")
-        self.wait("%s === %s" % (SELECTED, json.dumps(name)))
+        if not state.get("q"):  # it may be filtered out
+            self.wait("%s === %s" % (SELECTED, json.dumps(name)))
 
     def text(self, selector):
         return self.js("document.querySelector(%s)?.textContent" % json.dumps(selector))
@@ -76,7 +77,8 @@ class Page:
         self.b.call("Input.insertText", text=text)
 
     def row(self, name):
-        """Clicks the row of that cgroup, which must be in view."""
+        """Clicks the row of that cgroup, as soon as it is in view."""
+        self.wait("[...document.querySelectorAll('#tree-rows .row:not([hidden]) .label')].some((l) => l.title === %s)" % json.dumps(name))
         self.js("document.querySelectorAll('#tree-rows .row:not([hidden]) .label').forEach((l) => l.title === %s && (l.id = 'row-to-click'))" % json.dumps(name))
         self.click("#row-to-click")
         self.js("document.querySelector('#row-to-click')?.removeAttribute('id')")

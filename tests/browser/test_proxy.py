@@ -24,15 +24,17 @@ def below_a_prefix(p, w):
 
 
 def no_processes_without_the_address(p, w):
-    w.proxy.answers["/api/v2.0/ps"] = lambda status, value, path: (404, {"error": "unknown path"})
+    w.proxy.answers["/api/cgmeter/status"] = lambda status, value, path: (status, {**value, "has_processes": False})
     p.open("/", base=w.proxy.url)
     p.sleep(2)
     want(not p.shown("#processes-section"), "an empty table of processes")
+    want(not any("/v2.0/ps" in path for path in w.proxy.seen), "it asks in vain")
     want("Processes" not in p.js("[...document.querySelectorAll('#jumps li:not([hidden])')].map((l) => l.textContent)"), "a jump to nowhere")
 
 
 def table_of_processes(p, w):
     many = [dict(PROCESS, pid=100 + i, percent_cpu=(i * 7 % 60) / 10, rss=4096 * i) for i in range(60)]
+    w.proxy.answers["/api/cgmeter/status"] = lambda status, value, path: (status, {**value, "has_processes": True})
     w.proxy.answers["/api/v2.0/ps"] = lambda status, value, path: (200, many)
     p.open("/", base=w.proxy.url)
     p.wait("document.querySelector('#processes-section').checkVisibility()")
@@ -81,7 +83,7 @@ def a_name_with_a_newline(p, w):
         return status, value
 
     w.proxy.answers["/api/cgmeter/rows"] = rename
-    p.open(w.scene.top.path, base=w.proxy.url)
+    p.open(w.scene.top.path, base=w.proxy.url, q="new")
     p.wait("[...document.querySelectorAll('.label')].some((l) => l.title === %s)" % json.dumps(name))
     want(p.js("document.title").startswith("cgmtest-page"), "the title is " + p.js("document.title"))
     del w.proxy.answers["/api/cgmeter/rows"]
@@ -119,8 +121,8 @@ def lost_and_restarted(p, w):
     p.click("#retry")
     p.wait(STATE + " === 'live' && !document.querySelector('#lost').checkVisibility()")
     p.wait("document.querySelector('#notice').textContent.includes('restarted')")
-    points = p.points()
-    p.wait("+document.querySelector('#chart-cpu').dataset.points > %d" % (points + 2))
+    before = p.text("#tile-cpu") + p.text("#tile-wait")
+    p.wait("(document.querySelector('#tile-cpu').textContent + document.querySelector('#tile-wait').textContent) !== %s" % json.dumps(before))
     p.wait("/[0-9]/.test(document.querySelector('#tile-cpu strong').textContent)")
     p.shot("restarted")
 

@@ -684,7 +684,7 @@ static void test_json_status__fields(void **state)
 	s->self.maps = maps;
 	s->self.nr_maps = 1;
 	s->self.overhead_ppm = 12345;
-	cgm_json_status(&b, s, "1.2.3");
+	cgm_json_status(&b, s, "1.2.3", true);
 	j = parse(&b);
 	assert_string_equal(json_string_value(json_object_get(j, "version")), "1.2.3");
 	assert_string_equal(json_string_value(json_object_get(j, "cgroup_mode")), "hybrid");
@@ -717,7 +717,7 @@ static int render_all(struct cgm_snapshot *s)
 	if (r == 0)
 		r = drain(cgm_json_waits(s, 1), &text, &longest);
 	if (r == 0)
-		cgm_json_status(&text, s, "1");
+		cgm_json_status(&text, s, "1", false);
 	return text.failed ? -ENOMEM : r;
 }
 

@@ -181,10 +181,11 @@ enum MHD_Result cgm_handle_status(struct cgm_request *rq)
 {
 	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
 	struct cgm_buf text = { 0 };
+	const char *rest;
 
 	if (!s)
 		return answer_too_early(rq);
-	cgm_json_status(&text, s, rq->http->config.version);
+	cgm_json_status(&text, s, rq->http->config.version, cgm_route_find("/api/v2.0/ps", &rest) != NULL);
 	return cgm_answer_buf(rq, type_json, &text);
 }
 

@@ -82,4 +82,5 @@ struct cgm_stream *cgm_json_tree(struct cgm_snapshot *s);
 /* The histograms of one container. */
 struct cgm_stream *cgm_json_waits(struct cgm_snapshot *s, size_t row);
 /* The agent's own state. */
-void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version);
+/* has_processes: there is an /api/v2.0/ps to ask. */
+void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version, bool has_processes);

@@ -349,7 +349,7 @@ static void put_drops(struct cgm_buf *b, const struct cgm_self *self)
 	cgm_buf_char(b, '}');
 }
 
-void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version)
+void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version, bool has_processes)
 {
 	const struct cgm_self *self = &s->self;
 
@@ -359,6 +359,8 @@ void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char
 	cgm_json_string(b, self->cgroup_mode ? self->cgroup_mode : "");
 	cgm_json_key(b, "has_kernel_side");
 	cgm_json_bool(b, self->has_kernel_side);
+	cgm_json_key(b, "has_processes");
+	cgm_json_bool(b, has_processes);
 	cgm_json_key(b, "adopted");
 	cgm_json_bool(b, self->adopted);
 	cgm_json_number(b, "time_ns", s->time_ns);

@@ -17,7 +17,7 @@ const theme = window.cgm_theme;
 const model = new Model();
 const tree = new TreeView(model, (name) => select(name));
 const detail = new Detail(model, (name) => select(name));
-let notice_timer = 0, has_processes = true;
+let notice_timer = 0, has_processes = false, restarted_at = -Infinity;
 
 function notice(text) {
 	setText($('notice'), text);
@@ -115,19 +115,22 @@ const processes = new Poller(async (signal) => {
 	const { name } = state;
 	try {
 		const answer = await getJson(`api/v2.0/ps${encodePath(name)}`, signal);
-		has_processes = true;
-		$('processes-section').hidden = false;
 		if (name === state.name)
 			detail.processes.set(answer, name === '/');
 	} catch (error) {
 		if (!(error instanceof HttpError) || error.status !== 404)
 			throw error;
-		has_processes = false; // this agent has no such address, or the container has ended
-		$('processes-section').hidden = true;
+		detail.processes.set([], false); // the container has ended
 	}
 }, true);
 
-const status = new Poller(async (signal) => drawAgent(await getJson('api/cgmeter/status', signal)), true);
+const status = new Poller(async (signal) => {
+	const answer = await getJson('api/cgmeter/status', signal);
+	drawAgent(answer);
+	has_processes = !!answer.has_processes;
+	$('processes-section').hidden = !has_processes;
+	pace();
+}, true);
 
 const machine = new Poller(async (signal) => {
 	const m = await getJson('api/v1.3/machine', signal);
@@ -137,17 +140,18 @@ const machine = new Poller(async (signal) => {
 
 // Who is not looked at is not asked for: a tab in the background and a page on hold ask for samples alone, and seldom; the agent keeps them.
 function pace() {
-	const hidden = document.hidden, still = hidden || state.pause, tick_ms = Math.min(10000, Math.max(1000, detail.store.step_s * 1000));
+	const ready = model.nr_times > 1 && detail.store.t.length && detail.info && detail.machine; // what is on hold must be there first
+	const hidden = document.hidden, still = hidden || (state.pause && ready), tick_ms = Math.min(10000, Math.max(1000, detail.store.step_s * 1000));
 	const sections = views.map(({ view }) => view.seen);
 	rows.pace(still ? 0 : tick_ms);
 	series.pace(still ? 30000 : tick_ms);
 	info.pace(still ? 0 : 15000);
 	waits.pace(still || !sections[0] ? 0 : Math.max(2000, tick_ms));
-	processes.pace(still || !(sections[1] || !has_processes) ? 0 : has_processes ? 15000 : 60000);
+	processes.pace(still || !has_processes || !sections[1] ? 0 : 15000);
 	status.pace(still ? 0 : $('agent').open ? 3000 : 30000);
 	machine.pace(still ? 0 : 300000);
 }
-const views = ['hists', 'processes-section'].map((id) => ({ view: watchView($(id), () => pace()) }));
+const views = ['latency-section', 'processes-section'].map((id) => ({ view: watchView($(id), () => pace()) }));
 document.addEventListener('visibilitychange', () => {
 	pace();
 	if (!document.hidden)
@@ -166,7 +170,7 @@ watchLink((error, age_ms, next_ms) => {
 	setText(link, error ? (starting ? 'agent is starting' : 'no answer') : state.pause ? 'on hold' : 'live');
 	document.body.classList.toggle('stale', !!error);
 	if (!error) {
-		if (lost_since)
+		if (lost_since && performance.now() - restarted_at > 3000)
 			notice(`the agent answers again, after ${span(Math.max(1, Math.round((Date.now() - lost_since) / 1000)))}`);
 		lost_since = 0;
 		$('lost').hidden = true;
@@ -180,6 +184,7 @@ watchLink((error, age_ms, next_ms) => {
 });
 $('retry').addEventListener('click', retryNow);
 model.onRestart = () => {
+	restarted_at = performance.now();
 	notice(`another agent answers since ${clock(Date.now())}: it was restarted`);
 	detail.restarted();
 };
@@ -274,7 +279,7 @@ function listen() {
 	$('flat').addEventListener('change', (e) => setState({ flat: e.target.checked }));
 	$('wide').addEventListener('change', (e) => setState({ wide: e.target.checked }));
 	$('filter').addEventListener('input', (e) => {
-		$('tree-body').scrollTop = 0;
+		$('tree').scrollTop = 0;
 		setState({ q: e.target.value });
 	});
 	$('show-tree').addEventListener('click', () => {

@@ -57,6 +57,6 @@ export function watchView(element, change) {
 			return;
 		watch.seen = seen;
 		change(seen);
-	}, { rootMargin: '200px' }).observe(element);
+	}, { root: element.closest('#detail'), rootMargin: '200px' }).observe(element); // the margin is of what scrolls
 	return watch;
 }

@@ -75,7 +75,7 @@ export class Model {
 		if (first && this.root)
 			this.openFirst();
 		const now = performance.now();
-		if (!hold && (now - this.resorted > RESORT_MS || first))
+		if ((!hold && now - this.resorted > RESORT_MS) || this.nr_times <= 2) // the second answer brings the first rates
 			this.rank(now);
 		return true;
 	}

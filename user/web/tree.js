@@ -15,8 +15,8 @@ export class TreeView {
 	constructor(model, pick) {
 		this.model = model;
 		this.pick = pick;
-		this.grid = $('tree'); // has the focus
-		this.box = $('tree-body'); // scrolls
+		this.box = $('tree'); // scrolls, and has the focus
+		this.head = $('tree-head'); // stands still above the rows
 		this.layer = $('tree-rows');
 		this.rows = [];
 		this.pool = [];
@@ -40,8 +40,8 @@ export class TreeView {
 			this.hovered = false;
 		});
 		this.box.addEventListener('click', (e) => this.onClick(e));
-		this.grid.addEventListener('keydown', (e) => this.onKey(e));
-		this.grid.addEventListener('focus', later);
+		this.box.addEventListener('keydown', (e) => this.onKey(e));
+		this.box.addEventListener('focus', later);
 	}
 
 	// The state of the page says which columns, what order and what filter.
@@ -51,8 +51,8 @@ export class TreeView {
 		this.model.flat = state.flat;
 		this.model.filter = state.q;
 		this.model.setSort(state.sort.replace('-', ''), descending);
-		this.grid.classList.toggle('flat', state.flat);
-		setAttr(this.grid, 'aria-colcount', this.columns.length + 1);
+		this.box.classList.toggle('flat', state.flat);
+		setAttr(this.box, 'aria-colcount', this.columns.length + 1);
 		for (const row of this.pool)
 			row.element.remove();
 		this.pool = [];
@@ -98,10 +98,10 @@ export class TreeView {
 	}
 
 	onKey(event) {
-		if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.grid)
+		if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.box)
 			return;
 		const i = Math.max(0, this.indexOf(this.active)), entry = this.rows[i];
-		const page = Math.max(1, Math.floor(this.box.clientHeight / this.rowHeight()) - 1);
+		const page = Math.max(1, Math.floor(this.box.clientHeight / this.rowHeight()) - 2);
 		const moves = { ArrowUp: i - 1, ArrowDown: i + 1, PageUp: i - page, PageDown: i + page, Home: 0, End: this.rows.length - 1 };
 		if (!entry)
 			return;
@@ -144,7 +144,7 @@ export class TreeView {
 	}
 
 	scrollTo(i) {
-		const h = this.rowHeight(), top = i * h, height = this.box.clientHeight;
+		const h = this.rowHeight(), top = i * h, height = this.box.clientHeight - this.head.offsetHeight;
 		if (top < this.box.scrollTop)
 			this.box.scrollTop = top;
 		else if (top + h > this.box.scrollTop + height)
@@ -162,7 +162,7 @@ export class TreeView {
 		setText($('tree-count'), nr ? (filtered ? `${this.rows.filter((r) => !r.dim).length} of ${nr}` : `${nr}`) : '');
 		$('tree-empty').hidden = this.rows.length > 0 || !this.model.root;
 		setText($('tree-empty'), 'No cgroup has that in its name.');
-		setAttr(this.grid, 'aria-rowcount', this.rows.length + 1);
+		setAttr(this.box, 'aria-rowcount', this.rows.length + 1);
 		this.layer.style.height = `${this.rows.length * this.rowHeight()}px`; // now: scrollTo() needs it
 		this.scaleBars();
 		this.draw();
@@ -209,7 +209,7 @@ export class TreeView {
 		for (const row of this.pool)
 			row.element.hidden = !used.has(row);
 		const active = this.pool.find((r) => used.has(r) && r.name === this.active);
-		setAttr(this.grid, 'aria-activedescendant', active ? active.element.id : null);
+		setAttr(this.box, 'aria-activedescendant', active ? active.element.id : null);
 	}
 
 	makeRow(id) {
