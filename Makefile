@@ -25,7 +25,7 @@ LIB_OBJ := $(filter-out $(B)/user/node/main.o,$(OBJ))
 BPF_SRC := bpf/cgmeter.bpf.c
 BPF_OBJ := $(BPF_SRC:%.c=$(B)/%.o)
 SKEL := $(B)/gen/cgmeter.skel.h
-WEB := $(wildcard user/web/*.html user/web/*.css user/web/*.js user/web/*.svg)
+WEB := $(wildcard user/web/*.html user/web/*.css user/web/*.js user/web/*.svg user/web/vendor/*.js user/web/vendor/*.css user/web/vendor/*.txt)
 WEB_H := $(B)/gen/web.h
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 BPFT := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))

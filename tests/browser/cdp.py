@@ -125,12 +125,7 @@ class Browser:
         result = self.call("Page.navigate", url=url)
         if result.get("errorText"):
             raise Failed("%s: %s" % (url, result["errorText"]))
-        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
-
-    def key(self, name):
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name,
-                      windowsVirtualKeyCode={"ArrowDown": 40, "ArrowRight": 39, "ArrowLeft": 37, "Enter": 13}.get(name, 0))
+        self.wait("document.readyState === 'complete' && (location.href === 'about:blank') === %s" % json.dumps(url == "about:blank"))
 
     def screen(self, width, height, phone=False, dark=False):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone)

@@ -4,6 +4,7 @@
  * in that order, a line each (the body is the rest). Invariants: a fault leaves the results alone and names itself, a clean path stays
  * clean, a route's rest lies in its path.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -105,6 +106,10 @@ static void try_string(const char *s)
 	check(b.len >= 2 && b.p[0] == '"' && b.p[b.len - 1] == '"');
 	for (size_t i = 1; i + 1 < b.len; i++)
 		check((unsigned char)b.p[i] >= 0x20 && (b.p[i] != '"' || b.p[i - 1] == '\\'));
+	b.len = 0;
+	cgm_put_encoded(&b, s);
+	for (size_t i = 0; i < b.len; i++)
+		check(isalnum((unsigned char)b.p[i]) || strchr("/-._~%", b.p[i]));
 	cgm_buf_done(&b);
 }
 

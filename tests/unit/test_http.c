@@ -300,7 +300,12 @@ static void test_http__every_route_answers(void **state)
 		{ "/api/cgmeter/waits/a", "application/json" },
 		{ "/api/cgmeter/status", "application/json" },
 		{ "/", "text/html" },
-		{ "/containers/a/b", "text/html" },
+		{ "/api/cgmeter/rows", "application/json" },
+		{ "/api/cgmeter/rows?since=1&agent=0", "application/json" },
+		{ "/api/cgmeter/series/", "application/json" },
+		{ "/api/cgmeter/series/a?since=1790000000000000000&window=5000&step=1000", "application/json" },
+		{ "/static/uPlot.iife.min.js", "text/javascript" },
+		{ "/static/uPlot.LICENSE.txt", "text/plain" },
 	};
 	struct fixture *f = setup(3);
 
@@ -350,6 +355,13 @@ static void test_http__faults(void **state)
 		{ "GET", "/api/v1.3/containers/x", 404, "unknown container \"/x\"" },
 		{ "GET", "/api/v1.3/containers/%22%0a", 404, "unknown container \"/\"\n\"" },
 		{ "GET", "/api/cgmeter/waits/x", 404, "unknown container \"/x\"" },
+		{ "GET", "/api/cgmeter/series/x", 404, "unknown container \"/x\"" },
+		{ "GET", "/api/cgmeter/series/?since=1x", 400, "since: must be a number" },
+		{ "GET", "/api/cgmeter/series/?since=-1", 400, "since: must be a number" },
+		{ "GET", "/api/cgmeter/series/?window=1s", 400, "window: must be a number" },
+		{ "GET", "/api/cgmeter/series/?step=", 400, "step: must be a number" },
+		{ "GET", "/api/cgmeter/rows?since=%20", 400, "since: must be a number" },
+		{ "GET", "/api/cgmeter/rows?agent=a", 400, "agent: must be a number" },
 		{ "GET", "/static/none.js", 404, "unknown file \"none.js\"" },
 		{ "GET", "/static/../../etc/passwd", 404, "unknown file" },
 		{ "GET", "/healthz%00x", 400, "zero byte" },
@@ -562,7 +574,9 @@ static void test_http__page(void **state)
 
 	(void)state;
 	assert_non_null(etag);
-	assert_non_null(header(&a, "Content-Security-Policy: default-src 'self'"));
+	assert_non_null(header(&a, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "));
+	assert_null(header(&a, "unsafe-inline"));
+	assert_non_null(header(&a, "X-Content-Type-Options: nosniff"));
 	assert_non_null(header(&a, "Cache-Control: no-cache"));
 	snprintf(headers, sizeof(headers), "If-None-Match: W/\"x\", %.18s\r\n", etag);
 	done(&a);
@@ -573,6 +587,57 @@ static void test_http__page(void **state)
 	a = get(f, "/static/index.html", "If-None-Match: \"x\"\r\n");
 	assert_int_equal(a.status, 200);
 	done(&a);
+	teardown(f);
+}
+
+/* A packed file is another representation: it has a tag of its own, and unpacks to the same bytes. */
+static void test_http__page_files_are_packed(void **state)
+{
+	struct fixture *f = setup(1);
+	struct answer plain = get(f, "/static/style.css", ""), packed = get(f, "/static/style.css", "Accept-Encoding: gzip\r\n");
+	size_t len = packed.body.len;
+
+	(void)state;
+	assert_null(header(&plain, "Content-Encoding: "));
+	assert_non_null(header(&packed, "Vary: Accept-Encoding"));
+	assert_memory_not_equal(header(&plain, "ETag: "), header(&packed, "ETag: "), 28);
+	inflate_answer(&packed);
+	assert_true(len < packed.body.len);
+	assert_int_equal(packed.body.len, plain.body.len);
+	assert_memory_equal(packed.body.p, plain.body.p, plain.body.len);
+	done(&plain);
+	done(&packed);
+	teardown(f);
+}
+
+static void test_http__old_addresses_lead_to_the_page(void **state)
+{
+	static const struct {
+		const char *path, *location;
+	} cases[] = {
+		{ "/containers", "./#/" },
+		{ "/containers/", "./../#/" },
+		{ "/containers/a/b", "./../../#/a/b" },
+		{ "/containers//a/b/?x=/", "./../../../../#/a/b" },
+		{ "/containers/%3Cb%3E%22%0a%3f%23%25", "./../#/%3Cb%3E%22%0A%3F%23%25" },
+		{ "/docker", "./#/?q=docker" },
+		{ "/docker/", "./../#/?q=docker" },
+		{ "/docker/4f1c&q=1", "./../#/?find=4f1c%26q%3D1" },
+		{ "/podman/", "./../#/?q=libpod" },
+		{ "/podman/abc", "./../#/?find=abc" },
+	};
+	struct fixture *f = setup(1);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct answer a = get(f, cases[i].path, "");
+		_cleanup_free_ char *want = cgm_asprintf("Location: %s\r", cases[i].location);
+
+		assert_int_equal(a.status, 307);
+		if (!header(&a, want))
+			fail_msg("%s does not lead to %s: %s", cases[i].path, cases[i].location, header(&a, "Location: "));
+		done(&a);
+	}
 	teardown(f);
 }
 
@@ -1014,6 +1079,8 @@ int main(void)
 		cmocka_unit_test(test_http__metrics_formats),
 		cmocka_unit_test(test_http__gzip_json),
 		cmocka_unit_test(test_http__page),
+		cmocka_unit_test(test_http__page_files_are_packed),
+		cmocka_unit_test(test_http__old_addresses_lead_to_the_page),
 		cmocka_unit_test(test_http__stream_while_the_store_publishes),
 		cmocka_unit_test(test_http__clients_that_leave),
 		cmocka_unit_test(test_http__every_allocation_fails),

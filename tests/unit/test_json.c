@@ -495,7 +495,7 @@ static void test_json_waits__with_and_without_kernel_side(void **state)
 	for (int live = 0; live < 2; live++) {
 		struct synth y;
 		struct cgm_snapshot *s;
-		const json_t *block;
+		const json_t *block, *wait;
 		json_t *j;
 
 		synth_init(&y, names, 2);
@@ -512,6 +512,14 @@ static void test_json_waits__with_and_without_kernel_side(void **state)
 			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 27)), 106);
 			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.buckets"), 1)), 2 + 3 + 4 + 5);
 			assert_int_equal(integer_at(j, "off_cpu.iowait.count"), 9);
+			assert_int_equal(integer_at(j, "runq_delay.first"), 0);
+			assert_int_equal(json_array_size(at_path(j, "runq_delay.fine")), CGM_HIST_BUCKETS);
+			assert_int_equal(json_integer_value(json_array_get(at_path(j, "runq_delay.fine"), 7)), 8);
+			wait = json_array_get(json_object_get(j, "waits"), 0);
+			assert_int_equal(json_array_size(json_object_get(j, "waits")), 1);
+			assert_string_equal(json_string_value(json_object_get(wait, "family")), "cgmeter_container_memory_reclaim_seconds");
+			assert_string_equal(json_string_value(json_object_get(wait, "labels")), "reason=\"limit\"");
+			assert_int_equal(integer_at(wait, "hist.count"), 3);
 			assert_int_equal(json_array_size(json_object_get(j, "block")), 2);
 			block = json_array_get(json_object_get(j, "block"), 1);
 			assert_string_equal(json_string_value(json_object_get(block, "op")), "write");
@@ -550,7 +558,7 @@ static void test_json_status__fields(void **state)
 	s->self.maps = maps;
 	s->self.nr_maps = 1;
 	s->self.overhead_ppm = 12345;
-	cgm_json_status(&b, s, "1.2.3");
+	cgm_json_status(&b, s, "1.2.3", true);
 	j = parse(&b);
 	assert_string_equal(json_string_value(json_object_get(j, "version")), "1.2.3");
 	assert_string_equal(json_string_value(json_object_get(j, "cgroup_mode")), "hybrid");
@@ -583,7 +591,7 @@ static int render_all(struct cgm_snapshot *s)
 	if (r == 0)
 		r = drain(cgm_json_waits(s, 1), &text, &longest);
 	if (r == 0)
-		cgm_json_status(&text, s, "1");
+		cgm_json_status(&text, s, "1", false);
 	return text.failed ? -ENOMEM : r;
 }
 

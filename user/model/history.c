@@ -265,6 +265,12 @@ int cgm_history_add(struct cgm_history *h, struct cgm_layout *l, uint64_t time_n
 	return 0;
 }
 
+bool cgm_history_ends_with(const struct cgm_history *h, const struct cgm_layout *l, uint64_t time_ns, const uint64_t *values)
+{
+	return h->list && h->list->chunks[h->list->nr - 1]->layout == l && h->prev_ns <= time_ns &&
+	       memcmp(h->prev, values, l->nr_values * sizeof(*values)) == 0;
+}
+
 void cgm_history_view_init(struct cgm_history *h, struct cgm_history_view *ret)
 {
 	uint64_t last_ns;

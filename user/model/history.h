@@ -4,6 +4,7 @@
  * One writer (the sampler) appends; readers hold a view, which never changes: the bytes that it covers are never written again.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ void cgm_history_free(struct cgm_history *h);
  * dropped, so that the times of a view never go backwards. 0 or -ENOMEM (then the sample is lost, the history stays whole).
  */
 int cgm_history_add(struct cgm_history *h, struct cgm_layout *l, uint64_t time_ns, const uint64_t *values);
+/* True when the newest sample has just these values and is not later than time_ns: adding it would say nothing. Writer's thread. */
+bool cgm_history_ends_with(const struct cgm_history *h, const struct cgm_layout *l, uint64_t time_ns, const uint64_t *values);
 /* Bytes of memory held; chunks that only views still hold are not in it. Writer's thread. */
 size_t cgm_history_bytes(const struct cgm_history *h);
 

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "model/label.h"
@@ -179,6 +180,18 @@ void cgm_identity_unref(struct cgm_identity *i)
 {
 	if (i && __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL) == 0)
 		free(i);
+}
+
+void cgm_identity_look(struct cgm_identity *i)
+{
+	__atomic_store_n(&i->looked_ns, cgm_clock_mono_ns(), __ATOMIC_RELAXED);
+}
+
+bool cgm_identity_looked(const struct cgm_identity *i, uint64_t now_ns, uint64_t within_ns)
+{
+	uint64_t looked_ns = __atomic_load_n(&i->looked_ns, __ATOMIC_RELAXED);
+
+	return looked_ns && (now_ns < looked_ns || now_ns - looked_ns < within_ns);
 }
 
 /* ---- the union ---- */

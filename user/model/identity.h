@@ -40,6 +40,7 @@ struct cgm_identity {
 		uint32_t name_len, value_len;
 	} *shown;
 	size_t nr_shown;
+	uint64_t looked_ns; /* atomic, CLOCK_MONOTONIC: when a person last looked at it; 0: never. The one word that readers write */
 };
 
 /*
@@ -47,6 +48,9 @@ struct cgm_identity {
  * have; of keys that become the same the least by strcmp() is taken. NULL: out of memory. _ref returns i; _unref accepts NULL.
  */
 struct cgm_identity *cgm_identity_new(const char *name);
+/* Somebody looks at it now; and was that within the last ns? Any thread. */
+void cgm_identity_look(struct cgm_identity *i);
+bool cgm_identity_looked(const struct cgm_identity *i, uint64_t now_ns, uint64_t within_ns);
 struct cgm_identity *cgm_identity_new_with(const char *name, const struct cgm_identity_facts *facts, const struct cgm_label_rules *rules);
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
 void cgm_identity_unref(struct cgm_identity *i);

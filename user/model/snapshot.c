@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define ARENA_BLOCK_BYTES ((size_t)256 * 1024)
@@ -84,6 +85,7 @@ void cgm_snapshot_unref(struct cgm_snapshot *s)
 		cgm_layout_unref(s->rows[i].layout);
 		cgm_history_view_done(&s->rows[i].history);
 		cgm_summary_unref(s->rows[i].summary);
+		cgm_history_view_done(&s->rows[i].trail);
 	}
 	for (struct arena_block *b = s->arena; b; b = next) {
 		next = b->next;

@@ -85,6 +85,9 @@ struct cgm_row {
 	struct cgm_live *live; /* NULL: no kernel side */
 	struct cgm_history_view history;
 	struct cgm_summary *summary; /* a reference; NULL: none */
+	struct cgm_history_view trail; /* see model/trail.h; its samples have times of history's */
+	uint32_t serial; /* of the container, never used again; a container that takes the name of a former one has another */
+	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, and in which any of its cells (model/cells.h) changed last */
 	uint32_t parent; /* row index; the root is its own parent */
 	uint32_t depth; /* 0 for "/" */
 };
@@ -181,6 +184,7 @@ struct cgm_snapshot {
 	uint64_t time_ns;
 	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
 	size_t nr_rows;
+	uint64_t set_seq; /* seq of the snapshot in which the set of rows, or the parent of any, changed last */
 	struct cgm_row *overflow; /* identity and live alone: counts of cgroups that found no slot; the root's have them, too. NULL: none */
 	struct cgm_self self;
 	void *arena; /* memory of rows' values, live and programs; freed with the snapshot */

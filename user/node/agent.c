@@ -177,7 +177,8 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 	bool want_diskio = is_on(a, CGM_G_DISKIO) && !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
-	a->history_bytes = a->summary_bytes = 0;
+	a->history_bytes = a->summary_bytes = a->trail_bytes = 0;
+	a->tick_ns = now;
 	a->self.nr_bulk = a->self.nr_bulk_unsure = 0;
 	for (size_t i = 0; i < cs->nr; i++) {
 		struct cgm_container *c = cs->sorted[i];
@@ -248,6 +249,7 @@ static void tick(struct cgm_agent *a)
 	if (!cgm_kernel_hooked(a->kernel, "mark_victim"))
 		cgm_containers_count_ooms(&a->containers, snap);
 	mend_parents(&a->containers, snap);
+	cgm_publish_set(a, snap);
 	a->self.nr_ticks++;
 	cgm_events_tick(a->events, time_ns);
 	cgm_publish_self(a, snap);
@@ -517,6 +519,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_containers_done(&a->containers);
 	cgm_events_free(a->events);
 	cgm_store_free(a->store);
+	cgm_layout_unref(a->trail_layout);
 	cgm_netns_close(a->netns);
 	cgm_worker_free(a->worker);
 	cgm_perf_config_free(a->perf);

@@ -40,6 +40,11 @@ struct cgm_agent {
 	uint64_t late_ns[60]; /* how late the last ticks were */
 	uint64_t seen_event_drops;
 	struct cgm_events *events;
-	uint64_t history_bytes, summary_bytes; /* of the tick under way */
+	uint64_t summary_bytes; /* as below */
+	uint64_t tick_ns; /* monotonic, when the tick under way began */
+	uint64_t history_bytes, trail_bytes; /* of the tick under way */
+	struct cgm_layout *trail_layout; /* of all trails */
+	uint32_t last_serial; /* given to a container */
+	uint64_t set_digest, set_seq; /* see struct cgm_snapshot */
 	struct cgm_self self; /* counters over all ticks */
 };

@@ -21,6 +21,7 @@ static void container_free(struct cgm_container *c)
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
 	cgm_summary_unref(c->summary);
+	cgm_history_free(c->trail);
 	cgm_layout_unref(c->layout);
 	cgm_identity_unref(c->identity);
 	free(c);

@@ -12,7 +12,9 @@
 #include "cgroup/details.h"
 #include "cgroup/netns.h"
 #include "kernel/kernel.h"
+#include "model/cells.h"
 #include "model/snapshot.h"
+#include "model/trail.h"
 #include "node/filter.h"
 #include "node/lifecycle.h"
 
@@ -44,6 +46,10 @@ struct cgm_container {
 	struct cgm_layout *layout;
 	struct cgm_history *history;
 	struct cgm_summary *summary;
+	struct cgm_history *trail; /* NULL: nothing to keep yet */
+	struct cgm_cells cells; /* as of changed_seq */
+	uint32_t serial; /* 0: not published yet */
+	uint64_t born_seq, changed_seq; /* see struct cgm_row */
 	struct cgm_spec spec;
 	uint64_t spec_read_ns; /* monotonic */
 	uint64_t settings, settings_read_ns; /* digest of the limits when the spec was read whole, and when that was */

@@ -28,7 +28,7 @@ struct cgm_options {
 	const char *perf_config; /* path; "": none */
 	uint64_t resctrl_interval_ns, referenced_reset;
 	uint64_t groups_off; /* bit per enum cgm_group: hidden */
-	bool verbose;
+	bool verbose, keep_latency_history;
 	bool legacy_status_codes;
 	const char *event_ages, *event_numbers;
 	struct cgm_events_limits events; /* what the two make of them */

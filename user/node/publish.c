@@ -33,6 +33,73 @@ static void name_disks(struct cgm_agent *a, struct cgm_live *live)
 	}
 }
 
+/*
+ * What only the kernel side counts is kept over time for the machine; for a container while somebody looks at it; and for all while somebody
+ * has the page open (who asks for the list of all looks at "/"), as long as that takes no more than TRAIL_BYTES: nobody pays for what nobody sees.
+ */
+#define LOOK_NS (300 * CGM_NSEC_PER_SEC)
+#define TRAIL_BYTES ((uint64_t)8 << 20)
+
+static bool wants_trail(const struct cgm_agent *a, const struct cgm_container *c)
+{
+	const struct cgm_container *root = a->containers.sorted[0];
+	uint64_t now = a->tick_ns;
+
+	if (!c->depth || a->o->keep_latency_history || cgm_identity_looked(c->identity, now, LOOK_NS))
+		return true;
+	return cgm_identity_looked(root->identity, now, LOOK_NS) && a->trail_bytes < TRAIL_BYTES;
+}
+
+static void keep_trail(struct cgm_agent *a, struct cgm_container *c, struct cgm_row *row)
+{
+	if (!row->live || !wants_trail(a, c)) {
+		cgm_history_free(c->trail);
+		c->trail = NULL;
+		return;
+	}
+	if (!a->trail_layout)
+		a->trail_layout = cgm_trail_layout_new();
+	if (!a->trail_layout || cgm_trail_add(&c->trail, a->trail_layout, a->o->keep_ns, row->time_ns, row->live) < 0)
+		a->self.nr_lost_samples++;
+	if (!c->trail)
+		return;
+	a->trail_bytes += cgm_history_bytes(c->trail);
+	cgm_history_view_init(c->trail, &row->trail);
+}
+
+/* So that who has seen an earlier snapshot need only ask for what changed since. */
+static void note_change(struct cgm_agent *a, const struct cgm_snapshot *snap, struct cgm_container *c, struct cgm_row *row)
+{
+	struct cgm_cells now;
+
+	cgm_cells_fill(row, &now);
+	if (!c->serial) {
+		c->serial = ++a->last_serial;
+		c->born_seq = snap->seq;
+	}
+	if (c->born_seq == snap->seq || memcmp(&now, &c->cells, sizeof(now)) != 0) {
+		c->cells = now;
+		c->changed_seq = snap->seq;
+	}
+	row->serial = c->serial;
+	row->born_seq = c->born_seq;
+	row->changed_seq = c->changed_seq;
+}
+
+void cgm_publish_set(struct cgm_agent *a, struct cgm_snapshot *snap)
+{
+	uint64_t digest = snap->nr_rows;
+
+	for (size_t i = 0; i < snap->nr_rows; i++) {
+		digest = (digest ^ snap->rows[i].serial) * 0x9e3779b97f4a7c15ULL;
+		digest = (digest ^ digest >> 29 ^ snap->rows[i].parent) * 0xbf58476d1ce4e5b9ULL;
+	}
+	if (digest != a->set_digest)
+		a->set_seq = snap->seq;
+	a->set_digest = digest;
+	snap->set_seq = a->set_seq;
+}
+
 int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_container *c, const struct cgm_sample *s)
 {
 	struct cgm_row *row = &snap->rows[snap->nr_rows];
@@ -69,6 +136,8 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	row->parent = c->parent ? c->parent->index : 0;
 	cgm_history_view_init(c->history, &row->history);
 	row->summary = cgm_summary_ref(c->summary);
+	keep_trail(a, c, row);
+	note_change(a, snap, c, row);
 	snap->nr_rows++;
 	return 0;
 }
@@ -129,7 +198,7 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	snap->self.nr_netns = cgm_netns_count(a->netns);
 	snap->self.nr_netns_left_out = cgm_netns_left_out(a->netns);
 	snap->self.nr_file_reads = cgm_reader_nr_reads();
-	snap->self.history_bytes = a->history_bytes;
+	snap->self.history_bytes = a->history_bytes + a->trail_bytes;
 	snap->self.summary_bytes = a->summary_bytes;
 	snap->self.nr_summary_lost = cgm_summary_lost();
 	cgm_events_stats(a->events, &snap->self.events);

@@ -5,5 +5,7 @@
 
 /* Packs the sample of a container, appends it to its history and makes its row. 0 or -ENOMEM. */
 int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_container *c, const struct cgm_sample *s);
+/* Once all rows are in their places: has the set of them changed? */
+void cgm_publish_set(struct cgm_agent *a, struct cgm_snapshot *snap);
 /* The agent's own numbers. */
 void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap);

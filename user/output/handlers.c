@@ -8,6 +8,8 @@
 #include "output/json.h"
 #include "output/negotiate.h"
 
+#define MAX_SPAN_MS (365ULL * 24 * 3600 * 1000)
+
 static const char type_json[] = "application/json", type_text[] = "text/plain; charset=utf-8";
 
 struct cgm_snapshot *cgm_request_snapshot(struct cgm_request *rq)
@@ -179,20 +181,84 @@ enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
 	return cgm_answer_stream(rq, cgm_json_waits(s, (size_t)(row - s->rows)));
 }
 
+/* A number of another agent, or of none, is as good as 0: everything is told. */
+enum MHD_Result cgm_handle_rows(struct cgm_request *rq)
+{
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
+	uint64_t since_seq = 0, agent = 0;
+
+	if (!s)
+		return cgm_answer_too_early(rq);
+	if (!cgm_request_number(rq, "since", &since_seq))
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "since: must be a number, the seq of an earlier answer");
+	if (!cgm_request_number(rq, "agent", &agent))
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "agent: must be a number, that of an earlier answer");
+	if (s->nr_rows)
+		cgm_identity_look(s->rows[0].identity);
+	return cgm_answer_stream(rq, cgm_json_rows(s, agent == s->self.start_time_ns ? since_seq : 0));
+}
+
+enum MHD_Result cgm_handle_series(struct cgm_request *rq)
+{
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
+	uint64_t window_ms = 0, step_ms = 0;
+	struct cgm_json_range range = { 0 };
+	const struct cgm_row *row;
+
+	if (!s)
+		return cgm_answer_too_early(rq);
+	if (!cgm_request_number(rq, "since", &range.since_ns))
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "since: must be a number, the next of an earlier answer");
+	if (!cgm_request_number(rq, "window", &window_ms))
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "window: must be a number of milliseconds");
+	if (!cgm_request_number(rq, "step", &step_ms))
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "step: must be a number of milliseconds");
+	row = cgm_snapshot_find(s, cgm_request_container(rq));
+	if (!row)
+		return answer_unknown(rq);
+	cgm_identity_look(row->identity);
+	range.window_ns = MIN(window_ms, MAX_SPAN_MS) * CGM_NSEC_PER_MSEC;
+	range.step_ns = MIN(step_ms, MAX_SPAN_MS) * CGM_NSEC_PER_MSEC;
+	return cgm_answer_stream(rq, cgm_json_series(s, (size_t)(row - s->rows), &range));
+}
+
 enum MHD_Result cgm_handle_status(struct cgm_request *rq)
 {
 	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	struct cgm_buf text = { 0 };
+	const char *rest;
 
 	if (!s)
 		return cgm_answer_too_early(rq);
-	cgm_json_status(&text, s, rq->http->config.version);
+	cgm_json_status(&text, s, rq->http->config.version, cgm_route_find("/api/v2.0/ps", &rest) != NULL);
 	return cgm_answer_buf(rq, type_json, &text);
 }
 
 enum MHD_Result cgm_handle_page(struct cgm_request *rq)
 {
 	return cgm_answer_page_file(rq, "index.html");
+}
+
+/*
+ * cAdvisor's addresses. Those of a runtime name a container by its id or a part of its name, or no one at all: the page looks for it among what it
+ * knows.
+ */
+enum MHD_Result cgm_handle_old_page(struct cgm_request *rq)
+{
+	static const char containers[] = "/containers", podman[] = "/podman";
+	_cleanup_(cgm_buf_done) struct cgm_buf fragment = { 0 };
+	const char *id = rq->rest + strspn(rq->rest, "/");
+
+	if (strncmp(rq->path, containers, sizeof(containers) - 1) == 0) {
+		cgm_put_encoded(&fragment, cgm_request_container(rq));
+	} else {
+		cgm_buf_str(&fragment, *id ? "/?find=" : "/?q=");
+		cgm_put_encoded(&fragment, *id ? id : strncmp(rq->path, podman, sizeof(podman) - 1) == 0 ? "libpod" : "docker");
+	}
+	cgm_buf_char(&fragment, '\0');
+	if (fragment.failed)
+		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	return cgm_answer_to_page(rq, fragment.p);
 }
 
 enum MHD_Result cgm_handle_static(struct cgm_request *rq)

@@ -156,6 +156,8 @@ static void *request_new(void *cls, const char *uri, struct MHD_Connection *conn
 	rq->fault = cgm_path_fault(uri);
 	if (cgm_auth_wants_uri(rq->http->auth))
 		rq->raw_uri = cgm_strdup(uri);
+	for (const char *p = uri; *p && *p != '?'; p++)
+		rq->nr_slashes += *p == '/';
 	return rq;
 }
 

@@ -26,6 +26,9 @@ void cgm_json_u64(struct cgm_buf *b, uint64_t v);
 void cgm_json_bool(struct cgm_buf *b, bool v);
 /* ns since the epoch as RFC 3339 in UTC, trailing zeros of the fraction cut, quoted; 0 is Go's zero time, "0001-01-01T00:00:00Z". */
 void cgm_json_time(struct cgm_buf *b, uint64_t time_ns);
+/* ,"key": and ,"key":v */
+void cgm_json_key(struct cgm_buf *b, const char *key);
+void cgm_json_number(struct cgm_buf *b, const char *key, uint64_t v);
 /* Cuts a comma that ends the text, so that lists can be written as "element," each. */
 void cgm_json_chop(struct cgm_buf *b);
 
@@ -119,11 +122,26 @@ void cgm_json_record(struct cgm_buf *b, const struct cgm_record *r);
 /* An array of the newest max events that are wanted. The filter's name is copied. NULL when out of memory. */
 struct cgm_stream *cgm_json_events(struct cgm_events *e, const struct cgm_events_filter *f, uint64_t max);
 
-/* ---- json_page.c: what the page asks for; see README.md for the shape ---- */
+/* ---- json_rows.c, json_series.c, json_page.c: what the page asks for; see README.md for the shapes. All take a reference of s and are
+ * NULL when out of memory. ---- */
 
-/* All containers of the snapshot in one array. Takes a reference of s. NULL when out of memory. */
+/* The newest numbers of all containers, less those that have not changed since the snapshot since_seq of this agent; 0: all. */
+struct cgm_stream *cgm_json_rows(struct cgm_snapshot *s, uint64_t since_seq);
+
+/* Which samples of a container. */
+struct cgm_json_range {
+	uint64_t since_ns; /* later ones; 0: no bound */
+	uint64_t window_ns; /* only the newest, so far back from the last; 0: no bound */
+	uint64_t step_ns; /* at most one each so often; 0: all */
+};
+/* The samples of the row with that index by column; the newest CGM_SERIES_SAMPLES when there are more, fewer where a sample is very wide. */
+#define CGM_SERIES_SAMPLES 1000
+struct cgm_stream *cgm_json_series(struct cgm_snapshot *s, size_t row, const struct cgm_json_range *range);
+
+/* All containers of the snapshot in one array. */
 struct cgm_stream *cgm_json_tree(struct cgm_snapshot *s);
 /* The histograms of one container. */
 struct cgm_stream *cgm_json_waits(struct cgm_snapshot *s, size_t row);
 /* The agent's own state. */
-void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version);
+/* has_processes: there is an /api/v2.0/ps to ask. */
+void cgm_json_status(struct cgm_buf *b, const struct cgm_snapshot *s, const char *version, bool has_processes);

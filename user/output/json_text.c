@@ -125,6 +125,19 @@ void cgm_json_time(struct cgm_buf *b, uint64_t time_ns)
 	cgm_buf_put(b, text, (size_t)(p - text));
 }
 
+void cgm_json_key(struct cgm_buf *b, const char *key)
+{
+	cgm_buf_lit(b, ",\"");
+	cgm_buf_str(b, key);
+	cgm_buf_lit(b, "\":");
+}
+
+void cgm_json_number(struct cgm_buf *b, const char *key, uint64_t v)
+{
+	cgm_json_key(b, key);
+	cgm_json_u64(b, v);
+}
+
 void cgm_json_chop(struct cgm_buf *b)
 {
 	if (b->len && b->p[b->len - 1] == ',')

@@ -62,6 +62,7 @@ struct cgm_request {
 	char *raw_uri; /* as it came, when digests are asked for; else NULL */
 	unsigned status; /* of our answer; 0: none yet */
 	const char *fault; /* of the path's encoding, else NULL */
+	unsigned nr_slashes; /* in the path as it came */
 	const struct cgm_route *route;
 	char *path; /* decoded, without double or trailing slashes */
 	const char *rest; /* what the star of the pattern stands for: "" or "/a/b" */
@@ -120,11 +121,17 @@ enum MHD_Result cgm_answer_endless(struct cgm_request *rq, unsigned status, stru
 enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict verdict);
 /* A header of the request, NULL: none. */
 const char *cgm_request_header(const struct cgm_request *rq, const char *name);
+/* A parameter of the query that is a decimal number; ret stays as it is when there is none. False: it is something else. */
+bool cgm_request_number(const struct cgm_request *rq, const char *name, uint64_t *ret);
 
 /* ---- page.c ---- */
 
 /* The page's file of that name, with type, ETag and the policy that it may load from here only; 404 when there is none. */
 enum MHD_Result cgm_answer_page_file(struct cgm_request *rq, const char *name);
+/* 307 to the page with that fragment, relative to the address that was asked for: right below whatever prefix a proxy has put before it. */
+enum MHD_Result cgm_answer_to_page(struct cgm_request *rq, const char *fragment);
+/* What a fragment may hold of a name: everything else becomes %XX. */
+void cgm_put_encoded(struct cgm_buf *b, const char *name);
 
 /* That status with a line of text, as cAdvisor says what is wrong. */
 enum MHD_Result cgm_answer_plain(struct cgm_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -161,6 +168,9 @@ enum MHD_Result cgm_handle_api(struct cgm_request *rq);
 enum MHD_Result cgm_handle_machine(struct cgm_request *rq);
 enum MHD_Result cgm_handle_tree(struct cgm_request *rq);
 enum MHD_Result cgm_handle_waits(struct cgm_request *rq);
+enum MHD_Result cgm_handle_rows(struct cgm_request *rq);
+enum MHD_Result cgm_handle_series(struct cgm_request *rq);
+enum MHD_Result cgm_handle_old_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_status(struct cgm_request *rq);
 enum MHD_Result cgm_handle_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_static(struct cgm_request *rq);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "output/gzip.h"
 #include "output/json.h"
 #include "output/negotiate.h"
@@ -107,6 +108,13 @@ static ssize_t sender_read(void *cls, uint64_t pos, char *buf, size_t max)
 const char *cgm_request_header(const struct cgm_request *rq, const char *name)
 {
 	return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
+}
+
+bool cgm_request_number(const struct cgm_request *rq, const char *name, uint64_t *ret)
+{
+	const char *text = MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, name);
+
+	return !text || cgm_parse_u64(cgm_str(text), ret) == 0;
 }
 
 void cgm_answer_count(struct cgm_http_stats *stats, unsigned status)

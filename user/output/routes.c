@@ -33,10 +33,14 @@ static const struct cgm_route routes[] = {
 	{ BODY, "/api/VER/appmetrics/*", cgm_handle_appmetrics, "metrics of applications by name; there is no collector, so each is empty", CGM_V2_ALL, CGM_PARAMS_OPTIONS },
 	{ READ, "/api/cgmeter/tree", cgm_handle_tree, "the newest numbers of all cgroups" },
 	{ READ, "/api/cgmeter/waits/*", cgm_handle_waits, "latency histograms of a cgroup" },
+	{ READ, "/api/cgmeter/rows", cgm_handle_rows, "numbers of all cgroups by column; since=SEQ&agent=AGENT: what changed after that answer" },
+	{ READ, "/api/cgmeter/series/*", cgm_handle_series, "samples of a cgroup by column; since=NEXT, window=MS, step=MS" },
 	{ READ, "/api/cgmeter/status", cgm_handle_status, "the agent: programs, drops, own cost" },
 	{ BODY, "/api/*", cgm_handle_api, "the list of versions and, for /api/VER, of its requests" },
 	{ READ, "/static/*", cgm_handle_static, "files of the page" },
-	{ READ, "/containers/*", cgm_handle_page, "the page" },
+	{ READ, "/containers/*", cgm_handle_old_page, "to the page, with that cgroup" },
+	{ READ, "/docker/*", cgm_handle_old_page, "to the page, with that container" },
+	{ READ, "/podman/*", cgm_handle_old_page, "to the page, with that container" },
 	{ READ, "/", cgm_handle_page, "the page" },
 };
 #pragma GCC diagnostic pop

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What line charts and histograms share: a canvas as sharp as the screen, colours of the style sheet, axis steps.
+// What all drawing shares: colours of the style sheet, a canvas as sharp as the screen, axis steps.
 
 const cache = new Map();
-const canvases = new Set();
+const drawn = new Set();
 
 // The value of a custom property; dark and light give different ones.
 export function css(name) {
@@ -10,10 +10,20 @@ export function css(name) {
 		cache.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
 	return cache.get(name);
 }
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+
+// #rrggbb with an opacity.
+export function faded(name, opacity) {
+	const [r, g, b] = rgb(css(name));
+	return `rgba(${r}, ${g}, ${b}, ${opacity})`;
+}
+export const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+// redraw() is called when dark gives way to light or the other way round.
+export const onTheme = (redraw) => drawn.add(redraw);
+export const offTheme = (redraw) => drawn.delete(redraw);
+addEventListener('theme', () => {
 	cache.clear();
-	for (const c of canvases)
-		c.redraw();
+	drawn.forEach((redraw) => redraw());
 });
 
 // A canvas that calls draw(context, width, height) in CSS pixels, at most once a frame.
@@ -22,16 +32,19 @@ export class Canvas {
 		this.element = element;
 		this.draw = draw;
 		this.width = this.height = this.frame = 0;
-		canvases.add(this);
-		new ResizeObserver(([entry]) => {
+		this.themed = () => this.redraw();
+		onTheme(this.themed);
+		this.observer = new ResizeObserver(([entry]) => {
 			this.width = entry.contentRect.width;
 			this.height = entry.contentRect.height;
 			this.redraw();
-		}).observe(element);
+		});
+		this.observer.observe(element);
 	}
 
 	remove() {
-		canvases.delete(this);
+		offTheme(this.themed);
+		this.observer.disconnect();
 		this.element.remove();
 	}
 

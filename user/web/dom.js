@@ -24,7 +24,7 @@ export function setText(e, text) {
 }
 
 export function setAttr(e, name, value) {
-	if (value === null) {
+	if (value === null || value === undefined) {
 		if (e.hasAttribute(name))
 			e.removeAttribute(name);
 	} else if (e.getAttribute(name) !== String(value)) {
@@ -32,14 +32,31 @@ export function setAttr(e, name, value) {
 	}
 }
 
-// A row of buttons of which one is pressed; calls pick(value) with its data-<attr>.
+// A row of buttons of which one is pressed; calls pick(value) with its data-<attr>. Returns a function that shows a choice made elsewhere.
 export function choice(group, attr, pick) {
+	const show = (value) => {
+		for (const b of group.querySelectorAll(`button[data-${attr}]`))
+			setAttr(b, 'aria-pressed', String(b.dataset[attr] === String(value)));
+	};
 	group.addEventListener('click', (event) => {
 		const button = event.target.closest(`button[data-${attr}]`);
 		if (!button)
 			return;
-		for (const b of group.querySelectorAll('button'))
-			b.setAttribute('aria-pressed', String(b === button));
+		show(button.dataset[attr]);
 		pick(button.dataset[attr]);
 	});
+	return show;
+}
+
+// Calls change(true or false) as the element comes into view (or near it) and leaves it; holds the newest as .seen.
+export function watchView(element, change) {
+	const watch = { seen: false };
+	new IntersectionObserver((entries) => {
+		const seen = entries[entries.length - 1].isIntersecting;
+		if (seen === watch.seen)
+			return;
+		watch.seen = seen;
+		change(seen);
+	}, { root: element.closest('#detail'), rootMargin: '200px' }).observe(element); // the margin is of what scrolls
+	return watch;
 }

@@ -2,7 +2,7 @@
 // Numbers for people. Every function takes null for "not known".
 
 const NONE = '–';
-const known = (v) => v !== null && v !== undefined && Number.isFinite(v);
+export const known = (v) => v !== null && v !== undefined && Number.isFinite(v);
 
 // Three digits that count, never an exponent.
 function digits(v) {
@@ -19,6 +19,7 @@ function scaled(v, steps, unit) {
 
 const BINARY = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi'].map((name, i) => ({ name, div: 1024 ** i, from: 1000 * 1024 ** (i - 1) }));
 const TIME = [['ns', 1], ['µs', 1e3], ['ms', 1e6], ['s', 1e9]].map(([name, div]) => ({ name, div, from: div }));
+const SHORT = [['', 1], ['k', 1e3], ['M', 1e6], ['G', 1e9]].map(([name, div]) => ({ name, div, from: div * 0.9995 }));
 
 export function cores(v) {
 	if (!known(v))
@@ -27,17 +28,24 @@ export function cores(v) {
 }
 export const bytes = (v) => (known(v) ? (Math.abs(v) < 1000 ? `${Math.round(v)}\u202fB` : scaled(v, BINARY, 'B')) : NONE);
 export const rate = (v) => (known(v) ? `${bytes(v)}/s` : NONE);
-export const ns = (v) => (known(v) ? scaled(v, TIME, '') : NONE);
+export const ns = (v) => (v === Infinity ? '> 64\u202fs' : known(v) ? scaled(v, TIME, '') : NONE);
 export const msPerS = (v) => (known(v) ? `${ms(v)}\u202fms/s` : NONE);
 export const ms = (v) => (known(v) ? (v >= 9999.5 ? `${digits(v / 1000)}k` : digits(v)) : NONE);
 export const count = (v) => (known(v) ? Math.round(v).toLocaleString('en') : NONE);
-export const percent = (v) => (known(v) ? `${digits(v * 100)}\u202f%` : NONE);
+export const perS = (v) => (known(v) ? `${v >= 999.5 ? scaled(v, SHORT, '').replace('\u202f', '') : digits(v)}/s` : NONE);
+export const percent = (v) => (known(v) ? `${v > 0 && v < 5e-5 ? '< 0.01' : digits(v * 100)}\u202f%` : NONE);
+export const percentOf = (v) => percent(known(v) ? v / 100 : null);
 
 // Labels of an axis: no digits that all of them have as zeros.
 export const trimmed = (format) => (v) => format(v).replace(/(\.\d*?)0+(?!\d)/, '$1').replace(/\.(?!\d)/, '');
 export const coresOnAxis = (v, step) => v.toFixed(step < 1 ? Math.ceil(-Math.log10(step) - 1e-9) : 0);
 
 export const clock = (t) => new Date(t).toLocaleTimeString('en-GB');
+export const clockShort = (t) => clock(t).slice(0, 5);
+
+export function span(seconds) {
+	return seconds < 60 ? `${seconds}\u202fs` : seconds < 3600 ? `${Math.round(seconds / 60)}\u202fmin` : `${Math.round(seconds / 3600)}\u202fh`;
+}
 
 // The last part of a cgroup's path; long hexadecimal ids keep their first twelve digits, as container tools show them.
 export function label(name) {

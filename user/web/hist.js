@@ -1,72 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
-// A latency histogram as bars. Bucket i counts values above bounds[i-1] and up to bounds[i]; the last one has no bound.
+// A latency histogram as bars with its percentiles. Buckets are the agent's own: four to a doubling, so that a percentile is right within 9 %.
 
-import { el, setAttr, setText } from './dom.js';
+import { el, setText } from './dom.js';
 import { Canvas, axisStep, css } from './canvas.js';
-import { count, ns, percent } from './format.js';
+import { count, ns, percent, perS } from './format.js';
+import { quantile, total } from './buckets.js';
 
-const LEFT = 46, RIGHT = 8, TOP = 6, BOTTOM = 18;
-const MARKS = [[2 ** 10, '1µs'], [2 ** 15, '32µs'], [2 ** 20, '1ms'], [2 ** 25, '32ms'], [2 ** 30, '1s'], [2 ** 35, '32s']];
+const LEFT = 46, RIGHT = 8, TOP = 6, BOTTOM = 18, NR_BUCKETS = 106, LEAST_SPAN = 28;
+const SHARES = [['p50', 0.5], ['p90', 0.9], ['p99', 0.99], ['p99.9', 0.999]];
 
-export const total = (buckets) => buckets.reduce((a, b) => a + b, 0);
+// The bound of bucket i in ns; scale: { log2, offset } as the agent says.
+export const boundOf = (scale) => (i) => (i + 1 < NR_BUCKETS ? 1e9 * 2 ** ((i + scale.offset) / 2 ** scale.log2) : Infinity);
 
-// The upper bound of the bucket in which that share of all values ends; null when there are none, Infinity in the last one.
-export function quantile(buckets, bounds, share) {
-	const n = total(buckets);
-	let seen = 0;
-	for (let i = 0; n && i < buckets.length; i++) {
-		seen += buckets[i];
-		if (seen >= n * share)
-			return i < bounds.length ? bounds[i] : Infinity;
-	}
-	return null;
-}
-
-function summary(h, bounds, seconds, short) {
-	const n = total(h.buckets);
-	if (!n)
-		return seconds ? 'none in this time' : 'none';
-	const upTo = (share) => {
-		const q = quantile(h.buckets, bounds, share);
-		return q === Infinity ? `> ${ns(bounds[bounds.length - 1])}` : `≤ ${ns(q)}`;
-	};
-	return `${short ? '' : `mean ${ns(h.sum_ns / n)} · `}p50 ${upTo(0.5)} · p99 ${upTo(0.99)}`;
-}
-
-function howMany(h, seconds) {
-	if (!h)
-		return '';
-	const n = total(h.buckets), per_second = seconds ? n / seconds : 0;
-	return !seconds ? count(n) : per_second >= 9.95 ? `${count(per_second)}/s` : `${per_second.toFixed(1)}/s`;
+// A histogram of the API as a plain array of all buckets.
+export function buckets(h) {
+	if (!h || !Array.isArray(h.fine))
+		return null;
+	const all = new Array(NR_BUCKETS).fill(0);
+	h.fine.forEach((v, i) => {
+		all[h.first + i] = v;
+	});
+	return { counts: all, sum_ns: h.sum_ns };
 }
 
 export class Histogram {
-	// series: [{ label, color }], drawn side by side in each bucket.
+	// series: [{ label, color }], drawn one behind the other.
 	constructor({ title, hint, series }) {
 		this.series = series;
 		this.hists = [];
-		this.bounds = [];
 		this.at = null;
-		this.lines = series.map((s) => el('div', { class: 'hist-line', 'data-color': s.color },
-			...(series.length > 1 ? [el('i', { class: 'swatch' }), `${s.label} `] : []), el('span', { class: 'num' }, '–')));
+		this.range = [0, NR_BUCKETS];
 		this.nr = el('span', { class: 'when quiet' });
 		const canvas = el('canvas', { tabindex: 0, role: 'img', 'aria-label': `${title}: histogram; left and right arrows read buckets` });
-		this.element = el('figure', { class: 'hist', 'data-count': 0 },
-			el('figcaption', { title: hint }, el('h3', {}, title), this.nr), canvas, ...this.lines);
+		this.lines = series.map((s) => ({ s, mean: el('td'), cells: SHARES.map(() => el('td')) }));
+		this.bucket = el('p', { class: 'bucket quiet' });
+		const head = el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, el('span', { class: 'hidden-text' }, 'of')),
+			el('th', { scope: 'col' }, 'mean'), ...SHARES.map(([name]) => el('th', { scope: 'col' }, name))));
+		const body = this.lines.map((l) => el('tr', { 'data-color': l.s.color }, el('th', { scope: 'row' }, el('i', { class: 'swatch' }), l.s.label || 'all'),
+			l.mean, ...l.cells));
+		this.element = el('figure', { class: 'hist', 'data-count': 0 }, el('figcaption', {}, el('h3', { title: hint }, title), this.nr), canvas,
+			el('table', { class: 'percentiles' }, el('caption', { class: 'hidden-text' }, `${title}: mean and percentiles`), head, el('tbody', {}, ...body)),
+			this.bucket);
 		this.canvas = new Canvas(canvas, (g, w, h) => this.draw(g, w, h));
-		const cell = () => Math.max(1, this.canvas.width - LEFT - RIGHT) / (this.bounds.length + 1);
-		const point = (e) => this.read(Math.floor((e.offsetX - LEFT) / cell()));
-		canvas.addEventListener('pointermove', point);
-		canvas.addEventListener('pointerdown', point);
-		canvas.addEventListener('pointerleave', () => this.read(null));
-		canvas.addEventListener('blur', () => this.read(null));
+		this.listen(canvas);
+	}
+
+	listen(canvas) {
+		const point = (e) => this.read(this.range[0] + Math.floor((e.offsetX - LEFT) / this.cell()));
+		for (const kind of ['pointermove', 'pointerdown'])
+			canvas.addEventListener(kind, point);
+		for (const kind of ['pointerleave', 'blur'])
+			canvas.addEventListener(kind, () => this.read(null));
 		canvas.addEventListener('keydown', (e) => {
 			const dir = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
 			if (!dir)
 				return;
 			e.preventDefault();
-			this.read(this.at === null ? 0 : this.at + dir);
+			this.read(this.at === null ? this.range[0] : this.at + dir);
 		});
+	}
+
+	cell() {
+		return Math.max(1, this.canvas.width - LEFT - RIGHT) / (this.range[1] - this.range[0]);
 	}
 
 	remove() {
@@ -74,69 +69,92 @@ export class Histogram {
 		this.element.remove();
 	}
 
-	// hists: for each series { buckets, sum_ns } or null; seconds: how long they were counted, 0 for all the time.
-	setData(bounds, hists, seconds) {
-		Object.assign(this, { bounds, hists, seconds });
-		this.element.dataset.count = hists.reduce((n, h) => n + (h ? total(h.buckets) : 0), 0);
+	// hists: for each series { counts, sum_ns } or null (not known); seconds: how long they were counted, 0 for all the time.
+	setData(scale, hists, seconds) {
+		Object.assign(this, { hists, seconds });
+		this.bound = boundOf(scale);
+		this.element.dataset.count = hists.reduce((n, h) => n + (h ? total(h.counts) : 0), 0);
+		this.range = this.usedRange();
 		this.refresh();
 	}
 
+	// The buckets that count, and some room around them, so that the picture keeps still.
+	usedRange() {
+		let low = NR_BUCKETS, high = 0;
+		for (const h of this.hists) {
+			for (let i = 0; h && i < NR_BUCKETS; i++) {
+				if (h.counts[i]) {
+					low = Math.min(low, i);
+					high = Math.max(high, i);
+				}
+			}
+		}
+		if (low > high)
+			return [0, NR_BUCKETS];
+		low = Math.max(0, Math.floor((low - 2) / 4) * 4);
+		high = Math.min(NR_BUCKETS, Math.ceil((high + 3) / 4) * 4 + 1);
+		const more = Math.max(0, LEAST_SPAN - (high - low)) >> 1;
+		return [Math.max(0, low - more), Math.min(NR_BUCKETS, high + more)];
+	}
+
 	read(i) {
-		this.at = i === null || !this.bounds.length ? null : Math.min(this.bounds.length, Math.max(0, i));
+		this.at = i === null ? null : Math.min(this.range[1] - 1, Math.max(this.range[0], i));
 		this.refresh();
 	}
 
 	refresh() {
 		this.canvas.redraw();
-		setText(this.nr, howMany(this.hists[0], this.seconds));
+		const first = this.hists[0], n = first ? total(first.counts) : 0;
+		setText(this.nr, !first ? '' : this.seconds ? perS(n / this.seconds) : count(n));
 		this.lines.forEach((line, k) => {
-			const h = this.hists[k];
-			const none = this.bounds.length ? 'not counted' : '–';
-			const short = this.series.length > 1; // the whole is in the tooltip
-			setText(line.lastChild, !h ? none : this.at === null ? summary(h, this.bounds, this.seconds, short) : this.bucketText(h));
-			setAttr(line, 'title', h ? summary(h, this.bounds, this.seconds) : null);
+			const h = this.hists[k], counted = h ? total(h.counts) : 0;
+			setText(line.mean, ns(counted ? h.sum_ns / counted : null));
+			line.cells.forEach((cell, i) => setText(cell, ns(counted ? quantile(h.counts, this.bound, SHARES[i][1]) : null)));
 		});
+		setText(this.bucket, this.at === null ? '' : this.bucketText());
 	}
 
-	bucketText(h) {
-		const i = this.at, n = total(h.buckets);
-		const from = i ? ns(this.bounds[i - 1]) : '0', to = i < this.bounds.length ? ns(this.bounds[i]) : '∞';
-		return `${from} to ${to}: ${count(h.buckets[i] || 0)} (${percent(n ? h.buckets[i] / n : 0)})`;
+	bucketText() {
+		const i = this.at, from = i ? ns(this.bound(i - 1)) : '0', to = i + 1 < NR_BUCKETS ? ns(this.bound(i)) : '∞';
+		const texts = this.hists.map((h, k) => {
+			const n = h ? total(h.counts) : 0, name = this.series[k].label ? `${this.series[k].label} ` : '';
+			return h ? `${name}${count(h.counts[i])} (${percent(n ? h.counts[i] / n : 0)})` : '';
+		});
+		return `${from} to ${to}: ${texts.filter(Boolean).join(', ')}`;
 	}
 
 	draw(g, w, h) {
-		const nr = this.bounds.length + 1;
-		const max_count = Math.max(1, ...this.hists.flatMap((x) => (x ? x.buckets : [])));
-		const step = Math.max(1, axisStep(max_count, 3, false));
-		const max = Math.ceil(max_count / step) * step;
-		const cell = (w - LEFT - RIGHT) / Math.max(1, nr);
-		const y = (v) => h - BOTTOM - v / max * (h - BOTTOM - TOP);
-		this.drawAxes(g, w, h, y, step, max, cell);
+		const [first, end] = this.range;
+		const most = Math.max(1, ...this.hists.flatMap((x) => (x ? x.counts.slice(first, end) : [])));
+		const step = Math.max(1, axisStep(most, 3, false)), top = Math.ceil(most / step) * step;
+		const cell = (w - LEFT - RIGHT) / (end - first);
+		const y = (v) => h - BOTTOM - v / top * (h - BOTTOM - TOP);
+		this.drawAxes(g, w, h, y, step, top, cell);
 		if (this.at !== null) {
 			g.fillStyle = css('--grid');
-			g.fillRect(LEFT + this.at * cell, TOP, cell, h - BOTTOM - TOP);
+			g.fillRect(LEFT + (this.at - first) * cell, TOP, cell, h - BOTTOM - TOP);
 		}
-		const shown = this.series.length, bar = Math.max(1, (cell - 1) / shown);
 		this.series.forEach((s, k) => {
-			if (!this.hists[k])
-				return;
+			const x = this.hists[k], width = Math.max(1, cell - (cell > 3 ? 1 : 0));
 			g.fillStyle = css(s.color);
-			this.hists[k].buckets.forEach((v, i) => {
-				if (v > 0) // at least a pixel: a rare long wait is what one looks for
-					g.fillRect(LEFT + i * cell + k * bar, Math.min(y(v), h - BOTTOM - 1), bar, Math.max(1, h - BOTTOM - y(v)));
-			});
+			g.globalAlpha = k ? 0.75 : 1;
+			for (let i = first; x && i < end; i++) {
+				if (x.counts[i]) // at least a pixel: a rare long wait is what one looks for
+					g.fillRect(LEFT + (i - first) * cell, Math.min(y(x.counts[i]), h - BOTTOM - 1), width, Math.max(1, h - BOTTOM - y(x.counts[i])));
+			}
+			g.globalAlpha = 1;
 		});
 	}
 
-	drawAxes(g, w, h, y, step, max, cell) {
+	drawAxes(g, w, h, y, step, top, cell) {
+		const [first, end] = this.range, short = new Intl.NumberFormat('en', { notation: 'compact' });
 		g.strokeStyle = css('--grid');
 		g.fillStyle = css('--quiet');
 		g.lineWidth = 1;
 		g.textAlign = 'right';
 		g.textBaseline = 'middle';
 		g.beginPath();
-		const short = new Intl.NumberFormat('en', { notation: 'compact' });
-		for (let v = 0; v <= max + step / 2; v += step) {
+		for (let v = 0; v <= top + step / 2; v += step) {
 			const py = Math.round(y(v)) + 0.5;
 			g.moveTo(LEFT, py);
 			g.lineTo(w - RIGHT, py);
@@ -144,14 +162,13 @@ export class Histogram {
 		}
 		g.textAlign = 'center';
 		g.textBaseline = 'alphabetic';
-		for (const [bound, text] of MARKS) {
-			const i = this.bounds.indexOf(bound);
-			if (i < 0)
-				continue;
-			const px = Math.round(LEFT + (i + 1) * cell) + 0.5;
+		const every = Math.max(4, 4 * Math.ceil((end - first) / 4 / Math.max(2, Math.floor((w - LEFT) / 58))));
+		for (let i = Math.ceil(first / every) * every; i < end && i + 1 < NR_BUCKETS; i += every) {
+			const px = Math.round(LEFT + (i - first + 1) * cell) + 0.5;
 			g.moveTo(px, h - BOTTOM);
 			g.lineTo(px, h - BOTTOM + 3);
-			g.fillText(text, Math.min(px, w - 14), h - 4);
+			if (px < w - 20)
+				g.fillText(ns(this.bound(i)).replace(/(\.\d*?)0+(?!\d)/, '$1').replace(/\.(?!\d)/, ''), px, h - 4);
 		}
 		g.stroke();
 	}
