@@ -6,7 +6,7 @@ B := build
 CC := gcc
 CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libmicrohttpd jansson libisal
+PKGS := libbpf libmicrohttpd jansson libisal ncursesw
 Q := $(if $(V),,@)
 quote = '$(subst ','\'',$(1))'
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
@@ -18,10 +18,10 @@ LDFLAGS := $(EXTRA_LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
-ROOMS := base cgroup kernel model output node
+ROOMS := base cgroup kernel model output node top main
 SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
-LIB_OBJ := $(filter-out $(B)/user/node/main.o,$(OBJ))
+LIB_OBJ := $(filter-out $(B)/user/main/main.o,$(OBJ))
 BPF_SRC := bpf/cgmeter.bpf.c
 BPF_OBJ := $(BPF_SRC:%.c=$(B)/%.o)
 SKEL := $(B)/gen/cgmeter.skel.h

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "base/parse.h"
+#include "output/feed.h"
 #include "output/json.h"
 #include "output/negotiate.h"
 
@@ -131,6 +133,31 @@ enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
 	if (!row)
 		return answer_unknown(rq);
 	return cgm_answer_stream(rq, cgm_json_waits(s, (size_t)(row - s->rows)));
+}
+
+enum MHD_Result cgm_handle_feed(struct cgm_request *rq)
+{
+	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
+	uint64_t seen_mono_ns = 0;
+
+	if (!s)
+		return answer_too_early(rq);
+	if (*rq->rest && cgm_parse_u64(cgm_str(rq->rest + 1), &seen_mono_ns) < 0)
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "feed/…: the moment of the last feed must be a number");
+	return cgm_answer_stream(rq, cgm_feed_write(s, seen_mono_ns));
+}
+
+enum MHD_Result cgm_handle_hists(struct cgm_request *rq)
+{
+	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
+	const struct cgm_row *row;
+
+	if (!s)
+		return answer_too_early(rq);
+	row = cgm_snapshot_find(s, container_name(rq));
+	if (!row)
+		return answer_unknown(rq);
+	return cgm_answer_stream(rq, cgm_hists_write(s, (size_t)(row - s->rows)));
 }
 
 enum MHD_Result cgm_handle_status(struct cgm_request *rq)

@@ -93,5 +93,7 @@ enum MHD_Result cgm_handle_subcontainers(struct cgm_request *rq);
 enum MHD_Result cgm_handle_tree(struct cgm_request *rq);
 enum MHD_Result cgm_handle_waits(struct cgm_request *rq);
 enum MHD_Result cgm_handle_status(struct cgm_request *rq);
+enum MHD_Result cgm_handle_feed(struct cgm_request *rq);
+enum MHD_Result cgm_handle_hists(struct cgm_request *rq);
 enum MHD_Result cgm_handle_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_static(struct cgm_request *rq);

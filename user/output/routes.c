@@ -15,6 +15,8 @@ static const struct cgm_route routes[] = {
 	{ READ, "/api/cgmeter/tree", cgm_handle_tree, "the newest numbers of all cgroups" },
 	{ READ, "/api/cgmeter/waits/*", cgm_handle_waits, "latency histograms of a cgroup" },
 	{ READ, "/api/cgmeter/status", cgm_handle_status, "the agent: programs, drops, own cost" },
+	{ READ, "/api/cgmeter/feed/*", cgm_handle_feed, "numbers of all cgroups as lines, for cgmeter top; \"same\" when MONO of the last is behind it" },
+	{ READ, "/api/cgmeter/hists/*", cgm_handle_hists, "all histograms of a cgroup as lines, for cgmeter top" },
 	{ READ, "/static/*", cgm_handle_static, "files of the page" },
 	{ READ, "/containers/*", cgm_handle_page, "the page" },
 	{ READ, "/", cgm_handle_page, "the page" },

@@ -6,6 +6,7 @@
 #include "node/agent.h"
 #include "node/options.h"
 #include "node/probe.h"
+#include "top/top.h"
 
 static int node(int argc, char *const *argv)
 {
@@ -41,6 +42,7 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "node", node, "measure this machine and serve REST, Prometheus metrics and a page" },
+	{ "top", cgm_top_run, "a live table in the terminal, from a running agent or from what it pinned" },
 	{ "probe", cgm_probe_run, "print what this kernel offers, and what is lost without it" },
 	{ "options", reference, "print the options of `cgmeter node` as a table" },
 	{ "groups", groups, "print the groups of metrics that --enable_metrics and --disable_metrics take" },
