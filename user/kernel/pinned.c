@@ -38,7 +38,8 @@ static void close_fd(int fd)
 
 int cgm_pinned_get(const struct cgm_kernel *k, const char *name, enum bpf_map_type type, size_t value_bytes, uint32_t nr_entries)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+	/* An array is mapped, read only; but the kernel maps nothing shared by a descriptor that cannot write, and arrays only shared. */
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = type == BPF_MAP_TYPE_ARRAY ? 0 : BPF_F_RDONLY);
 	struct bpf_map_info info = { 0 };
 	uint32_t len = sizeof(info);
 	_cleanup_close_ int fd = -1;

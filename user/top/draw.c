@@ -13,10 +13,9 @@
 
 const char *cgm_duration_text(uint64_t ns, char buf[CGM_DURATION_TEXT])
 {
-	if (ns < CGM_NSEC_PER_SEC)
-		snprintf(buf, CGM_DURATION_TEXT, "%gms", (double)ns / (double)CGM_NSEC_PER_MSEC);
-	else
-		snprintf(buf, CGM_DURATION_TEXT, "%gs", round((double)ns / (double)CGM_NSEC_PER_MSEC) / 1000);
+	double ms = round((double)ns / (double)CGM_NSEC_PER_MSEC);
+
+	snprintf(buf, CGM_DURATION_TEXT, ms < 1000 ? "%gms" : "%gs", ms < 1000 ? ms : ms / 1000);
 	return buf;
 }
 

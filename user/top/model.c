@@ -73,7 +73,7 @@ static double throttled(const struct pair *p)
 
 	if (periods == 0)
 		return cgm_feed_has(p->now, CGM_FEED_CPU_PERIODS) && p->now->v[CGM_FEED_CPU_PERIODS] ? 0 : NAN;
-	return MIN(100 * hit / periods, 100.0);
+	return hit > periods ? 100 : 100 * hit / periods;
 }
 
 static void percentiles(const struct pair *p, enum cgm_feed_hist id, double *ret_p50, double *ret_p99)
