@@ -4,18 +4,18 @@
 #include "top/draw.h"
 
 static const char *const keys[][2] = {
-	{ "Up Down PgUp PgDn Home End, j k g G", "move" },
+	{ "arrows Home End, j k g G", "move" },
 	{ "Enter", "the histograms of the cgroup; Esc leads back" },
-	{ "/", "show only what contains a text (letters of either case); Esc shows all" },
-	{ "<  >", "sort by the column before, behind; or press its letter (below)" },
+	{ "/", "show only what contains a text; Esc shows all" },
+	{ "< >", "sort by the column before, behind; or by its letter" },
 	{ "r", "reverse the order" },
 	{ "t", "tree or flat list" },
 	{ "Space, Left Right, - +", "fold and unfold what is below" },
 	{ "*", "unfold all" },
 	{ "p", "pause" },
 	{ "d", "another interval, such as 2s or 500ms" },
-	{ "a", "in the histograms: of the last interval, or of all time" },
-	{ "?  h  F1", "this help" },
+	{ "a", "in the histograms: of the interval, or of all time" },
+	{ "? h F1", "this help" },
 	{ "q", "quit" },
 };
 
@@ -24,11 +24,12 @@ void cgm_help_lines(void (*line)(void *arg, const char *text), void *arg)
 	char text[200];
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		snprintf(text, sizeof(text), "  %-36s %s", keys[i][0], keys[i][1]);
+		snprintf(text, sizeof(text), "  %-24s %s", keys[i][0], keys[i][1]);
 		line(arg, text);
 	}
 	line(arg, "");
-	line(arg, "  Columns; the letter sorts. A narrow terminal leaves some out, but never the one that is sorted by.");
+	line(arg, "  Columns; the letter sorts. A narrow terminal leaves some out, but never");
+	line(arg, "  the one that is sorted by.");
 	for (unsigned i = 0; i < CGM_NR_COLUMNS; i++) {
 		const struct cgm_column_info *c = &cgm_columns[i];
 
@@ -36,8 +37,9 @@ void cgm_help_lines(void (*line)(void *arg, const char *text), void *arg)
 		line(arg, text);
 	}
 	line(arg, "");
-	line(arg, "  All numbers include what is below a cgroup, and are of the last interval. \"-\": not known, or nothing happened.");
-	line(arg, "  Percentiles are the middle of a bucket, four to a doubling: wrong by at most 9 %.");
+	line(arg, "  All numbers include what is below a cgroup, and are of the last interval.");
+	line(arg, "  \"-\": not known, or nothing happened. Percentiles are the middle of a");
+	line(arg, "  bucket, four to a doubling: wrong by at most 9 %.");
 }
 
 struct help {
