@@ -53,7 +53,7 @@ static void put_number(struct cgm_buf *out, double v)
 	else if (v < 1e15)
 		cgm_buf_fixed(out, (uint64_t)(v * 1000 + 0.5), 3);
 	else
-		cgm_buf_printf(out, "%.0f", v);
+		cgm_buf_printf(out, "%.17g", v); /* not as an integer: readers have 63 bits for these */
 }
 
 static void put_container(const struct cgm_top_row *row, struct cgm_buf *out)
