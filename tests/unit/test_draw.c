@@ -140,7 +140,7 @@ static void test_draw__state_of_the_view(void **state)
 	key(&f, 's');
 	assert_string_equal(top_line(&f.cells, 23), "show what contains: s");
 	key(&f, '\n');
-	line_is(&f, 0, "cgmeter top  14:13:22  every 1s  2 of 5 cgroups  tree  by CPU%, reversed  PAUSED  /s");
+	line_is(&f, 0, "cgmeter top  PAUSED  14:13:22  every 1s  2 of 5 cgroups  tree  by CPU%, reversed  /s");
 	assert_int_equal(style_of(&f, 60, 3), CGM_STYLE_SELECTED);
 	f.scene.trouble = "agent http://127.0.0.1:8080: nobody listens there";
 	cgm_draw(&f.scene, &f.cells);

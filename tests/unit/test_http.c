@@ -266,6 +266,10 @@ static void test_http__every_route_answers(void **state)
 		{ "/api/cgmeter/waits/", "application/json" },
 		{ "/api/cgmeter/waits/a", "application/json" },
 		{ "/api/cgmeter/status", "application/json" },
+		{ "/api/cgmeter/feed", "text/plain" },
+		{ "/api/cgmeter/feed/17", "text/plain" },
+		{ "/api/cgmeter/hists", "text/plain" },
+		{ "/api/cgmeter/hists/a/b%20c", "text/plain" },
 		{ "/", "text/html" },
 		{ "/containers/a/b", "text/html" },
 	};

@@ -48,14 +48,15 @@ static void draw_title(const struct cgm_scene *s, struct cgm_cells *c)
 	char now[16], interval[CGM_DURATION_TEXT];
 	size_t x = cgm_cells_text(c, 0, 0, SIZE_MAX, CGM_STYLE_BOLD, "cgmeter top");
 
+	/* First: on a narrow line the end is lost. */
+	if (v->paused)
+		x += cgm_cells_text(c, x + 2, 0, SIZE_MAX, CGM_STYLE_WARN, "PAUSED") + 2;
 	x += cgm_cells_printf(c, x, 0, CGM_STYLE_PLAIN, "  %s  every %s  ", clock_text(s->model->time_ns, now, sizeof(now)),
 		cgm_duration_text(v->interval_ns, interval));
 	if (*v->filter)
 		x += cgm_cells_printf(c, x, 0, CGM_STYLE_PLAIN, "%zu of ", v->nr_lines);
 	x += cgm_cells_printf(c, x, 0, CGM_STYLE_PLAIN, "%zu cgroups  %s  by %s%s", s->model->nr_rows, v->tree ? "tree" : "flat",
 		cgm_columns[v->sort].title, v->reverse ? ", reversed" : "");
-	if (v->paused)
-		x += cgm_cells_text(c, x + 2, 0, SIZE_MAX, CGM_STYLE_WARN, "PAUSED") + 2;
 	if (*v->filter)
 		cgm_cells_printf(c, x + 2, 0, CGM_STYLE_BOLD, "/%s", v->filter);
 }

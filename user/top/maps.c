@@ -14,11 +14,14 @@
 #include "cgroup/machine.h"
 #include "kernel/pinned.h"
 
-/* Cgroups that come and go change the slots, when somebody counts them; else a listing has to tell. */
-#define LIST_NS (10 * CGM_NSEC_PER_SEC)
-#define LIST_BLIND_NS (2 * CGM_NSEC_PER_SEC)
+/*
+ * A listing opens each directory of each hierarchy, and is most of what a reading costs. Cgroups that come and go change the slots, when somebody
+ * counts them; then it is made soon, but not at each change of a busy machine. Else only a listing can tell.
+ */
+#define LIST_NS (30 * CGM_NSEC_PER_SEC)
+#define LIST_CHANGED_NS (3 * CGM_NSEC_PER_SEC)
+#define LIST_BLIND_NS (5 * CGM_NSEC_PER_SEC)
 #define SPEC_NS (30 * CGM_NSEC_PER_SEC)
-#define SLOW_NS (2 * CGM_NSEC_PER_SEC) /* nobody watches an age here, but a person a number */
 #define MAX_PASSES 3
 
 struct member {
@@ -81,31 +84,33 @@ static int add_member(struct cgm_maps *m, const char *path)
 	return r == -ENOENT ? 0 : r; /* gone already */
 }
 
+/* Another directory of the same name. */
+static void open_again(struct cgm_maps *m, struct member *c)
+{
+	struct cgm_reader *reader;
+
+	if (cgm_reader_open(&m->trees, c->name, &reader) < 0)
+		return; /* gone again: its files say so */
+	cgm_reader_close(c->reader);
+	c->reader = reader;
+	c->spec_ns = 0;
+}
+
 static int visit(void *arg, enum cgm_controller controller, const char *path, uint64_t id, uint64_t parent_id)
 {
 	struct cgm_maps *m = arg;
 	struct member *c = cgm_hash_get(&m->by_name, path);
+	uint64_t known;
 
-	(void)controller;
-	(void)id;
 	(void)parent_id;
 	if (!c)
 		return add_member(m, path);
-	if (c->listing == m->listing)
-		return 0;
 	c->listing = m->listing;
-	/* Another directory of the same name, or one more in a hierarchy that had none. */
-	if (!cgm_reader_same(c->reader)) {
-		struct cgm_reader *reader;
-
-		if (cgm_reader_open(&m->trees, path, &reader) < 0)
-			return 0;
-		cgm_reader_close(c->reader);
-		c->reader = reader;
-		c->spec_ns = 0;
-	} else {
-		(void)cgm_reader_refresh(c->reader);
-	}
+	known = cgm_reader_id(c->reader, controller);
+	if (!known)
+		(void)cgm_reader_refresh(c->reader); /* one more hierarchy has it */
+	else if (known != id)
+		open_again(m, c);
 	return 0;
 }
 
@@ -185,9 +190,10 @@ static int list(struct cgm_maps *m, uint64_t now)
 {
 	uint64_t digest = m->kernel ? cgm_pinned_digest(m->kernel) : 0;
 	bool told = m->kernel && cgm_pinned_counts(m->kernel, "cgroup");
+	uint64_t age = now - m->listed_ns, most = !told ? LIST_BLIND_NS : digest != m->digest ? LIST_CHANGED_NS : LIST_NS;
 	int r;
 
-	if (m->listed_ns && digest == m->digest && now - m->listed_ns < (told ? LIST_NS : LIST_BLIND_NS))
+	if (m->listed_ns && age < most)
 		return 0;
 	m->listing++;
 	r = cgm_trees_walk(&m->trees, visit, m);
@@ -610,7 +616,6 @@ int cgm_maps_open(const char *root, const char *pin_dir, struct cgm_maps **ret, 
 		return r;
 	}
 	raise_fd_limit();
-	cgm_reader_set_slow_ns(SLOW_NS);
 	*ret = m;
 	return 0;
 }
