@@ -38,7 +38,7 @@ static inline int pins_teardown(void **state)
 
 static inline void work(_unused_ void *arg)
 {
-	const struct timespec ts = { .tv_nsec = 1000000 };
+	const struct timespec ts = {.tv_nsec = 1000000};
 
 	for (int i = 0; i < 20; i++)
 		nanosleep(&ts, NULL);

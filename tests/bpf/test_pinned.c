@@ -7,7 +7,7 @@ static struct cgm_kernel *pinned;
 
 static struct cgm_sched sched_of(uint32_t slot)
 {
-	struct cgm_sched sum = { 0 };
+	struct cgm_sched sum = {0};
 
 	cgm_kernel_sweep(pinned);
 	assert_true(cgm_pinned_stable(pinned));
@@ -29,7 +29,7 @@ static void close_pinned(void)
 static void same_rows(struct rig *t, uint32_t slot)
 {
 	struct cgm_sched theirs = read_sched(t, slot), ours = sched_of(slot);
-	struct cgm_net net = { 0 }, their_net = read_net(t, slot);
+	struct cgm_net net = {0}, their_net = read_net(t, slot);
 
 	assert_memory_equal(&ours, &theirs, sizeof(ours));
 	cgm_kernel_add_net(pinned, slot, &net);
@@ -113,7 +113,7 @@ static void test_pinned__folds(void **state)
 static void test_pinned__more_chunks(void **state)
 {
 	struct rig *t = *state;
-	struct cgm_sched sum = { 0 };
+	struct cgm_sched sum = {0};
 	uint32_t slot, chunks;
 
 	rig_load(t);

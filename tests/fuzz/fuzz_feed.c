@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an agent (or whoever answers at its address) may send to `cgmeter top`: a feed, and histograms. Invariants: what is refused names its fault
- * and leaves the result alone; what is taken has its order and its parents, and can be drawn at 80 by 24 without a control character.
+ * What an agent (or whoever answers at its address) may send to `cgmeter top`: a feed, and histograms. Invariants: what is refused names
+ * its fault and leaves the result alone; what is taken has its order and its parents, and can be drawn at 80 by 24 without a control
+ * character.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -35,7 +36,7 @@ static int read_feed(const char *text, size_t size, struct cgm_feed *ret)
 	size_t line = 0;
 	int r;
 
-	*ret = (struct cgm_feed){ .nr_rows = UNTOUCHED };
+	*ret = (struct cgm_feed){.nr_rows = UNTOUCHED};
 	r = cgm_feed_read(text, size, ret, &fault, &line);
 	check(r == 0 || ret->nr_rows == UNTOUCHED);
 	check(r != -EINVAL || (fault && line));
@@ -44,10 +45,10 @@ static int read_feed(const char *text, size_t size, struct cgm_feed *ret)
 
 static void draw(struct cgm_model *m, struct cgm_detail *d)
 {
-	static const uint32_t keys[] = { 't', 'G', '>', '\n', 'j', 'a', 27, '/', 'a', '\n' };
-	struct cgm_cells cells = { 0 };
+	static const uint32_t keys[] = {'t', 'G', '>', '\n', 'j', 'a', 27, '/', 'a', '\n'};
+	struct cgm_cells cells = {0};
 	struct cgm_view v;
-	struct cgm_scene scene = { .model = m, .detail = d, .view = &v, .source = "" };
+	struct cgm_scene scene = {.model = m, .detail = d, .view = &v, .source = ""};
 
 	cgm_view_init(&v);
 	check(cgm_cells_resize(&cells, 80, 24) == 0 && cgm_view_build(&v, m) == 0);
@@ -66,9 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data, *fault = NULL;
-	struct cgm_model m = { 0 };
-	struct cgm_detail d = { 0 };
-	struct cgm_hists h = { .nr = UNTOUCHED };
+	struct cgm_model m = {0};
+	struct cgm_detail d = {0};
+	struct cgm_hists h = {.nr = UNTOUCHED};
 	struct cgm_feed f;
 	size_t line = 0;
 	int r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What may come back for a request of `cgmeter top`; and, as the first line, an address. Invariants: a body lies in what came, nothing is whole
- * that was not before it ended, and what is cut is never taken for whole where its length is told.
+ * What may come back for a request of `cgmeter top`; and, as the first line, an address. Invariants: a body lies in what came, nothing is
+ * whole that was not before it ended, and what is cut is never taken for whole where its length is told.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ static void check(int ok)
 
 static int parse(const uint8_t *data, size_t size, bool at_end)
 {
-	struct cgm_buf in = { .len = size, .cap = size, .p = malloc(size ? size : 1) };
+	struct cgm_buf in = {.len = size, .cap = size, .p = malloc(size ? size : 1)};
 	const char *fault = NULL;
 	struct cgm_answer a;
 	int r;
@@ -40,7 +40,7 @@ static void try_url(const uint8_t *data, size_t size)
 	char text[600];
 	size_t len = 0;
 	const char *fault = NULL;
-	struct cgm_buf b = { 0 };
+	struct cgm_buf b = {0};
 	struct cgm_url u;
 	int r;
 

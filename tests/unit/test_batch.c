@@ -5,11 +5,11 @@
 
 #include "top/batch.h"
 
-static const char *const names[] = { "/", "/a", "/a/evil\"\n\x1b\xff\xe2\x80\xae", "/b" };
+static const char *const names[] = {"/", "/a", "/a/evil\"\n\x1b\xff\xe2\x80\xae", "/b"};
 
 static void setup(struct cgm_model *m, struct cgm_view *v)
 {
-	*m = (struct cgm_model){ 0 };
+	*m = (struct cgm_model){0};
 	cgm_view_init(v);
 	v->tree = false;
 	for (unsigned seconds = 1; seconds < 3; seconds++) {
@@ -28,7 +28,7 @@ static void test_batch_json(void **state)
 {
 	struct cgm_model m;
 	struct cgm_view v;
-	struct cgm_buf out = { 0 };
+	struct cgm_buf out = {0};
 	json_t *j, *rows, *row;
 
 	(void)state;
@@ -49,7 +49,8 @@ static void test_batch_json(void **state)
 	assert_int_equal(json_object_size(row), CGM_NR_COLUMNS);
 	for (unsigned i = 0; i < CGM_NR_COLUMNS; i++)
 		assert_non_null(json_object_get(row, cgm_columns[i].json));
-	assert_true(json_number_value(json_object_get(row, "cpu_percent")) > 33.3329 && json_number_value(json_object_get(row, "cpu_percent")) < 33.3331);
+	assert_true(json_number_value(json_object_get(row, "cpu_percent")) > 33.3329 &&
+		    json_number_value(json_object_get(row, "cpu_percent")) < 33.3331);
 	assert_int_equal(json_integer_value(json_object_get(row, "memory_working_set_bytes")), 8192);
 	assert_true(json_is_null(json_object_get(row, "runq_delay_p99_ns")));
 	assert_true(json_number_value(json_object_get(json_array_get(rows, 3), "memory_working_set_bytes")) > 1.8e19);
@@ -66,11 +67,12 @@ static void test_batch_table(void **state)
 		"  CPU%  THR%  RQ50  RQ99   MEM  %LIM  SOME  FULL  BL50  BL99  READ WRITE    RX    TX  RETR TASKS CGROUP\n"
 		" 100.0     -     -     -     0     -     -     -     -     -     -     -     -     -     -     - /\n"
 		"  50.0     -     -     -  4.0K     -     -     -     -     -     -     -     -     -     -     - /a\n"
-		"  33.3     -     -     -  8.0K     -     -     -     -     -     -     -     -     -     -     - /a/evil\"\\x0a\\x1b\\xff\\u{202e}\n"
+		"  33.3     -     -     -  8.0K     -     -     -     -     -     -     -     -     -     -     - "
+		"/a/evil\"\\x0a\\x1b\\xff\\u{202e}\n"
 		"  25.0     -     -     -   16E     -     -     -     -     -     -     -     -     -     -     - /b\n";
 	struct cgm_model m;
 	struct cgm_view v;
-	struct cgm_buf out = { 0 };
+	struct cgm_buf out = {0};
 
 	(void)state;
 	setup(&m, &v);

@@ -5,22 +5,22 @@
 static const struct {
 	const char *text, *shown, *ascii;
 } cases[] = {
-	{ "plain", "plain", "plain" },
-	{ "", "", "" },
-	{ "\x1b[31mred\x07", "\\x1b[31mred\\x07", "\\x1b[31mred\\x07" },
-	{ "tab\tnew\nline\x7f", "tab\\x09new\\x0aline\\x7f", "tab\\x09new\\x0aline\\x7f" },
-	{ "\xc3\xbcml", "\xc3\xbcml", "\\u{fc}ml" },
-	{ "\xe6\xbc\xa2\xe5\xad\x97", "\xe6\xbc\xa2\xe5\xad\x97", "\\u{6f22}\\u{5b57}" },
-	{ "\xff\xfe", "\\xff\\xfe", "\\xff\\xfe" },
-	{ "cut \xe6\xbc", "cut \\xe6\\xbc", "cut \\xe6\\xbc" },
-	{ "\xc0\xaf over", "\\xc0\\xaf over", "\\xc0\\xaf over" }, /* an overlong slash */
-	{ "\xed\xa0\x80", "\\xed\\xa0\\x80", "\\xed\\xa0\\x80" }, /* a surrogate */
-	{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", "\\xf4\\x90\\x80\\x80" }, /* beyond Unicode */
-	{ "\xe2\x80\xae" "gnp.exe", "\\u{202e}gnp.exe", "\\u{202e}gnp.exe" }, /* right to left */
-	{ "a\xcc\x81", "a\\u{301}", "a\\u{301}" }, /* a combining accent */
-	{ "\xc2\x9b" "31m", "\\u{9b}31m", "\\u{9b}31m" }, /* C1: an escape sequence in one character */
-	{ "\xe2\x80\x8b", "\\u{200b}", "\\u{200b}" }, /* no width */
-	{ "dev-disk\\x2dby", "dev-disk\\x2dby", "dev-disk\\x2dby" }, /* systemd's names hold such */
+	{"plain", "plain", "plain"}, {"", "", ""}, {"\x1b[31mred\x07", "\\x1b[31mred\\x07", "\\x1b[31mred\\x07"},
+	{"tab\tnew\nline\x7f", "tab\\x09new\\x0aline\\x7f", "tab\\x09new\\x0aline\\x7f"}, {"\xc3\xbcml", "\xc3\xbcml", "\\u{fc}ml"},
+	{"\xe6\xbc\xa2\xe5\xad\x97", "\xe6\xbc\xa2\xe5\xad\x97", "\\u{6f22}\\u{5b57}"}, {"\xff\xfe", "\\xff\\xfe", "\\xff\\xfe"},
+	{"cut \xe6\xbc", "cut \\xe6\\xbc", "cut \\xe6\\xbc"},
+	{"\xc0\xaf over", "\\xc0\\xaf over", "\\xc0\\xaf over"},	      /* an overlong slash */
+	{"\xed\xa0\x80", "\\xed\\xa0\\x80", "\\xed\\xa0\\x80"},		      /* a surrogate */
+	{"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", "\\xf4\\x90\\x80\\x80"}, /* beyond Unicode */
+	{"\xe2\x80\xae"
+	 "gnp.exe",
+		"\\u{202e}gnp.exe", "\\u{202e}gnp.exe"}, /* right to left */
+	{"a\xcc\x81", "a\\u{301}", "a\\u{301}"},	 /* a combining accent */
+	{"\xc2\x9b"
+	 "31m",
+		"\\u{9b}31m", "\\u{9b}31m"},			   /* C1: an escape sequence in one character */
+	{"\xe2\x80\x8b", "\\u{200b}", "\\u{200b}"},		   /* no width */
+	{"dev-disk\\x2dby", "dev-disk\\x2dby", "dev-disk\\x2dby"}, /* systemd's names hold such */
 };
 
 static void test_cells_text__hostile(void **state)
@@ -58,8 +58,8 @@ static void test_cells_text__every_width(void **state)
 
 				for (size_t x = 0; x < c.width; x++)
 					cgm_cells_put(&c, x, 0, CGM_STYLE_BAD, '#');
-				used = tail ? cgm_cells_text_tail(&c, 3, 0, width, CGM_STYLE_PLAIN, cases[i].text) :
-					      cgm_cells_text(&c, 3, 0, width, CGM_STYLE_PLAIN, cases[i].text);
+				used = tail ? cgm_cells_text_tail(&c, 3, 0, width, CGM_STYLE_PLAIN, cases[i].text)
+					    : cgm_cells_text(&c, 3, 0, width, CGM_STYLE_PLAIN, cases[i].text);
 				assert_true(used <= width);
 				for (size_t x = 0; x < c.width; x++)
 					assert_int_equal(c.v[x].style, x >= 3 && x < 3 + used ? CGM_STYLE_PLAIN : CGM_STYLE_BAD);

@@ -2,7 +2,7 @@
 /* Screens at 80 by 24, 200 by 50 and every size between nothing and a wall. */
 #include "top_fixture.h"
 
-static const char *const names[] = { "/", "/kube", "/kube/pod-1", "/kube/pod-1/evil\x1b[2J\xff\xe6\xbc\xa2", "/system" };
+static const char *const names[] = {"/", "/kube", "/kube/pod-1", "/kube/pod-1/evil\x1b[2J\xff\xe6\xbc\xa2", "/system"};
 
 struct fixture {
 	struct cgm_model model;
@@ -32,10 +32,10 @@ static struct cgm_feed feed(unsigned seconds)
 
 static void push_hists(struct cgm_detail *d, unsigned seconds)
 {
-	struct cgm_hists h = { .mono_ns = (1 + seconds) * SECOND_NS };
+	struct cgm_hists h = {.mono_ns = (1 + seconds) * SECOND_NS};
 
 	for (unsigned i = 0; i < 12; i++) {
-		struct cgm_hist hist = { .sum_ns = seconds * 1000000 };
+		struct cgm_hist hist = {.sum_ns = seconds * 1000000};
 		char title[40];
 
 		for (unsigned b = 20; b < 40 + i && i; b++)
@@ -48,7 +48,7 @@ static void push_hists(struct cgm_detail *d, unsigned seconds)
 
 static void setup(struct fixture *f, size_t width, size_t height)
 {
-	*f = (struct fixture){ 0 };
+	*f = (struct fixture){0};
 	cgm_view_init(&f->view);
 	top_push(&f->model, feed(1));
 	top_push(&f->model, feed(2));
@@ -56,7 +56,7 @@ static void setup(struct fixture *f, size_t width, size_t height)
 	push_hists(&f->detail, 2);
 	assert_int_equal(cgm_view_build(&f->view, &f->model), 0);
 	top_cells(&f->cells, width, height);
-	f->scene = (struct cgm_scene){ .model = &f->model, .detail = &f->detail, .view = &f->view, .source = "agent http://127.0.0.1:8080" };
+	f->scene = (struct cgm_scene){.model = &f->model, .detail = &f->detail, .view = &f->view, .source = "agent http://127.0.0.1:8080"};
 }
 
 static void teardown(struct fixture *f)
@@ -103,7 +103,7 @@ static void test_draw__list_80x24(void **state)
 	assert_int_equal(style_of(&f, 2, 2), CGM_STYLE_SORTED);
 	assert_int_equal(style_of(&f, 20, 2), CGM_STYLE_HEAD);
 	assert_int_equal(style_of(&f, 0, 3), CGM_STYLE_SELECTED);
-	assert_int_equal(style_of(&f, 26, 4), CGM_STYLE_BAD); /* of the limit */
+	assert_int_equal(style_of(&f, 26, 4), CGM_STYLE_BAD);  /* of the limit */
 	assert_int_equal(style_of(&f, 15, 4), CGM_STYLE_WARN); /* run-queue delay */
 	/* Sorted by a column that would not have been there. */
 	key(&f, 'F');
@@ -123,7 +123,9 @@ static void test_draw__list_200x50(void **state)
 	setup(&f, 200, 50);
 	cgm_draw(&f.scene, &f.cells);
 	line_is(&f, 2, "  CPU%  THR%  RQ50  RQ99   MEM  %LIM  SOME  FULL  BL50  BL99  READ WRITE    RX    TX  RETR TASKS CGROUP");
-	line_is(&f, 6, "  25.0     -  29ms  29ms  100M  96.2     -     -     -     -     -     -  2.0K     -     -     3         evil\\x1b[2J\\xff\xe6\xbc\xa2");
+	line_is(&f, 6,
+		"  25.0     -  29ms  29ms  100M  96.2     -     -     -     -     -     -  2.0K     -     -     3         "
+		"evil\\x1b[2J\\xff\xe6\xbc\xa2");
 	line_is(&f, 49, "q quit  ? help  / filter  < > sort  r reverse  t tree/flat  Space fold  Enter detail");
 	teardown(&f);
 }
@@ -190,7 +192,9 @@ static void test_draw__detail_80x24(void **state)
 	line_is(&f, 5, "OF THE INTERVAL        RATE   P50   P90   P99  MEAN 1us       1ms       1s   64s");
 	line_is(&f, 6, "wait 0 \\x1b\\xff           0     -     -     -     -");
 	/* 1, 14, 30, 46, 62 and 78 of 231 in a doubling each; the 116th, 208th and 229th in buckets 34, 39 and 40. */
-	line_is(&f, 7, "wait 1 \\x1b\\xff         231 317us 753us 896us 4.3us      \xe2\x96\x81\xe2\x96\x81\xe2\x96\x83\xe2\x96\x84\xe2\x96\x86\xe2\x96\x88");
+	line_is(&f, 7,
+		"wait 1 \\x1b\\xff         231 317us 753us 896us 4.3us      "
+		"\xe2\x96\x81\xe2\x96\x81\xe2\x96\x83\xe2\x96\x84\xe2\x96\x86\xe2\x96\x88");
 	for (unsigned i = 0; i < 11; i++)
 		key(&f, CGM_KEY_DOWN);
 	assert_int_equal(f.view.hist, 11);
@@ -207,8 +211,8 @@ static void test_draw__detail_80x24(void **state)
 static void test_draw__bars(void **state)
 {
 	struct fixture f;
-	struct cgm_hists h = { .mono_ns = 5 * SECOND_NS };
-	struct cgm_hist hist = { .buckets = { [0] = 8, [1] = 4, [2] = 4, [40] = 1, [105] = 1000 } };
+	struct cgm_hists h = {.mono_ns = 5 * SECOND_NS};
+	struct cgm_hist hist = {.buckets = {[0] = 8, [1] = 4, [2] = 4, [40] = 1, [105] = 1000}};
 
 	(void)state;
 	setup(&f, 80, 24);
@@ -238,9 +242,9 @@ static void test_draw__bars(void **state)
 
 static void test_draw__detail_of_what_is_gone(void **state)
 {
-	static const char *const root[] = { "/" };
+	static const char *const root[] = {"/"};
 	struct fixture f;
-	struct cgm_hists none = { .mono_ns = 9 * SECOND_NS };
+	struct cgm_hists none = {.mono_ns = 9 * SECOND_NS};
 
 	(void)state;
 	setup(&f, 80, 24);
@@ -282,7 +286,7 @@ static void test_draw__help(void **state)
 /* Whatever the window, nothing is written beside it (the cells' memory is just so big), and each cell holds something. */
 static void test_draw__every_size(void **state)
 {
-	static const uint32_t keys[] = { 'j', '\n', 'a', 'G', '?', CGM_KEY_DOWN, 'x', 27, 't', '/', 'e', '\n', 'd' };
+	static const uint32_t keys[] = {'j', '\n', 'a', 'G', '?', CGM_KEY_DOWN, 'x', 27, 't', '/', 'e', '\n', 'd'};
 
 	(void)state;
 	for (size_t width = 1; width < 230; width += 1 + width / 9) {

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "output/feed.h"
 
-static const char *const names[] = { "/", "/a", "/a/b c", "/a/b\\\x1b\xff", "/u\xc3\xbc" };
+static const char *const names[] = {"/", "/a", "/a/b c", "/a/b\\\x1b\xff", "/u\xc3\xbc"};
 
 static struct cgm_snapshot *snapshot(struct synth *y, bool live)
 {
@@ -35,7 +35,7 @@ static void test_feed__what_is_written_is_read(void **state)
 {
 	struct synth y;
 	struct cgm_snapshot *s = snapshot(&y, true);
-	struct cgm_buf text = { 0 };
+	struct cgm_buf text = {0};
 	struct cgm_feed f;
 	const char *fault;
 	size_t line;
@@ -80,7 +80,7 @@ static void test_feed__without_a_kernel_side(void **state)
 {
 	struct synth y;
 	struct cgm_snapshot *s = snapshot(&y, false);
-	struct cgm_buf text = { 0 };
+	struct cgm_buf text = {0};
 	struct cgm_feed f;
 	const char *fault;
 	size_t line;
@@ -91,7 +91,8 @@ static void test_feed__without_a_kernel_side(void **state)
 	assert_int_equal(f.rows[1].have_hist, 0);
 	assert_false(cgm_feed_has(&f.rows[1], CGM_FEED_NET_RX));
 	assert_true(cgm_feed_has(&f.rows[1], CGM_FEED_BLOCK_READ));
-	assert_int_equal(f.rows[1].v[CGM_FEED_BLOCK_READ], synth_value(1, 0, 600 + CGM_DISK_BYTES_READ) + synth_value(1, 0, 650 + CGM_DISK_BYTES_READ));
+	assert_int_equal(f.rows[1].v[CGM_FEED_BLOCK_READ],
+		synth_value(1, 0, 600 + CGM_DISK_BYTES_READ) + synth_value(1, 0, 650 + CGM_DISK_BYTES_READ));
 	cgm_feed_done(&f);
 	cgm_buf_done(&text);
 	cgm_snapshot_unref(s);
@@ -102,7 +103,7 @@ static void test_feed__a_group_that_does_not_count_is_not_known(void **state)
 {
 	struct synth y;
 	struct cgm_snapshot *s = snapshot(&y, true);
-	struct cgm_buf text = { 0 };
+	struct cgm_buf text = {0};
 	struct cgm_feed f;
 	const char *fault;
 	size_t line;
@@ -127,8 +128,8 @@ static void test_feed__tasks_of_the_root(void **state)
 {
 	struct synth y;
 	struct cgm_snapshot *s = snapshot(&y, true);
-	const unsigned states[] = { CGM_V_TASKS_SLEEPING, CGM_V_TASKS_RUNNING, CGM_V_TASKS_STOPPED, CGM_V_TASKS_UNINTERRUPTIBLE };
-	struct cgm_buf text = { 0 };
+	const unsigned states[] = {CGM_V_TASKS_SLEEPING, CGM_V_TASKS_RUNNING, CGM_V_TASKS_STOPPED, CGM_V_TASKS_UNINTERRUPTIBLE};
+	struct cgm_buf text = {0};
 	uint64_t wanted = 0;
 	struct cgm_feed f;
 	const char *fault;
@@ -152,7 +153,7 @@ static void test_feed__nothing_newer(void **state)
 {
 	struct synth y;
 	struct cgm_snapshot *s = snapshot(&y, true);
-	struct cgm_buf text = { 0 };
+	struct cgm_buf text = {0};
 	struct cgm_feed f;
 	const char *fault;
 	size_t line;
@@ -169,12 +170,20 @@ static void test_feed__nothing_newer(void **state)
 static void test_hists__what_is_written_is_read(void **state)
 {
 	static const char *const titles[] = {
-		"cpu runqueue delay",  "cpu slice",	       "cpu off sleep",		"cpu off blocked",	  "cpu off iowait",
-		"block latency /dev/vda read", "block service /dev/vda read", "block latency /dev/vda write", "block service /dev/vda write", "memory reclaim limit",
+		"cpu runqueue delay",
+		"cpu slice",
+		"cpu off sleep",
+		"cpu off blocked",
+		"cpu off iowait",
+		"block latency /dev/vda read",
+		"block service /dev/vda read",
+		"block latency /dev/vda write",
+		"block service /dev/vda write",
+		"memory reclaim limit",
 	};
 	struct synth y;
 	struct cgm_snapshot *s = snapshot(&y, true);
-	struct cgm_buf text = { 0 };
+	struct cgm_buf text = {0};
 	struct cgm_hists h;
 	const char *fault;
 	size_t line;
@@ -214,44 +223,44 @@ static void test_feed_read__damaged(void **state)
 		const char *text, *fault;
 		size_t line;
 	} cases[] = {
-		{ "", "the text ends in the middle", 1 },
-		{ "\n", "not the text that was asked for", 1 },
-		{ "cgmeter-hists 1 1 1 0\n", "not the text that was asked for", 1 },
-		{ "cgmeter-feed 2 1 1 0\n", "a version of the text that this program does not know", 1 },
-		{ "cgmeter-feed 1 1 1\n", "a bad head line", 1 },
-		{ "cgmeter-feed 1 1 1 0 9\n", "a bad head line", 1 },
-		{ "cgmeter-feed 1 x 1 0\n", "a bad head line", 1 },
-		{ "cgmeter-feed 1 1 1 131073\n", "too many rows", 1 },
-		{ "cgmeter-feed 1 1 1 0\n", "the text ends in the middle", 2 },
-		{ "cgmeter-feed 1 1 1 0\nsame\nx", "no line of columns", 2 },
-		{ "cgmeter-feed 1 1 1 0\nrows tasks\n", "no line of columns", 2 },
-		{ "cgmeter-feed 1 1 1 0\ncolumns tasks tasks\n", "a column that comes twice", 2 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\n", "the text ends in the middle", 4 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\nend", "the text ends in the middle", 4 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\nend\n\n", "more than the end behind the last row", 4 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\n0 5 /a\nend\n", "more than the end behind the last row", 4 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 -5 /\nend\n", "not a number", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\nx 5 /\nend\n", "not a number", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0  /\nend\n", "too few columns", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0\nend\n", "too few columns", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5\nend\n", "a name of no or too many characters", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /a\nend\n", "names out of order", 3 },
-		{ "cgmeter-feed 1 1 1 2\ncolumns tasks\n0 5 /\n0 5 /\nend\n", "names out of order", 4 },
-		{ "cgmeter-feed 1 1 1 2\ncolumns tasks\n0 5 /\n1 5 /a\nend\n", "a parent behind its child", 4 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n1 5 /\nend\n", "a parent behind its child", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\t\nend\n", "a control character in a name", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\x0\nend\n", "a bad escape in a name", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\x00\nend\n", "a bad escape in a name", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\n\nend\n", "a bad escape in a name", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5 /\nend\n", "a bad histogram", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5:0:1,x /\nend\n", "a bad bucket of a histogram", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5:105:1,1 /\nend\n", "a bad bucket of a histogram", 3 },
-		{ "cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5:18446744073709551615:1 /\nend\n", "a bad bucket of a histogram", 3 },
+		{"", "the text ends in the middle", 1},
+		{"\n", "not the text that was asked for", 1},
+		{"cgmeter-hists 1 1 1 0\n", "not the text that was asked for", 1},
+		{"cgmeter-feed 2 1 1 0\n", "a version of the text that this program does not know", 1},
+		{"cgmeter-feed 1 1 1\n", "a bad head line", 1},
+		{"cgmeter-feed 1 1 1 0 9\n", "a bad head line", 1},
+		{"cgmeter-feed 1 x 1 0\n", "a bad head line", 1},
+		{"cgmeter-feed 1 1 1 131073\n", "too many rows", 1},
+		{"cgmeter-feed 1 1 1 0\n", "the text ends in the middle", 2},
+		{"cgmeter-feed 1 1 1 0\nsame\nx", "no line of columns", 2},
+		{"cgmeter-feed 1 1 1 0\nrows tasks\n", "no line of columns", 2},
+		{"cgmeter-feed 1 1 1 0\ncolumns tasks tasks\n", "a column that comes twice", 2},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\n", "the text ends in the middle", 4},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\nend", "the text ends in the middle", 4},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\nend\n\n", "more than the end behind the last row", 4},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\n0 5 /a\nend\n", "more than the end behind the last row", 4},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 -5 /\nend\n", "not a number", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\nx 5 /\nend\n", "not a number", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0  /\nend\n", "too few columns", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0\nend\n", "too few columns", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5\nend\n", "a name of no or too many characters", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /a\nend\n", "names out of order", 3},
+		{"cgmeter-feed 1 1 1 2\ncolumns tasks\n0 5 /\n0 5 /\nend\n", "names out of order", 4},
+		{"cgmeter-feed 1 1 1 2\ncolumns tasks\n0 5 /\n1 5 /a\nend\n", "a parent behind its child", 4},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n1 5 /\nend\n", "a parent behind its child", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\t\nend\n", "a control character in a name", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\x0\nend\n", "a bad escape in a name", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\x00\nend\n", "a bad escape in a name", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\n\nend\n", "a bad escape in a name", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5 /\nend\n", "a bad histogram", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5:0:1,x /\nend\n", "a bad bucket of a histogram", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5:105:1,1 /\nend\n", "a bad bucket of a histogram", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns runq_delay\n0 5:18446744073709551615:1 /\nend\n", "a bad bucket of a histogram", 3},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct cgm_feed f = { .nr_rows = 77 };
+		struct cgm_feed f = {.nr_rows = 77};
 		const char *fault = "";
 		size_t line = 0;
 		int r = cgm_feed_read(cases[i].text, strlen(cases[i].text), &f, &fault, &line);
@@ -284,9 +293,14 @@ static void test_feed_read__unknown_and_missing_columns(void **state)
 static void test_hists_read__damaged(void **state)
 {
 	static const char *const cases[] = {
-		"cgmeter-hists 1 1 1 1\nend\n",		   "cgmeter-hists 1 1 1 1\n1:0:1 x\n",		"cgmeter-hists 1 1 1 2\n1:0:1 x\n1:0:1 x\nend\n",
-		"cgmeter-hists 1 1 1 1\n\nend\n",	   "cgmeter-hists 1 1 1 1\n1:0:1\nend\n",	"cgmeter-hists 1 1 1 5000\n",
-		"cgmeter-hists 1 1 1 1\n1:0:1 \nend\n",	   "cgmeter-hists 1 1 1 1\n1:999:1 x\nend\n",
+		"cgmeter-hists 1 1 1 1\nend\n",
+		"cgmeter-hists 1 1 1 1\n1:0:1 x\n",
+		"cgmeter-hists 1 1 1 2\n1:0:1 x\n1:0:1 x\nend\n",
+		"cgmeter-hists 1 1 1 1\n\nend\n",
+		"cgmeter-hists 1 1 1 1\n1:0:1\nend\n",
+		"cgmeter-hists 1 1 1 5000\n",
+		"cgmeter-hists 1 1 1 1\n1:0:1 \nend\n",
+		"cgmeter-hists 1 1 1 1\n1:999:1 x\nend\n",
 	};
 
 	(void)state;
@@ -302,9 +316,9 @@ static void test_hists_read__damaged(void **state)
 
 static int write_and_read(struct cgm_snapshot *s)
 {
-	struct cgm_buf feed = { 0 }, hists = { 0 };
-	struct cgm_feed f = { 0 };
-	struct cgm_hists h = { 0 };
+	struct cgm_buf feed = {0}, hists = {0};
+	struct cgm_feed f = {0};
+	struct cgm_hists h = {0};
 	const char *fault;
 	size_t line;
 	int r = render(cgm_feed_write(s, 0), &feed);

@@ -16,11 +16,11 @@ static void test_url__good(void **state)
 		const char *text, *host, *port, *prefix;
 		bool loopback;
 	} cases[] = {
-		{ "http://127.0.0.1:8080", "127.0.0.1", "8080", "", true },
-		{ "http://localhost:1/", "localhost", "1", "", true },
-		{ "HTTP://[::1]:65535//", "::1", "65535", "", true },
-		{ "http://[fe80::1%25eth0]", "fe80::1%25eth0", "80", "", false },
-		{ "http://node-3.example/metrics/of/it/", "node-3.example", "80", "/metrics/of/it", false },
+		{"http://127.0.0.1:8080", "127.0.0.1", "8080", "", true},
+		{"http://localhost:1/", "localhost", "1", "", true},
+		{"HTTP://[::1]:65535//", "::1", "65535", "", true},
+		{"http://[fe80::1%25eth0]", "fe80::1%25eth0", "80", "", false},
+		{"http://node-3.example/metrics/of/it/", "node-3.example", "80", "/metrics/of/it", false},
 	};
 
 	(void)state;
@@ -39,11 +39,29 @@ static void test_url__good(void **state)
 static void test_url__bad(void **state)
 {
 	static const char *const cases[] = {
-		"", "127.0.0.1:8080", "https://127.0.0.1", "ftp://a", "http://", "http://:80", "http://a:", "http://a:0", "http://a:65536", "http://a:8o",
-		"http://u:p@a", "http://[::1", "http://[::1]80", "http://[]", "http://a b", "http://a\r\nX: y", "http://a/?q", "http://a/#f", "http://a/\x7f",
-		"http://a/\xc3\xbc", "http://a\\b",
+		"",
+		"127.0.0.1:8080",
+		"https://127.0.0.1",
+		"ftp://a",
+		"http://",
+		"http://:80",
+		"http://a:",
+		"http://a:0",
+		"http://a:65536",
+		"http://a:8o",
+		"http://u:p@a",
+		"http://[::1",
+		"http://[::1]80",
+		"http://[]",
+		"http://a b",
+		"http://a\r\nX: y",
+		"http://a/?q",
+		"http://a/#f",
+		"http://a/\x7f",
+		"http://a/\xc3\xbc",
+		"http://a\\b",
 	};
-	struct cgm_url u = { .host = "untouched" };
+	struct cgm_url u = {.host = "untouched"};
 	char longest[600] = "http://";
 
 	(void)state;
@@ -54,15 +72,15 @@ static void test_url__bad(void **state)
 			fail_msg("\"%s\" was taken", cases[i]);
 	}
 	memset(longest + 7, 'a', 300);
-	assert_int_equal(cgm_url_parse(longest, &u, &(const char *){ NULL }), -EINVAL);
+	assert_int_equal(cgm_url_parse(longest, &u, &(const char *){NULL}), -EINVAL);
 	memcpy(longest + 7, "h/", 2);
-	assert_int_equal(cgm_url_parse(longest, &u, &(const char *){ NULL }), -EINVAL);
+	assert_int_equal(cgm_url_parse(longest, &u, &(const char *){NULL}), -EINVAL);
 	assert_string_equal(u.host, "untouched");
 }
 
 static void test_url_encode(void **state)
 {
-	struct cgm_buf b = { 0 };
+	struct cgm_buf b = {0};
 
 	(void)state;
 	cgm_url_encode(&b, "/a-b_c.d~/x y%\x1b\xc3\xbc?#");
@@ -74,7 +92,7 @@ static void test_url_encode(void **state)
 /* A copy of its own, exactly so long: sanitizers see a step beyond it. */
 static int parse(const char *text, size_t len, bool at_end, struct cgm_answer *ret, const char **ret_fault, struct cgm_buf *in)
 {
-	*in = (struct cgm_buf){ 0 };
+	*in = (struct cgm_buf){0};
 	if (len) {
 		in->p = malloc(len);
 		assert_non_null(in->p);
@@ -115,7 +133,8 @@ static void test_answer__whole(void **state)
 	(void)state;
 	check_whole("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello", false);
 	check_whole("HTTP/1.0 404 Not Found\r\ncontent-length:0\r\nX: y\r\n\r\n", 404, "", false);
-	check_whole("HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\n\r\n", 200, "abc0123456789", false);
+	check_whole("HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0A;x=y\r\n0123456789\r\n0\r\n\r\n", 200, "abc0123456789",
+		false);
 	check_whole("HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n\r\nuntil the end", 200, "until the end", true);
 }
 
@@ -188,8 +207,12 @@ static void test_answer__endless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_url__good),	cmocka_unit_test(test_url__bad),	cmocka_unit_test(test_url_encode),
-		cmocka_unit_test(test_answer__whole),	cmocka_unit_test(test_answer__refused),	cmocka_unit_test(test_answer__endless),
+		cmocka_unit_test(test_url__good),
+		cmocka_unit_test(test_url__bad),
+		cmocka_unit_test(test_url_encode),
+		cmocka_unit_test(test_answer__whole),
+		cmocka_unit_test(test_answer__refused),
+		cmocka_unit_test(test_answer__endless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

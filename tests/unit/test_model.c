@@ -7,7 +7,7 @@
 
 #include "kernel/kernel.h"
 
-static const char *const names[] = { "/", "/a", "/a/b", "/c" };
+static const char *const names[] = {"/", "/a", "/a/b", "/c"};
 
 static struct cgm_feed feed(unsigned seconds)
 {
@@ -54,7 +54,7 @@ static double middle(unsigned bucket)
 
 static void test_model__rates(void **state)
 {
-	struct cgm_model m = { 0 };
+	struct cgm_model m = {0};
 
 	(void)state;
 	top_push(&m, feed(10));
@@ -90,7 +90,7 @@ static void test_model__rates(void **state)
 
 static void test_model__counters_that_went_back(void **state)
 {
-	struct cgm_model m = { 0 };
+	struct cgm_model m = {0};
 	struct cgm_feed f = feed(14);
 
 	(void)state;
@@ -113,8 +113,8 @@ static void test_model__counters_that_went_back(void **state)
 
 static void test_model__come_and_gone(void **state)
 {
-	static const char *const other[] = { "/", "/a", "/aa", "/c" };
-	struct cgm_model m = { 0 };
+	static const char *const other[] = {"/", "/a", "/aa", "/c"};
+	struct cgm_model m = {0};
 	struct cgm_feed f = top_feed(other, ARRAY_SIZE(other), 11);
 
 	(void)state;
@@ -131,7 +131,7 @@ static void test_model__come_and_gone(void **state)
 
 static void test_model__no_rates_over_a_restart(void **state)
 {
-	struct cgm_model m = { 0 };
+	struct cgm_model m = {0};
 
 	(void)state;
 	top_push(&m, feed(10));
@@ -154,16 +154,14 @@ static void test_model__throttled(void **state)
 		uint64_t periods[2], hit[2];
 		double wanted;
 	} cases[] = {
-		{ { 0, 0 }, { 0, 0 }, NAN }, /* no quota */
-		{ { 50, 50 }, { 9, 9 }, 0 }, /* a quota, and nobody ran */
-		{ { 50, 60 }, { 9, 9 }, 0 },
-		{ { 50, 60 }, { 9, 14 }, 50 },
-		{ { 50, 60 }, { 9, 20 }, 100 }, /* read one after the other */
+		{{0, 0}, {0, 0}, NAN},							  /* no quota */
+		{{50, 50}, {9, 9}, 0},							  /* a quota, and nobody ran */
+		{{50, 60}, {9, 9}, 0}, {{50, 60}, {9, 14}, 50}, {{50, 60}, {9, 20}, 100}, /* read one after the other */
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct cgm_model m = { 0 };
+		struct cgm_model m = {0};
 
 		for (unsigned k = 0; k < 2; k++) {
 			struct cgm_feed f = top_feed(names, 1, k);
@@ -182,20 +180,21 @@ static void test_model__throttled(void **state)
 
 static void test_hist_quantile(void **state)
 {
-	struct cgm_hist h = { 0 };
+	struct cgm_hist h = {0};
 
 	(void)state;
 	assert_true(isnan(cgm_hist_quantile_ns(&h, 500)));
 	h.buckets[0] = 1;
 	near(cgm_hist_quantile_ns(&h, 0), 953 / 2.0);
 	near(cgm_hist_quantile_ns(&h, 1000), 953 / 2.0);
-	h = (struct cgm_hist){ .buckets = { [10] = 50, [20] = 49, [30] = 1 } };
+	h = (struct cgm_hist){.buckets = {[10] = 50, [20] = 49, [30] = 1}};
 	near(cgm_hist_quantile_ns(&h, 500), middle(10));
 	near(cgm_hist_quantile_ns(&h, 510), middle(20));
 	near(cgm_hist_quantile_ns(&h, 990), middle(20));
 	near(cgm_hist_quantile_ns(&h, 991), middle(30));
 	near(cgm_hist_quantile_ns(&h, 1000), middle(30));
-	h = (struct cgm_hist){ .buckets = { [CGM_HIST_BUCKETS - 1] = UINT64_MAX } };
+	memset(&h, 0, sizeof(h));
+	h.buckets[CGM_HIST_BUCKETS - 1] = UINT64_MAX;
 	near(cgm_hist_quantile_ns(&h, 990), 64e9);
 }
 
@@ -204,7 +203,7 @@ static void test_hist_quantile__error(void **state)
 {
 	(void)state;
 	for (uint64_t ns = 1000; ns < 60 * SECOND_NS; ns += ns / 7) {
-		struct cgm_hist h = { 0 };
+		struct cgm_hist h = {0};
 
 		h.buckets[cgm_hist_bucket(ns)] = 1;
 		assert_true(fabs(cgm_hist_quantile_ns(&h, 500) / (double)ns - 1) < 0.0906);
@@ -213,8 +212,8 @@ static void test_hist_quantile__error(void **state)
 
 static struct cgm_hists hists(uint64_t mono_ns, const char *a, uint64_t nr_a, const char *b, uint64_t nr_b)
 {
-	struct cgm_hists h = { .mono_ns = mono_ns };
-	struct cgm_hist hist = { .buckets = { [3] = nr_a } };
+	struct cgm_hists h = {.mono_ns = mono_ns};
+	struct cgm_hist hist = {.buckets = {[3] = nr_a}};
 
 	assert_int_equal(cgm_hists_add(&h, a, &hist), 0);
 	hist.buckets[3] = nr_b;
@@ -225,7 +224,7 @@ static struct cgm_hists hists(uint64_t mono_ns, const char *a, uint64_t nr_a, co
 
 static void test_detail(void **state)
 {
-	struct cgm_detail d = { 0 };
+	struct cgm_detail d = {0};
 	struct cgm_hists h = hists(1, "x", 10, NULL, 0);
 	struct cgm_hist got;
 
@@ -252,7 +251,7 @@ static void test_detail(void **state)
 
 static void test_model__out_of_memory(void **state)
 {
-	struct cgm_model m = { 0 };
+	struct cgm_model m = {0};
 	struct cgm_feed f = feed(1);
 
 	(void)state;
@@ -268,10 +267,14 @@ static void test_model__out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_model__rates),	    cmocka_unit_test(test_model__counters_that_went_back),
-		cmocka_unit_test(test_model__come_and_gone), cmocka_unit_test(test_model__no_rates_over_a_restart),
-		cmocka_unit_test(test_model__throttled),    cmocka_unit_test(test_hist_quantile),
-		cmocka_unit_test(test_hist_quantile__error), cmocka_unit_test(test_detail),
+		cmocka_unit_test(test_model__rates),
+		cmocka_unit_test(test_model__counters_that_went_back),
+		cmocka_unit_test(test_model__come_and_gone),
+		cmocka_unit_test(test_model__no_rates_over_a_restart),
+		cmocka_unit_test(test_model__throttled),
+		cmocka_unit_test(test_hist_quantile),
+		cmocka_unit_test(test_hist_quantile__error),
+		cmocka_unit_test(test_detail),
 		cmocka_unit_test(test_model__out_of_memory),
 	};
 

@@ -12,14 +12,14 @@
 #include "top/http_client.h"
 #include "top/options.h"
 
-#define PARSE(ret, ...) cgm_top_options_parse(ARRAY_SIZE(((char *[]){ "top", __VA_ARGS__ })), (char *[]){ "top", __VA_ARGS__ }, ret)
+#define PARSE(ret, ...) cgm_top_options_parse(ARRAY_SIZE(((char *[]){"top", __VA_ARGS__})), (char *[]){"top", __VA_ARGS__}, ret)
 
 static void test_options__defaults(void **state)
 {
 	struct cgm_top_options o;
 
 	(void)state;
-	assert_int_equal(cgm_top_options_parse(1, (char *[]){ "top" }, &o), 0);
+	assert_int_equal(cgm_top_options_parse(1, (char *[]){"top"}, &o), 0);
 	assert_string_equal(o.url, "http://127.0.0.1:8080");
 	assert_string_equal(o.source, "auto");
 	assert_int_equal(o.interval_ns, 1000000000);
@@ -48,18 +48,30 @@ static void test_options__forms(void **state)
 static void test_options__bad(void **state)
 {
 	static char *const cases[][2] = {
-		{ "--nothing", NULL },	    { "-z", NULL },	       { "-bz", NULL },		  { "word", NULL },	   { "-", NULL },
-		{ "--", NULL },		    { "-n", NULL },	       { "-n", "two" },		  { "--count=-1", NULL },  { "--interval=1", NULL },
-		{ "--interval=10ms", NULL }, { "--interval=2h", NULL }, { "--sort=colour", NULL }, { "--source=x", NULL },  { "--json=perhaps", NULL },
-		{ "--token_file=a", "--basic_auth_file=b" },
+		{"--nothing", NULL},
+		{"-z", NULL},
+		{"-bz", NULL},
+		{"word", NULL},
+		{"-", NULL},
+		{"--", NULL},
+		{"-n", NULL},
+		{"-n", "two"},
+		{"--count=-1", NULL},
+		{"--interval=1", NULL},
+		{"--interval=10ms", NULL},
+		{"--interval=2h", NULL},
+		{"--sort=colour", NULL},
+		{"--source=x", NULL},
+		{"--json=perhaps", NULL},
+		{"--token_file=a", "--basic_auth_file=b"},
 	};
-	struct cgm_top_options o = { .count = 77 };
+	struct cgm_top_options o = {.count = 77};
 	int saved = dup(STDERR_FILENO);
 
 	(void)state;
 	assert_non_null(freopen("/dev/null", "w", stderr));
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(cgm_top_options_parse(cases[i][1] ? 3 : 2, (char *[]){ "top", cases[i][0], cases[i][1] }, &o), -EINVAL);
+		assert_int_equal(cgm_top_options_parse(cases[i][1] ? 3 : 2, (char *[]){"top", cases[i][0], cases[i][1]}, &o), -EINVAL);
 	assert_int_equal(o.count, 77);
 	fflush(stderr);
 	dup2(saved, STDERR_FILENO);

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 
-static const char *const names[] = { "/", "/a", "/a/x", "/a/y", "/a/y/deep", "/b", "/b/Zed", "/c" };
+static const char *const names[] = {"/", "/a", "/a/x", "/a/y", "/a/y/deep", "/b", "/b/Zed", "/c"};
 /* CPU: by row; tasks: not known of /c */
-static const unsigned cpu[] = { 100, 30, 10, 20, 20, 50, 50, 20 };
+static const unsigned cpu[] = {100, 30, 10, 20, 20, 50, 50, 20};
 
 static struct cgm_feed feed(unsigned seconds)
 {
@@ -27,7 +27,7 @@ struct fixture {
 
 static struct fixture setup(void)
 {
-	struct fixture f = { 0 };
+	struct fixture f = {0};
 
 	cgm_view_init(&f.view);
 	top_push(&f.model, feed(1));
@@ -54,7 +54,10 @@ static const char *lines(const struct fixture *f)
 		const struct cgm_line *l = &f->view.lines[i];
 
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%*s%s%s%s", i ? " | " : "", l->depth, "",
-			l->folded ? "+" : l->has_children ? "-" : "", f->model.rows[l->row].name, l->context ? "?" : "");
+			l->folded	  ? "+"
+			: l->has_children ? "-"
+					  : "",
+			f->model.rows[l->row].name, l->context ? "?" : "");
 	}
 	return text;
 }
@@ -221,9 +224,18 @@ static void test_view__interval(void **state)
 		const char *text;
 		uint64_t ns;
 	} cases[] = {
-		{ "d2s\n", 2 * SECOND_NS }, { "d500ms\n", SECOND_NS / 2 }, { "d0.25\n", SECOND_NS / 4 },	{ "d3\n", 3 * SECOND_NS },
-		{ "d\n", 0 },		    { "d-1\n", 0 },		   { "dx\n", 0 },		{ "d10ms\n", 0 },
-		{ "d2h\n", 0 },		    { "dnan\n", 0 },		   { "d1e300\n", 0 },		{ "d0\n", 0 },
+		{"d2s\n", 2 * SECOND_NS},
+		{"d500ms\n", SECOND_NS / 2},
+		{"d0.25\n", SECOND_NS / 4},
+		{"d3\n", 3 * SECOND_NS},
+		{"d\n", 0},
+		{"d-1\n", 0},
+		{"dx\n", 0},
+		{"d10ms\n", 0},
+		{"d2h\n", 0},
+		{"dnan\n", 0},
+		{"d1e300\n", 0},
+		{"d0\n", 0},
 	};
 
 	(void)state;
@@ -262,7 +274,7 @@ static void test_view__movement(void **state)
 /* The selection follows its cgroup; when that is gone it stays at its place. */
 static void test_view__selection(void **state)
 {
-	static const char *const fewer[] = { "/", "/b", "/c" };
+	static const char *const fewer[] = {"/", "/b", "/c"};
 	struct fixture f = setup();
 
 	(void)state;
@@ -315,11 +327,12 @@ static void test_view__detail_and_help(void **state)
 /* Any keys, also without any rows. */
 static void test_view__any_keys(void **state)
 {
-	static const uint32_t keys[] = { CGM_KEY_UP, CGM_KEY_DOWN, CGM_KEY_LEFT, CGM_KEY_RIGHT, CGM_KEY_PAGE_UP, CGM_KEY_PAGE_DOWN, CGM_KEY_HOME,
-		CGM_KEY_END, CGM_KEY_ENTER, CGM_KEY_ESCAPE, CGM_KEY_BACKSPACE, CGM_KEY_HELP, CGM_KEY_REDRAW, CGM_KEY_UP - 1, ' ', '-', '+', '*', '/',
-		'a', 'd', 'g', 'G', 'h', 'j', 'k', 'p', 'r', 't', '<', '>', '?', '1', 'C', 'N', 'K', 0xfc, '\r', 0x1f600 };
+	static const uint32_t keys[] = {CGM_KEY_UP, CGM_KEY_DOWN, CGM_KEY_LEFT, CGM_KEY_RIGHT, CGM_KEY_PAGE_UP, CGM_KEY_PAGE_DOWN,
+		CGM_KEY_HOME, CGM_KEY_END, CGM_KEY_ENTER, CGM_KEY_ESCAPE, CGM_KEY_BACKSPACE, CGM_KEY_HELP, CGM_KEY_REDRAW, CGM_KEY_UP - 1,
+		' ', '-', '+', '*', '/', 'a', 'd', 'g', 'G', 'h', 'j', 'k', 'p', 'r', 't', '<', '>', '?', '1', 'C', 'N', 'K', 0xfc, '\r',
+		0x1f600};
 	struct fixture f = setup();
-	struct cgm_model none = { 0 };
+	struct cgm_model none = {0};
 	uint64_t seed = 12345;
 
 	(void)state;

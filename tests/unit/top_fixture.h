@@ -22,7 +22,7 @@
 /* A feed of these paths (sorted, "/" first) with zeroed counters, so many seconds after the beginning. */
 static inline _unused_ struct cgm_feed top_feed(const char *const *names, size_t nr, unsigned seconds)
 {
-	struct cgm_feed f = { .time_ns = TIME_NS + seconds * SECOND_NS, .mono_ns = (1 + seconds) * SECOND_NS, .nr_rows = nr, .cap_rows = nr };
+	struct cgm_feed f = {.time_ns = TIME_NS + seconds * SECOND_NS, .mono_ns = (1 + seconds) * SECOND_NS, .nr_rows = nr, .cap_rows = nr};
 	size_t bytes = 0, at = 0;
 
 	for (size_t i = 0; i < nr; i++)
@@ -62,7 +62,8 @@ static inline _unused_ const char *top_line(const struct cgm_cells *c, size_t y)
 		uint32_t v = c->v[y * c->width + x].c;
 
 		if (v >= 0x10000)
-			at += (size_t)snprintf(text + at, 5, "%c%c%c%c", 0xf0 | v >> 18, 0x80 | (v >> 12 & 63), 0x80 | (v >> 6 & 63), 0x80 | (v & 63));
+			at += (size_t)snprintf(
+				text + at, 5, "%c%c%c%c", 0xf0 | v >> 18, 0x80 | (v >> 12 & 63), 0x80 | (v >> 6 & 63), 0x80 | (v & 63));
 		else if (v >= 0x800)
 			at += (size_t)snprintf(text + at, 4, "%c%c%c", 0xe0 | v >> 12, 0x80 | (v >> 6 & 63), 0x80 | (v & 63));
 		else if (v >= 0x80)
@@ -87,7 +88,7 @@ static inline _unused_ size_t top_find(const struct cgm_cells *c, const char *te
 
 static inline _unused_ void top_cells(struct cgm_cells *c, size_t width, size_t height)
 {
-	*c = (struct cgm_cells){ 0 };
+	*c = (struct cgm_cells){0};
 	assert_int_equal(cgm_cells_resize(c, width, height), 0);
 }
 

@@ -27,7 +27,7 @@ struct cgm_pinned {
 	int retired_fd;
 	bool retired_read;
 	struct fold fold; /* when the last sweep began */
-	bool *runs; /* by program def */
+	bool *runs;	  /* by program def */
 };
 
 static void close_fd(int fd)
@@ -40,7 +40,7 @@ int cgm_pinned_get(const struct cgm_kernel *k, const char *name, enum bpf_map_ty
 {
 	/* An array is mapped, read only; but the kernel maps nothing shared by a descriptor that cannot write, and arrays only shared. */
 	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = type == BPF_MAP_TYPE_ARRAY ? 0 : BPF_F_RDONLY);
-	struct bpf_map_info info = { 0 };
+	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
 	_cleanup_close_ int fd = -1;
 	char path[512];
@@ -74,7 +74,7 @@ static int map_array(struct cgm_kernel *k, const char *name, size_t value_bytes,
 static uint32_t id_of(const struct cgm_kernel *k, uint32_t *ret_entries)
 {
 	_cleanup_close_ int fd = cgm_pinned_get(k, "cgm_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct cgm_slot), 0);
-	struct bpf_map_info info = { 0 };
+	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
@@ -215,7 +215,7 @@ bool cgm_pinned_current(const struct cgm_kernel *k)
 static struct fold fold_of(const struct cgm_kernel *k)
 {
 	const struct cgm_journal *j = k->journal;
-	struct fold f = { .kind = __atomic_load_n(&j->kind, __ATOMIC_ACQUIRE) };
+	struct fold f = {.kind = __atomic_load_n(&j->kind, __ATOMIC_ACQUIRE)};
 
 	f.map = j->map;
 	f.from_slot = j->from_slot;
@@ -233,8 +233,8 @@ static bool same_fold(const struct fold *a, const struct fold *b)
 
 /*
  * A fold writes the parent's new row to cgm_retired, then zeroes the child's. So what is retired is read first: when no fold is under way
- * behind that, every row that was added there is zero by now, and any later fold changes the redo log. An agent that was killed in the middle
- * of one leaves it so: totals may then hold one row twice, but always the same, and rates are as they should be.
+ * behind that, every row that was added there is zero by now, and any later fold changes the redo log. An agent that was killed in the
+ * middle of one leaves it so: totals may then hold one row twice, but always the same, and rates are as they should be.
  */
 bool cgm_pinned_stable(const struct cgm_kernel *k)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The counters of a kernel side that somebody else loaded, read only, by what is pinned: after a crash of the agent, or beside it. Nothing is
- * loaded, attached or written. What kernel.h reads works as ever: cgm_kernel_sweep(), _slot(), _add_sched(), _add_net(), _next_block(),
+ * The counters of a kernel side that somebody else loaded, read only, by what is pinned: after a crash of the agent, or beside it. Nothing
+ * is loaded, attached or written. What kernel.h reads works as ever: cgm_kernel_sweep(), _slot(), _add_sched(), _add_net(), _next_block(),
  * _next_wait(), _drops(), _close(); there are no tasks, no rare counters and no events. One thread.
  */
 #pragma once
@@ -14,8 +14,8 @@ bool cgm_pinned_current(const struct cgm_kernel *k);
 /* Does a program of that group count? As of the last sweep; NULL: of any group. */
 bool cgm_pinned_counts(const struct cgm_kernel *k, const char *group);
 /*
- * A live agent folds the counts of removed cgroups into their parents: who reads a row before and another after that counts twice, or not at
- * all. True when nothing was folded since the last sweep began; else that pass is to be made again.
+ * A live agent folds the counts of removed cgroups into their parents: who reads a row before and another after that counts twice, or not
+ * at all. True when nothing was folded since the last sweep began; else that pass is to be made again.
  */
 bool cgm_pinned_stable(const struct cgm_kernel *k);
 /* By which hierarchies it counts; false: no cgroup has a slot. */

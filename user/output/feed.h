@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The feed: what `cgmeter top` asks the agent for, as lines of text that are cheap to write and to read. Numbers are totals since the counters
- * began; the reader makes rates of two feeds.
+ * The feed: what `cgmeter top` asks the agent for, as lines of text that are cheap to write and to read. Numbers are totals since the
+ *counters began; the reader makes rates of two feeds.
  *
  *	cgmeter-feed 1 TIME MONO ROWS		ns since the epoch; ns of CLOCK_MONOTONIC, which tells two snapshots apart
  *	columns NAME NAME …			names of feed.def
- *	PARENT COLUMN COLUMN … PATH		a cgroup: index of its parent (the root's own: 0); "-": not known; sorted by path, the root first
- *	end
+ *	PARENT COLUMN COLUMN … PATH		a cgroup: index of its parent (the root's own: 0); "-": not known; sorted by path, the root
+ *first end
  *
  * A histogram is SUM:FIRST:N,N,N: its sum in ns, and the buckets from the first to the last that counted (":0:" when none did). A path may
- * hold blanks; bytes below 32, 127 and the backslash are \xNN. When there is nothing newer than what the reader has, "same" is the second and
- * last line.
+ * hold blanks; bytes below 32, 127 and the backslash are \xNN. When there is nothing newer than what the reader has, "same" is the second
+ *and last line.
  *
  *	cgmeter-hists 1 TIME MONO ROWS		all histograms of one cgroup
  *	HISTOGRAM TITLE				TITLE for people, unique, escaped as a path
@@ -38,8 +38,8 @@ enum cgm_feed_hist {
 };
 
 struct cgm_feed_row {
-	const char *name; /* path */
-	uint32_t parent;  /* index of a row before it; the root is its own */
+	const char *name;	  /* path */
+	uint32_t parent;	  /* index of a row before it; the root is its own */
 	uint32_t have, have_hist; /* bit i: v[i], hist[i] are known */
 	uint64_t v[CGM_NR_FEED_VALUES];
 	struct cgm_hist hist[CGM_NR_FEED_HISTS];
@@ -60,7 +60,7 @@ struct cgm_hists {
 	struct cgm_titled_hist {
 		char *title;
 		struct cgm_hist h;
-	} *v;
+	} * v;
 	size_t nr, cap;
 };
 void cgm_hists_done(struct cgm_hists *h);
@@ -106,6 +106,7 @@ struct cgm_stream *cgm_hists_write(struct cgm_snapshot *s, size_t row);
 
 /* Most rows of a feed, and of histograms of a cgroup. */
 #define CGM_FEED_MAX_ROWS 131072
-/* 0; 1: nothing newer; -EINVAL: *ret_fault (a literal) says what is wrong, *ret_line in which line; -ENOMEM. ret is to be released after 0. */
+/* 0; 1: nothing newer; -EINVAL: *ret_fault (a literal) says what is wrong, *ret_line in which line; -ENOMEM. ret is to be released after 0.
+ */
 int cgm_feed_read(const char *text, size_t len, struct cgm_feed *ret, const char **ret_fault, size_t *ret_line);
 int cgm_hists_read(const char *text, size_t len, struct cgm_hists *ret, const char **ret_fault, size_t *ret_line);

@@ -234,8 +234,8 @@ static int read_feed(struct reader *r, struct cgm_feed *f)
 
 int cgm_feed_read(const char *text, size_t len, struct cgm_feed *ret, const char **ret_fault, size_t *ret_line)
 {
-	struct reader r = { .text = { text, len } };
-	struct cgm_feed f = { 0 };
+	struct reader r = {.text = {text, len}};
+	struct cgm_feed f = {0};
 	int err = read_feed(&r, &f);
 
 	if (err) {
@@ -250,7 +250,7 @@ int cgm_feed_read(const char *text, size_t len, struct cgm_feed *ret, const char
 
 static int read_titled(struct reader *r, char *title, struct cgm_hists *h)
 {
-	struct cgm_hist hist = { 0 };
+	struct cgm_hist hist = {0};
 	struct cgm_str token;
 	size_t len, nr = h->nr;
 	int err;
@@ -272,8 +272,8 @@ static int read_titled(struct reader *r, char *title, struct cgm_hists *h)
 
 int cgm_hists_read(const char *text, size_t len, struct cgm_hists *ret, const char **ret_fault, size_t *ret_line)
 {
-	struct reader r = { .text = { text, len } };
-	struct cgm_hists h = { 0 };
+	struct reader r = {.text = {text, len}};
+	struct cgm_hists h = {0};
 	char title[MAX_PATH + 1];
 	int err = read_head(&r, "cgmeter-hists");
 

@@ -14,7 +14,7 @@ void cgm_feed_done(struct cgm_feed *f)
 {
 	free(f->rows);
 	free(f->names);
-	*f = (struct cgm_feed){ 0 };
+	*f = (struct cgm_feed){0};
 }
 
 void cgm_hists_done(struct cgm_hists *h)
@@ -22,7 +22,7 @@ void cgm_hists_done(struct cgm_hists *h)
 	for (size_t i = 0; i < h->nr; i++)
 		free(h->v[i].title);
 	free(h->v);
-	*h = (struct cgm_hists){ 0 };
+	*h = (struct cgm_hists){0};
 }
 
 int cgm_hists_add(struct cgm_hists *to, const char *title, const struct cgm_hist *h)
@@ -40,7 +40,7 @@ int cgm_hists_add(struct cgm_hists *to, const char *title, const struct cgm_hist
 		free(copy);
 		return -ENOMEM;
 	}
-	to->v[to->nr++] = (struct cgm_titled_hist){ .title = copy, .h = *h };
+	to->v[to->nr++] = (struct cgm_titled_hist){.title = copy, .h = *h};
 	return 0;
 }
 
@@ -50,14 +50,14 @@ void cgm_feed_set_sample(struct cgm_feed_row *r, const uint64_t *v, const uint64
 		enum cgm_feed_value to;
 		enum cgm_value from;
 	} map[] = {
-		{ CGM_FEED_CPU_USAGE, CGM_V_CPU_USAGE_TOTAL },
-		{ CGM_FEED_CPU_PERIODS, CGM_V_CPU_CFS_PERIODS },
-		{ CGM_FEED_CPU_THROTTLED_PERIODS, CGM_V_CPU_CFS_THROTTLED_PERIODS },
-		{ CGM_FEED_CPU_THROTTLED, CGM_V_CPU_CFS_THROTTLED_TIME },
-		{ CGM_FEED_WORKING_SET, CGM_V_MEMORY_WORKING_SET },
-		{ CGM_FEED_MEMORY_SOME, CGM_V_MEMORY_PSI_SOME_AVG10 },
-		{ CGM_FEED_MEMORY_FULL, CGM_V_MEMORY_PSI_FULL_AVG10 },
-		{ CGM_FEED_TASKS, CGM_V_THREADS_CURRENT },
+		{CGM_FEED_CPU_USAGE, CGM_V_CPU_USAGE_TOTAL},
+		{CGM_FEED_CPU_PERIODS, CGM_V_CPU_CFS_PERIODS},
+		{CGM_FEED_CPU_THROTTLED_PERIODS, CGM_V_CPU_CFS_THROTTLED_PERIODS},
+		{CGM_FEED_CPU_THROTTLED, CGM_V_CPU_CFS_THROTTLED_TIME},
+		{CGM_FEED_WORKING_SET, CGM_V_MEMORY_WORKING_SET},
+		{CGM_FEED_MEMORY_SOME, CGM_V_MEMORY_PSI_SOME_AVG10},
+		{CGM_FEED_MEMORY_FULL, CGM_V_MEMORY_PSI_FULL_AVG10},
+		{CGM_FEED_TASKS, CGM_V_THREADS_CURRENT},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
@@ -98,14 +98,16 @@ enum sum { NONE, ROWS, BLOCKS };
 
 void cgm_feed_add_child(struct cgm_feed_row *parent, const struct cgm_feed_row *child, bool rows, bool blocks)
 {
-	static const uint8_t values[] = {
+	static const uint8_t values[] =
+		{
 #define CGM_FEED_VALUE(id, name, sum) sum,
 #include "output/feed.def"
-	}, hists[] = {
+		},
+			     hists[] = {
 #define CGM_FEED_HIST(id, name, sum) sum,
 #include "output/feed.def"
-	};
-	const bool wanted[] = { [NONE] = false, [ROWS] = rows, [BLOCKS] = blocks };
+			     };
+	const bool wanted[] = {[NONE] = false, [ROWS] = rows, [BLOCKS] = blocks};
 
 	for (unsigned i = 0; i < CGM_NR_FEED_VALUES; i++)
 		if (wanted[values[i]])
@@ -166,14 +168,14 @@ const char *cgm_hist_title_sched(enum cgm_sched_hist id, char buf[CGM_HIST_TITLE
 		size_t offset;
 		const char *labels;
 	} series[] = {
-#define CGM_HIST_SERIES(family, member, labels) { CGM_F_##family, offsetof(struct cgm_sched, member), labels },
+#define CGM_HIST_SERIES(family, member, labels) {CGM_F_##family, offsetof(struct cgm_sched, member), labels},
 #include "cgmeter/metrics.def"
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(series); i++)
 		if (series[i].offset == id * sizeof(struct cgm_hist))
 			return title(series[i].family, series[i].labels, buf);
-	snprintf(buf, CGM_HIST_TITLE, "scheduler %u", id);
+	snprintf(buf, CGM_HIST_TITLE, "scheduler %d", (int)id);
 	return buf;
 }
 
@@ -183,7 +185,7 @@ const char *cgm_hist_title_wait(enum cgm_wait id, char buf[CGM_HIST_TITLE])
 		enum cgm_family_id family;
 		const char *labels;
 	} series[] = {
-#define CGM_WAIT_SERIES(family, id, labels) { CGM_F_##family, labels },
+#define CGM_WAIT_SERIES(family, id, labels) {CGM_F_##family, labels},
 #include "cgmeter/metrics.def"
 	};
 
@@ -192,7 +194,7 @@ const char *cgm_hist_title_wait(enum cgm_wait id, char buf[CGM_HIST_TITLE])
 
 const char *cgm_hist_title_block(bool service, const char *device, enum cgm_block_op op, char buf[CGM_HIST_TITLE])
 {
-	static const char *const ops[CGM_NR_BLOCK_OPS] = { "read", "write", "discard", "flush", "other" };
+	static const char *const ops[CGM_NR_BLOCK_OPS] = {"read", "write", "discard", "flush", "other"};
 	char labels[96];
 
 	snprintf(labels, sizeof(labels), "\"%s\"\"%s\"", device, op < CGM_NR_BLOCK_OPS ? ops[op] : "other");

@@ -19,7 +19,7 @@ static void put_text(struct cgm_buf *b, const char *s)
 		if (c >= 32 && c != 127 && c != '\\')
 			cgm_buf_char(b, (char)c);
 		else
-			cgm_buf_put(b, (char[]){ '\\', 'x', hex[c >> 4], hex[c & 15] }, 4);
+			cgm_buf_put(b, (char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
 	}
 }
 
@@ -64,7 +64,7 @@ struct feed {
 	uint32_t tasks[]; /* by row: by their states, descendants included */
 };
 
-static const enum cgm_value states[] = { CGM_V_TASKS_SLEEPING, CGM_V_TASKS_RUNNING, CGM_V_TASKS_STOPPED, CGM_V_TASKS_UNINTERRUPTIBLE };
+static const enum cgm_value states[] = {CGM_V_TASKS_SLEEPING, CGM_V_TASKS_RUNNING, CGM_V_TASKS_STOPPED, CGM_V_TASKS_UNINTERRUPTIBLE};
 
 /* The number of tasks of a cgroup that has no pids controller: of its own tasks' states, and its descendants'. */
 static void count_tasks(struct feed *f)
@@ -121,7 +121,7 @@ static void make_row(const struct feed *f, size_t row, struct cgm_feed_row *to)
 	const struct cgm_snapshot *s = f->snapshot;
 	const struct cgm_row *r = &s->rows[row];
 
-	*to = (struct cgm_feed_row){ .name = r->identity->name, .parent = r->parent };
+	*to = (struct cgm_feed_row){.name = r->identity->name, .parent = r->parent};
 	cgm_feed_set_sample(to, r->values, r->layout->have, &r->spec);
 	if (!cgm_feed_has(to, CGM_FEED_TASKS) && cgm_layout_has(r->layout, CGM_V_TASKS_RUNNING))
 		cgm_feed_set(to, CGM_FEED_TASKS, f->tasks[row]);
@@ -160,7 +160,7 @@ static const char columns[] = "columns"
 #define CGM_FEED_VALUE(id, name, sum) " " name
 #define CGM_FEED_HIST(id, name, sum) " " name
 #include "output/feed.def"
-	"\n";
+			      "\n";
 
 static int feed_next(struct cgm_stream *stream, struct cgm_buf *out)
 {
@@ -199,7 +199,7 @@ struct cgm_stream *cgm_feed_write(struct cgm_snapshot *s, uint64_t seen_mono_ns)
 
 	if (!f)
 		return NULL;
-	f->stream = (struct cgm_stream){ .next = feed_next, .free = feed_free, .type = "text/plain; charset=utf-8" };
+	f->stream = (struct cgm_stream){.next = feed_next, .free = feed_free, .type = "text/plain; charset=utf-8"};
 	f->snapshot = cgm_snapshot_ref(s);
 	f->same = seen_mono_ns && seen_mono_ns == s->mono_ns;
 	if (!f->same)
@@ -217,7 +217,7 @@ struct hists {
 
 static void put_titled(struct cgm_buf *b, const struct cgm_live_hist *h, const char *title)
 {
-	struct cgm_hist whole = { 0 };
+	struct cgm_hist whole = {0};
 
 	spread(h, &whole);
 	put_hist(b, &whole);
@@ -283,7 +283,7 @@ struct cgm_stream *cgm_hists_write(struct cgm_snapshot *s, size_t row)
 
 	if (!h)
 		return NULL;
-	h->stream = (struct cgm_stream){ .next = hists_next, .free = hists_free, .type = "text/plain; charset=utf-8" };
+	h->stream = (struct cgm_stream){.next = hists_next, .free = hists_free, .type = "text/plain; charset=utf-8"};
 	h->snapshot = cgm_snapshot_ref(s);
 	h->row = &s->rows[row];
 	return &h->stream;

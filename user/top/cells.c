@@ -32,19 +32,19 @@ int cgm_cells_resize(struct cgm_cells *s, size_t width, size_t height)
 void cgm_cells_clear(struct cgm_cells *s)
 {
 	for (size_t i = 0; i < s->width * s->height; i++)
-		s->v[i] = (struct cgm_cell){ .c = ' ', .style = CGM_STYLE_PLAIN };
+		s->v[i] = (struct cgm_cell){.c = ' ', .style = CGM_STYLE_PLAIN};
 }
 
 void cgm_cells_done(struct cgm_cells *s)
 {
 	free(s->v);
-	*s = (struct cgm_cells){ 0 };
+	*s = (struct cgm_cells){0};
 }
 
 void cgm_cells_put(struct cgm_cells *s, size_t x, size_t y, enum cgm_style style, uint32_t c)
 {
 	if (x < s->width && y < s->height)
-		s->v[y * s->width + x] = (struct cgm_cell){ .c = c, .style = (uint8_t)style };
+		s->v[y * s->width + x] = (struct cgm_cell){.c = c, .style = (uint8_t)style};
 }
 
 void cgm_cells_style(struct cgm_cells *s, size_t x, size_t y, size_t width, enum cgm_style style)
@@ -68,7 +68,7 @@ uint32_t cgm_cells_eighths(const struct cgm_cells *s, unsigned eighths)
 /* One character of UTF-8 as RFC 3629 has it (no surrogates, no overlong forms). Returns its bytes; 0: none. */
 static size_t decode(const unsigned char *p, uint32_t *ret)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
 	uint32_t c = len == 1 ? p[0] : p[0] & (0x7fU >> len);
 
@@ -99,7 +99,7 @@ struct glyph {
 static struct glyph next_glyph(const char *text, bool ascii)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	struct glyph g = { 0 };
+	struct glyph g = {0};
 	uint32_t c = 0;
 	int columns;
 

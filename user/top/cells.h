@@ -12,7 +12,7 @@ enum cgm_style {
 	CGM_STYLE_PLAIN,
 	CGM_STYLE_DIM,
 	CGM_STYLE_BOLD,
-	CGM_STYLE_HEAD, /* the line of titles */
+	CGM_STYLE_HEAD,	  /* the line of titles */
 	CGM_STYLE_SORTED, /* a title that is sorted by */
 	CGM_STYLE_SELECTED,
 	CGM_STYLE_GOOD,
@@ -29,7 +29,7 @@ struct cgm_cell {
 
 struct cgm_cells {
 	size_t width, height;
-	bool ascii; /* the terminal shows nothing else */
+	bool ascii;	    /* the terminal shows nothing else */
 	struct cgm_cell *v; /* line after line */
 };
 
@@ -39,14 +39,15 @@ void cgm_cells_clear(struct cgm_cells *s);
 void cgm_cells_done(struct cgm_cells *s);
 
 /*
- * Writes text from (x, y) on, at most width columns, and not beyond the right edge. Returns how many columns it took. A text that does not fit
- * ends (or, _tail, begins) with "~". Control characters, characters without a width of their own, those that turn the direction of writing, and bytes
- * that are no UTF-8 are written as \xNN or \u{NNNN}; with s->ascii all that is not ASCII.
+ * Writes text from (x, y) on, at most width columns, and not beyond the right edge. Returns how many columns it took. A text that does not
+ * fit ends (or, _tail, begins) with "~". Control characters, characters without a width of their own, those that turn the direction of
+ * writing, and bytes that are no UTF-8 are written as \xNN or \u{NNNN}; with s->ascii all that is not ASCII.
  */
 size_t cgm_cells_text(struct cgm_cells *s, size_t x, size_t y, size_t width, enum cgm_style style, const char *text);
 size_t cgm_cells_text_tail(struct cgm_cells *s, size_t x, size_t y, size_t width, enum cgm_style style, const char *text);
 /* printf; the result is cut at 400 bytes. */
-size_t cgm_cells_printf(struct cgm_cells *s, size_t x, size_t y, enum cgm_style style, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+size_t cgm_cells_printf(struct cgm_cells *s, size_t x, size_t y, enum cgm_style style, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
 /* ASCII, flush right in width columns. */
 void cgm_cells_right(struct cgm_cells *s, size_t x, size_t y, size_t width, enum cgm_style style, const char *text);
 void cgm_cells_put(struct cgm_cells *s, size_t x, size_t y, enum cgm_style style, uint32_t c);

@@ -7,8 +7,8 @@
 #include "cgmeter/abi.h"
 
 const struct cgm_column_info cgm_columns[CGM_NR_COLUMNS] = {
-#define CGM_COLUMN(id, key, title, letter, kind, width, rank, warn, bad, json, help) \
-	[CGM_COL_##id] = { key, title, json, help, letter, CGM_KIND_##kind, width, rank, warn, bad },
+#define CGM_COLUMN(id, key, title, letter, kind, width, rank, warn, bad, json, help)                                                       \
+	[CGM_COL_##id] = {key, title, json, help, letter, CGM_KIND_##kind, width, rank, warn, bad},
 #include "top/columns.def"
 };
 
@@ -40,7 +40,7 @@ static void scaled(double v, double base, const char *const *units, size_t nr, c
 
 static void format_time(double ns, char *buf)
 {
-	static const char *const units[] = { "ns", "us", "ms" };
+	static const char *const units[] = {"ns", "us", "ms"};
 
 	if (ns <= (double)cgm_hist_bounds[0])
 		snprintf(buf, CGM_CELL_TEXT, "<1us");
@@ -54,8 +54,8 @@ static void format_time(double ns, char *buf)
 
 const char *cgm_column_format(enum cgm_column_kind kind, double v, char buf[CGM_CELL_TEXT])
 {
-	static const char *const binary[] = { "", "K", "M", "G", "T", "P", "E" };
-	static const char *const decimal[] = { "", "k", "M", "G", "T", "P", "E" };
+	static const char *const binary[] = {"", "K", "M", "G", "T", "P", "E"};
+	static const char *const decimal[] = {"", "k", "M", "G", "T", "P", "E"};
 
 	if (isnan(v)) {
 		snprintf(buf, CGM_CELL_TEXT, "-");

@@ -30,7 +30,7 @@ enum cgm_column cgm_column_of_letter(int letter);
 const char *cgm_column_format(enum cgm_column_kind kind, double v, char buf[CGM_CELL_TEXT]);
 
 /*
- * Which columns a line of that width shows: those of the lowest rank that fit beside a name of 20 characters; the one that is sorted by in any
- * case. show is by column (NAME: always). Returns how many characters are left for the name, a blank before it not counted.
+ * Which columns a line of that width shows: those of the lowest rank that fit beside a name of 20 characters; the one that is sorted by in
+ * any case. show is by column (NAME: always). Returns how many characters are left for the name, a blank before it not counted.
  */
 size_t cgm_columns_choose(size_t width, enum cgm_column sort, bool show[CGM_NR_COLUMNS]);

@@ -78,7 +78,8 @@ static void draw_source(const struct cgm_scene *s, struct cgm_cells *c)
 
 static void draw_prompt(const struct cgm_view *v, struct cgm_cells *c, size_t y)
 {
-	size_t x = cgm_cells_text(c, 0, y, SIZE_MAX, CGM_STYLE_BOLD, v->prompt == CGM_PROMPT_FILTER ? "show what contains: " : "interval: ");
+	size_t x =
+		cgm_cells_text(c, 0, y, SIZE_MAX, CGM_STYLE_BOLD, v->prompt == CGM_PROMPT_FILTER ? "show what contains: " : "interval: ");
 	size_t room = c->width > x + 1 ? c->width - x - 1 : 1;
 
 	x += cgm_cells_text_tail(c, x, y, room, CGM_STYLE_PLAIN, v->input);
@@ -131,8 +132,8 @@ static void draw_titles(const struct cgm_view *v, const bool *show, struct cgm_c
 	}
 }
 
-static void draw_name(const struct cgm_view *v, const struct cgm_line *line, const char *name, enum cgm_style style, struct cgm_cells *c, size_t x,
-	size_t y)
+static void draw_name(const struct cgm_view *v, const struct cgm_line *line, const char *name, enum cgm_style style, struct cgm_cells *c,
+	size_t x, size_t y)
 {
 	/* Of a deep tree the ends are what tells one from the other. */
 	size_t room = c->width > x ? c->width - x : 0, indent = MIN(line->depth * (size_t)INDENT, room / 2);
@@ -145,7 +146,8 @@ static void draw_name(const struct cgm_view *v, const struct cgm_line *line, con
 	cgm_cells_text(c, x + indent + 2, y, SIZE_MAX, style, cgm_last_part(name));
 }
 
-static void draw_line(const struct cgm_scene *s, const struct cgm_line *line, const bool *show, bool selected, struct cgm_cells *c, size_t y)
+static void draw_line(
+	const struct cgm_scene *s, const struct cgm_line *line, const bool *show, bool selected, struct cgm_cells *c, size_t y)
 {
 	const struct cgm_top_row *row = &s->model->rows[line->row];
 	enum cgm_style rest = selected ? CGM_STYLE_SELECTED : line->context ? CGM_STYLE_DIM : CGM_STYLE_PLAIN;

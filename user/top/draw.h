@@ -9,9 +9,9 @@ struct cgm_scene {
 	const struct cgm_model *model;
 	const struct cgm_detail *detail;
 	struct cgm_view *view; /* what scrolls is brought into sight */
-	const char *source; /* where the numbers come from */
-	const char *trouble; /* why there are no new ones; NULL or "": there are */
-	uint64_t age_ns; /* how long ago the last ones came */
+	const char *source;    /* where the numbers come from */
+	const char *trouble;   /* why there are no new ones; NULL or "": there are */
+	uint64_t age_ns;       /* how long ago the last ones came */
 };
 void cgm_draw(const struct cgm_scene *scene, struct cgm_cells *cells);
 

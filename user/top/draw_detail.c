@@ -83,17 +83,18 @@ static unsigned height_of(uint64_t v, uint64_t max, size_t lines)
 }
 
 /* How often a second, p50, p90, p99, mean. */
-static void draw_hist_numbers(const struct cgm_scene *s, const struct cgm_hist *h, enum cgm_style style, struct cgm_cells *c, size_t x, size_t y)
+static void draw_hist_numbers(
+	const struct cgm_scene *s, const struct cgm_hist *h, enum cgm_style style, struct cgm_cells *c, size_t x, size_t y)
 {
 	uint64_t count = cgm_hist_count(h);
 	double seconds = (double)s->detail->interval_ns / (double)CGM_NSEC_PER_SEC;
-	double v[NR_NUMBERS] = { s->view->total ? (double)count : (double)count / seconds, cgm_hist_quantile_ns(h, 500), cgm_hist_quantile_ns(h, 900),
-		cgm_hist_quantile_ns(h, 990), count ? (double)h->sum_ns / (double)count : NAN };
+	double v[NR_NUMBERS] = {s->view->total ? (double)count : (double)count / seconds, cgm_hist_quantile_ns(h, 500),
+		cgm_hist_quantile_ns(h, 900), cgm_hist_quantile_ns(h, 990), count ? (double)h->sum_ns / (double)count : NAN};
 	char text[CGM_CELL_TEXT];
 
 	for (size_t i = 0; i < NR_NUMBERS; i++)
-		cgm_cells_right(c, x + i * NUMBER_WIDTH, y, NUMBER_WIDTH, style,
-			cgm_column_format(i ? CGM_KIND_TIME : CGM_KIND_RATE, v[i], text));
+		cgm_cells_right(
+			c, x + i * NUMBER_WIDTH, y, NUMBER_WIDTH, style, cgm_column_format(i ? CGM_KIND_TIME : CGM_KIND_RATE, v[i], text));
 }
 
 static void draw_hist_line(const struct cgm_scene *s, size_t index, struct cgm_cells *c, size_t y)
@@ -120,7 +121,7 @@ static void draw_hist_line(const struct cgm_scene *s, size_t index, struct cgm_c
 
 static void draw_hist_titles(const struct cgm_scene *s, struct cgm_cells *c, size_t y)
 {
-	static const char *const titles[NR_NUMBERS] = { "RATE", "P50", "P90", "P99", "MEAN" };
+	static const char *const titles[NR_NUMBERS] = {"RATE", "P50", "P90", "P99", "MEAN"};
 	size_t tail = NR_NUMBERS * NUMBER_WIDTH + 1 + BARS, width = c->width > tail ? c->width - tail : 10;
 
 	cgm_cells_style(c, 0, y, c->width, CGM_STYLE_HEAD);
@@ -138,7 +139,7 @@ static void draw_axis(struct cgm_cells *c, size_t y, size_t bar_width)
 	static const struct {
 		unsigned bar;
 		const char *text;
-	} labels[] = { { 0, "1us" }, { 5, "31us" }, { 10, "1ms" }, { 15, "31ms" }, { 20, "1s" }, { 25, "32s" } };
+	} labels[] = {{0, "1us"}, {5, "31us"}, {10, "1ms"}, {15, "31ms"}, {20, "1s"}, {25, "32s"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
 		cgm_cells_text(c, LABEL_WIDTH + labels[i].bar * bar_width, y, SIZE_MAX, CGM_STYLE_DIM, labels[i].text);

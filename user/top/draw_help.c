@@ -4,19 +4,19 @@
 #include "top/draw.h"
 
 static const char *const keys[][2] = {
-	{ "arrows Home End, j k g G", "move" },
-	{ "Enter", "the histograms of the cgroup; Esc leads back" },
-	{ "/", "show only what contains a text; Esc shows all" },
-	{ "< >", "sort by the column before, behind; or by its letter" },
-	{ "r", "reverse the order" },
-	{ "t", "tree or flat list" },
-	{ "Space, Left Right, - +", "fold and unfold what is below" },
-	{ "*", "unfold all" },
-	{ "p", "pause" },
-	{ "d", "another interval, such as 2s or 500ms" },
-	{ "a", "in the histograms: of the interval, or of all time" },
-	{ "? h F1", "this help" },
-	{ "q", "quit" },
+	{"arrows Home End, j k g G", "move"},
+	{"Enter", "the histograms of the cgroup; Esc leads back"},
+	{"/", "show only what contains a text; Esc shows all"},
+	{"< >", "sort by the column before, behind; or by its letter"},
+	{"r", "reverse the order"},
+	{"t", "tree or flat list"},
+	{"Space, Left Right, - +", "fold and unfold what is below"},
+	{"*", "unfold all"},
+	{"p", "pause"},
+	{"d", "another interval, such as 2s or 500ms"},
+	{"a", "in the histograms: of the interval, or of all time"},
+	{"? h F1", "this help"},
+	{"q", "quit"},
 };
 
 void cgm_help_lines(void (*line)(void *arg, const char *text), void *arg)
@@ -59,7 +59,7 @@ static void draw_line(void *arg, const char *text)
 void cgm_draw_help(const struct cgm_scene *s, struct cgm_cells *c, size_t first, size_t height)
 {
 	struct cgm_view *v = s->view;
-	struct help count = { 0 }, h = { .cells = c, .first = first, .height = height };
+	struct help count = {0}, h = {.cells = c, .first = first, .height = height};
 
 	cgm_help_lines(draw_line, &count);
 	v->page = MAX(height, 1UL);

@@ -53,7 +53,7 @@ static int parse_authority(const char *p, size_t len, struct cgm_url *u, const c
 		copy(u->port, sizeof(u->port), "80", 2);
 		return 0;
 	}
-	if (*port++ != ':' || cgm_parse_u64((struct cgm_str){ port, (size_t)(end - port) }, &number) < 0 || !number || number > 65535)
+	if (*port++ != ':' || cgm_parse_u64((struct cgm_str){port, (size_t)(end - port)}, &number) < 0 || !number || number > 65535)
 		return bad_url(ret_fault, "a port is a number from 1 to 65535");
 	snprintf(u->port, sizeof(u->port), "%u", (unsigned)number);
 	return 0;
@@ -62,7 +62,7 @@ static int parse_authority(const char *p, size_t len, struct cgm_url *u, const c
 int cgm_url_parse(const char *text, struct cgm_url *ret, const char **ret_fault)
 {
 	static const char scheme[] = "http://";
-	struct cgm_url u = { 0 };
+	struct cgm_url u = {0};
 	const char *path;
 	size_t len;
 	int r;
@@ -99,7 +99,7 @@ void cgm_url_encode(struct cgm_buf *b, const char *path)
 		if (c < 128 && (isalnum(c) || strchr("/-._~", c)))
 			cgm_buf_char(b, (char)c);
 		else
-			cgm_buf_put(b, (char[]){ '%', hex[c >> 4], hex[c & 15] }, 3);
+			cgm_buf_put(b, (char[]){'%', hex[c >> 4], hex[c & 15]}, 3);
 	}
 }
 
@@ -128,7 +128,7 @@ static int parse_status(struct cgm_str line, struct head *h, const char **ret_fa
 	uint64_t status;
 
 	if (line.len < 12 || memcmp(line.p, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line.p[7]) || line.p[8] != ' ' ||
-		cgm_parse_u64((struct cgm_str){ line.p + 9, 3 }, &status) < 0 || status < 100 || (line.len > 12 && line.p[12] != ' '))
+		cgm_parse_u64((struct cgm_str){line.p + 9, 3}, &status) < 0 || status < 100 || (line.len > 12 && line.p[12] != ' '))
 		return bad(ret_fault, "what answers there does not speak HTTP (or only TLS)");
 	h->status = (unsigned)status;
 	return 0;
@@ -196,7 +196,7 @@ static ssize_t chunk_line(const char *p, size_t len, uint64_t *ret_size, const c
 		return len < 256 ? 0 : bad(ret_fault, "too long a line of a chunk");
 	while (p + digits < end && isxdigit((unsigned char)p[digits]))
 		digits++;
-	if (!digits || digits > 8 || cgm_parse_hex((struct cgm_str){ p, digits }, ret_size) < 0 || end[-1] != '\r' ||
+	if (!digits || digits > 8 || cgm_parse_hex((struct cgm_str){p, digits}, ret_size) < 0 || end[-1] != '\r' ||
 		(p[digits] != '\r' && p[digits] != ';'))
 		return bad(ret_fault, "a bad line of a chunk");
 	return end - p + 1;
@@ -242,14 +242,14 @@ static int finish_chunked(struct cgm_buf *in, const struct head *h, bool at_end,
 	if (r <= 0)
 		return r;
 	walk_chunks(body, raw, body, &len, ret_fault);
-	*ret = (struct cgm_answer){ h->status, body, len };
+	*ret = (struct cgm_answer){h->status, body, len};
 	return 1;
 }
 
 int cgm_answer_parse(struct cgm_buf *in, bool at_end, struct cgm_answer *ret, const char **ret_fault)
 {
-	struct head h = { 0 };
-	int r = parse_head((struct cgm_str){ in->p, in->len }, &h, ret_fault);
+	struct head h = {0};
+	int r = parse_head((struct cgm_str){in->p, in->len}, &h, ret_fault);
 	size_t body;
 
 	if (r == 0 && at_end)
@@ -263,6 +263,6 @@ int cgm_answer_parse(struct cgm_buf *in, bool at_end, struct cgm_answer *ret, co
 		return bad(ret_fault, "too large an answer");
 	if (h.has_length ? body < h.length : !at_end)
 		return at_end ? bad(ret_fault, "the answer was cut short") : 0;
-	*ret = (struct cgm_answer){ h.status, in->p + h.bytes, h.has_length ? (size_t)h.length : body };
+	*ret = (struct cgm_answer){h.status, in->p + h.bytes, h.has_length ? (size_t)h.length : body};
 	return 1;
 }

@@ -26,7 +26,7 @@ struct cgm_answer {
 	size_t len;
 };
 /*
- * What has come so far; at_end: the other side has ended the connection. 1: whole (chunks are put together in the buffer); 0: more must come; -EBADMSG:
- * it is none, or one that we do not take; *ret_fault (a literal) says why.
+ * What has come so far; at_end: the other side has ended the connection. 1: whole (chunks are put together in the buffer); 0: more must
+ * come; -EBADMSG: it is none, or one that we do not take; *ret_fault (a literal) says why.
  */
 int cgm_answer_parse(struct cgm_buf *in, bool at_end, struct cgm_answer *ret, const char **ret_fault);

@@ -33,7 +33,7 @@ static int fail_errno(struct cgm_http_client *c, int error)
 
 void cgm_http_client_init(struct cgm_http_client *c, const struct cgm_url *url, char *authorization)
 {
-	*c = (struct cgm_http_client){ .url = *url, .authorization = authorization, .fd = -1 };
+	*c = (struct cgm_http_client){.url = *url, .authorization = authorization, .fd = -1};
 }
 
 void cgm_http_client_done(struct cgm_http_client *c)
@@ -43,7 +43,7 @@ void cgm_http_client_done(struct cgm_http_client *c)
 	free(c->authorization);
 	cgm_buf_done(&c->out);
 	cgm_buf_done(&c->in);
-	*c = (struct cgm_http_client){ .fd = -1 };
+	*c = (struct cgm_http_client){.fd = -1};
 }
 
 static void freeaddrinfop(struct addrinfo **a)
@@ -56,7 +56,7 @@ static void freeaddrinfop(struct addrinfo **a)
 static int begin_connect(struct cgm_http_client *c)
 {
 	_cleanup_(freeaddrinfop) struct addrinfo *list = NULL;
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
 	int error = getaddrinfo(c->url.host, c->url.port, &hints, &list), last = EADDRNOTAVAIL;
 
 	if (error)
@@ -81,8 +81,8 @@ static void put_request(struct cgm_http_client *c, const char *path)
 	bool v6 = strchr(c->url.host, ':');
 
 	c->out.len = c->sent = 0;
-	cgm_buf_printf(&c->out, "GET %s%s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: cgmeter-top/" CGM_VERSION "\r\nAccept: text/plain\r\n", c->url.prefix,
-		path, v6 ? "[" : "", c->url.host, v6 ? "]" : "", c->url.port);
+	cgm_buf_printf(&c->out, "GET %s%s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: cgmeter-top/" CGM_VERSION "\r\nAccept: text/plain\r\n",
+		c->url.prefix, path, v6 ? "[" : "", c->url.host, v6 ? "]" : "", c->url.port);
 	if (c->authorization)
 		cgm_buf_printf(&c->out, "Authorization: %s\r\n", c->authorization);
 	cgm_buf_lit(&c->out, "Connection: close\r\n\r\n");
@@ -105,7 +105,7 @@ int cgm_http_client_get(struct cgm_http_client *c, const char *path)
 
 static bool is_ready(int fd, short events)
 {
-	struct pollfd p = { .fd = fd, .events = events };
+	struct pollfd p = {.fd = fd, .events = events};
 
 	return poll(&p, 1, 0) > 0;
 }
@@ -221,7 +221,7 @@ char *cgm_read_authorization(const char *path, bool basic, char *buf, size_t siz
 	char *value;
 	int r = cgm_read_all_at(AT_FDCWD, path, MAX_SECRET, &text, &len);
 
-	line = cgm_trim((struct cgm_str){ text, r < 0 ? 0 : len });
+	line = cgm_trim((struct cgm_str){text, r < 0 ? 0 : len});
 	if (r < 0)
 		fault = r == -EFBIG ? "is too large for a token or password" : strerror(-r);
 	else if (!line.len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET over HTTP/1.1, one at a time, a connection each, without blocking: whoever waits for keys waits for it in the same poll(). One thread. Names
- * of hosts are looked up when a request begins, which may block; numbers and localhost do not.
+ * GET over HTTP/1.1, one at a time, a connection each, without blocking: whoever waits for keys waits for it in the same poll(). One
+ * thread. Names of hosts are looked up when a request begins, which may block; numbers and localhost do not.
  */
 #pragma once
 #include <stdint.h>
@@ -11,12 +11,12 @@
 struct cgm_http_client {
 	struct cgm_url url;
 	char *authorization; /* value of that header; NULL: none */
-	int fd; /* -1: no request is under way */
+	int fd;		     /* -1: no request is under way */
 	struct cgm_buf out, in;
 	size_t sent;
 	bool connecting;
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
-	char fault[200]; /* of the request that failed */
+	char fault[200];      /* of the request that failed */
 };
 
 /* url is copied; authorization is taken over (free()). */
@@ -29,5 +29,6 @@ int cgm_http_client_step(struct cgm_http_client *c, struct cgm_answer *ret);
 /* What to poll fd for. */
 short cgm_http_client_events(const struct cgm_http_client *c);
 
-/* The value of an Authorization header by a file of one line: a bearer token, or (basic) USER:PASSWORD. NULL: *ret_fault says why, in buf. */
+/* The value of an Authorization header by a file of one line: a bearer token, or (basic) USER:PASSWORD. NULL: *ret_fault says why, in buf.
+ */
 char *cgm_read_authorization(const char *path, bool basic, char *buf, size_t size);

@@ -15,8 +15,8 @@
 #include "kernel/pinned.h"
 
 /*
- * A listing opens each directory of each hierarchy, and is most of what a reading costs. Cgroups that come and go change the slots, when somebody
- * counts them; then it is made soon, but not at each change of a busy machine. Else only a listing can tell.
+ * A listing opens each directory of each hierarchy, and is most of what a reading costs. Cgroups that come and go change the slots, when
+ * somebody counts them; then it is made soon, but not at each change of a busy machine. Else only a listing can tell.
  */
 #define LIST_NS (30 * CGM_NSEC_PER_SEC)
 #define LIST_CHANGED_NS (3 * CGM_NSEC_PER_SEC)
@@ -29,10 +29,10 @@ struct member {
 	struct cgm_reader *reader;
 	struct member *parent; /* NULL: the root */
 	struct cgm_spec spec;
-	uint64_t spec_ns; /* CLOCK_MONOTONIC, when it was read; 0: not yet */
+	uint64_t spec_ns;		 /* CLOCK_MONOTONIC, when it was read; 0: not yet */
 	uint32_t sched_slot, block_slot; /* CGM_SLOT_OVERFLOW: none */
-	uint32_t row; /* in the feed under way */
-	unsigned listing; /* that saw it last */
+	uint32_t row;			 /* in the feed under way */
+	unsigned listing;		 /* that saw it last */
 	bool gone;
 };
 
@@ -42,7 +42,7 @@ struct cgm_maps {
 	struct cgm_trees trees;
 	bool has_trees;
 	struct cgm_kernel *kernel; /* NULL: cgroup files alone */
-	int why; /* then: why, a negative errno */
+	int why;		   /* then: why, a negative errno */
 	unsigned epoch, listing;
 	uint64_t listed_ns, digest;
 	struct cgm_hash by_name;
@@ -227,17 +227,21 @@ static void look_at_pins(struct cgm_maps *m)
 
 static void say(struct cgm_maps *m)
 {
-	static const char *const groups[] = { "sched", "block", "net" };
+	static const char *const groups[] = {"sched", "block", "net"};
 	size_t at;
 
 	if (!m->kernel) {
-		const char *why = m->why == -ENOENT ? "nothing is pinned in" : m->why == -ESTALE ? "another version's maps are in" : strerror(-m->why);
+		const char *why = m->why == -ENOENT   ? "nothing is pinned in"
+				  : m->why == -ESTALE ? "another version's maps are in"
+						      : strerror(-m->why);
 
-		snprintf(m->text, sizeof(m->text), "cgroup files alone (%s%s%s)", why, m->why == -ENOENT || m->why == -ESTALE ? " " : ": ", m->pin_dir);
+		snprintf(m->text, sizeof(m->text), "cgroup files alone (%s%s%s)", why, m->why == -ENOENT || m->why == -ESTALE ? " " : ": ",
+			m->pin_dir);
 		return;
 	}
 	if (!cgm_pinned_counts(m->kernel, NULL)) {
-		snprintf(m->text, sizeof(m->text), "maps %s, but nothing counts: no program is attached; CPU and memory from files", m->pin_dir);
+		snprintf(m->text, sizeof(m->text), "maps %s, but nothing counts: no program is attached; CPU and memory from files",
+			m->pin_dir);
 		return;
 	}
 	at = (size_t)snprintf(m->text, sizeof(m->text), "maps %s, programs count on", m->pin_dir);
@@ -256,10 +260,10 @@ static uint32_t own_slot(uint32_t slot)
 /* What these slots counted. */
 static void add_own(struct cgm_maps *m, uint32_t sched_slot, uint32_t block_slot, struct cgm_feed_row *row)
 {
-	struct cgm_sched sched = { 0 };
+	struct cgm_sched sched = {0};
 	const struct cgm_block *b;
-	struct cgm_net net = { 0 };
-	struct cgm_feed_row own = { 0 };
+	struct cgm_net net = {0};
+	struct cgm_feed_row own = {0};
 	enum cgm_block_op op;
 	size_t iter = 0;
 	uint32_t dev;
@@ -357,12 +361,12 @@ static int read_files(struct cgm_maps *m, struct member *c, bool want_diskio, ui
 /* Threads of the whole machine: the fourth field of loadavg, "1/345". */
 static void read_tasks(struct cgm_maps *m, struct cgm_feed_row *root)
 {
-	struct cgm_str text, token = { 0 };
+	struct cgm_str text, token = {0};
 	char buf[128];
 	uint64_t nr;
 	ssize_t len = cgm_read_at(m->root_fd, "proc/loadavg", buf, sizeof(buf));
 
-	text = (struct cgm_str){ buf, len > 0 ? (size_t)len : 0 };
+	text = (struct cgm_str){buf, len > 0 ? (size_t)len : 0};
 	for (unsigned i = 0; i < 4; i++)
 		if (!cgm_next_token(&text, &token))
 			return;
@@ -445,7 +449,7 @@ static int read_all(struct cgm_maps *m, struct cgm_feed *f)
 
 int cgm_maps_read(struct cgm_maps *m, struct cgm_feed *ret)
 {
-	struct cgm_feed f = { 0 };
+	struct cgm_feed f = {0};
 	int r = read_all(m, &f);
 
 	if (r < 0) {
@@ -558,8 +562,8 @@ static void done_hists(struct cgm_hists *h)
 
 int cgm_maps_hists(struct cgm_maps *m, const char *name, struct cgm_hists *ret)
 {
-	_cleanup_(done_hists) struct cgm_hists blocks = { 0 }, waits = { 0 }, all = { 0 };
-	struct cgm_sched sched = { 0 };
+	_cleanup_(done_hists) struct cgm_hists blocks = {0}, waits = {0}, all = {0};
+	struct cgm_sched sched = {0};
 	int r;
 
 	all.mono_ns = cgm_clock_mono_ns();
@@ -574,7 +578,7 @@ int cgm_maps_hists(struct cgm_maps *m, const char *name, struct cgm_hists *ret)
 	if (r < 0)
 		return r;
 	*ret = all;
-	all = (struct cgm_hists){ 0 };
+	all = (struct cgm_hists){0};
 	return 0;
 }
 

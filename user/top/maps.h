@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A feed without an agent: CPU, memory and tasks from the cgroup files, the rest from the pinned maps, if there are any and one may read them.
- * Reads only. One thread; a reading of 500 cgroups takes some milliseconds.
+ * A feed without an agent: CPU, memory and tasks from the cgroup files, the rest from the pinned maps, if there are any and one may read
+ * them. Reads only. One thread; a reading of 500 cgroups takes some milliseconds.
  */
 #pragma once
 #include "output/feed.h"

@@ -119,7 +119,7 @@ void cgm_model_done(struct cgm_model *m)
 	cgm_feed_done(&m->before);
 	cgm_feed_done(&m->now);
 	free(m->rows);
-	*m = (struct cgm_model){ 0 };
+	*m = (struct cgm_model){0};
 }
 
 void cgm_model_restart(struct cgm_model *m)
@@ -146,7 +146,7 @@ static int reserve(struct cgm_model *m, size_t nr)
 static void make_rows(struct cgm_model *m)
 {
 	const struct cgm_feed *b = &m->before, *n = &m->now;
-	struct pair p = { .seconds = (double)m->interval_ns / (double)CGM_NSEC_PER_SEC };
+	struct pair p = {.seconds = (double)m->interval_ns / (double)CGM_NSEC_PER_SEC};
 	size_t k = 0;
 
 	for (size_t i = 0; i < n->nr_rows; i++) {
@@ -170,7 +170,7 @@ int cgm_model_push(struct cgm_model *m, struct cgm_feed *feed)
 	cgm_feed_done(&m->before);
 	m->before = m->now;
 	m->now = *feed;
-	*feed = (struct cgm_feed){ 0 };
+	*feed = (struct cgm_feed){0};
 	m->nr_rows = 0;
 	m->time_ns = m->now.time_ns;
 	m->interval_ns = m->before.nr_rows && m->now.mono_ns > m->before.mono_ns ? m->now.mono_ns - m->before.mono_ns : 0;
@@ -201,7 +201,7 @@ void cgm_detail_push(struct cgm_detail *d, struct cgm_hists *hists)
 	cgm_hists_done(&d->before);
 	d->before = d->now;
 	d->now = *hists;
-	*hists = (struct cgm_hists){ 0 };
+	*hists = (struct cgm_hists){0};
 	d->interval_ns = d->before.mono_ns && d->now.mono_ns > d->before.mono_ns ? d->now.mono_ns - d->before.mono_ns : 0;
 }
 
@@ -209,7 +209,7 @@ bool cgm_detail_get(const struct cgm_detail *d, size_t index, bool total, struct
 {
 	const struct cgm_titled_hist *now = &d->now.v[index];
 	/* A histogram is made at its first event. */
-	struct cgm_hist nothing = { 0 };
+	struct cgm_hist nothing = {0};
 	const struct cgm_hist *before = &nothing;
 
 	if (total) {

@@ -17,7 +17,7 @@ static const struct option {
 	size_t offset;
 	const char *def, *help;
 } options[] = {
-#define CGM_TOP_OPTION(letter, name, type, field, def, help) { letter, name, type, offsetof(struct cgm_top_options, field), def, help },
+#define CGM_TOP_OPTION(letter, name, type, field, def, help) {letter, name, type, offsetof(struct cgm_top_options, field), def, help},
 #include "top/options.def"
 };
 
@@ -73,7 +73,7 @@ static const struct option *by_name(const char *name, size_t len)
 
 static int set_or_say(struct cgm_top_options *o, const struct option *opt, const char *flag, const char *value)
 {
-	static const char *const wanted[] = { "", "takes true or false", "takes a whole number", "takes a duration such as 1s or 500ms" };
+	static const char *const wanted[] = {"", "takes true or false", "takes a whole number", "takes a duration such as 1s or 500ms"};
 
 	return set(o, opt, value) < 0 ? bad(flag, wanted[opt->type]) : 0;
 }
@@ -120,7 +120,7 @@ static int parse_letters(int argc, char *const *argv, int *i, struct cgm_top_opt
 
 static void print_help(void)
 {
-	static const char *const types[] = { "=TEXT", "", "=NUMBER", "=DURATION" };
+	static const char *const types[] = {"=TEXT", "", "=NUMBER", "=DURATION"};
 
 	printf("cgmeter top: a live table of this machine's cgroups, from a running agent or from the maps that it pinned.\n"
 	       "\nusage: cgmeter top [OPTION…]\n\n");
@@ -139,7 +139,8 @@ static void print_help(void)
 	printf("      --help                   this text\n\ncolumns, and what --sort takes:\n\n");
 	for (unsigned i = 0; i < CGM_NR_COLUMNS; i++)
 		printf("  %-6s --sort=%-12s %s\n", cgm_columns[i].title, cgm_columns[i].key, cgm_columns[i].help);
-	printf("\nKeys are shown by \"?\". NO_COLOR is heeded. Exit status: 0; 1 when neither an agent nor the kernel could be read; 2 for bad options.\n");
+	printf("\nKeys are shown by \"?\". NO_COLOR is heeded. Exit status: 0; 1 when neither an agent nor the kernel could be read; 2 for "
+	       "bad options.\n");
 }
 
 static int check(struct cgm_top_options *o)
@@ -167,7 +168,7 @@ static int check(struct cgm_top_options *o)
 
 int cgm_top_options_parse(int argc, char *const *argv, struct cgm_top_options *ret)
 {
-	struct cgm_top_options o = { 0 };
+	struct cgm_top_options o = {0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (set(&o, &options[i], options[i].def) < 0)

@@ -21,19 +21,19 @@ static struct {
 } terminal;
 
 static const struct {
-	attr_t plain, coloured; /* without and with colours */
+	attr_t plain, coloured;	      /* without and with colours */
 	short foreground, background; /* -1: the terminal's own */
 } styles[CGM_NR_STYLES] = {
-	[CGM_STYLE_PLAIN] = { A_NORMAL, A_NORMAL, -1, -1 },
-	[CGM_STYLE_DIM] = { A_DIM, A_DIM, -1, -1 },
-	[CGM_STYLE_BOLD] = { A_BOLD, A_BOLD, -1, -1 },
-	[CGM_STYLE_HEAD] = { A_REVERSE, A_NORMAL, COLOR_BLACK, COLOR_GREEN },
-	[CGM_STYLE_SORTED] = { A_REVERSE | A_BOLD, A_NORMAL, COLOR_BLACK, COLOR_CYAN },
-	[CGM_STYLE_SELECTED] = { A_REVERSE | A_BOLD, A_NORMAL, COLOR_BLACK, COLOR_CYAN },
-	[CGM_STYLE_GOOD] = { A_NORMAL, A_NORMAL, COLOR_GREEN, -1 },
-	[CGM_STYLE_WARN] = { A_BOLD, A_NORMAL, COLOR_YELLOW, -1 },
-	[CGM_STYLE_BAD] = { A_BOLD | A_UNDERLINE, A_BOLD, COLOR_RED, -1 },
-	[CGM_STYLE_BAR] = { A_NORMAL, A_NORMAL, COLOR_CYAN, -1 },
+	[CGM_STYLE_PLAIN] = {A_NORMAL, A_NORMAL, -1, -1},
+	[CGM_STYLE_DIM] = {A_DIM, A_DIM, -1, -1},
+	[CGM_STYLE_BOLD] = {A_BOLD, A_BOLD, -1, -1},
+	[CGM_STYLE_HEAD] = {A_REVERSE, A_NORMAL, COLOR_BLACK, COLOR_GREEN},
+	[CGM_STYLE_SORTED] = {A_REVERSE | A_BOLD, A_NORMAL, COLOR_BLACK, COLOR_CYAN},
+	[CGM_STYLE_SELECTED] = {A_REVERSE | A_BOLD, A_NORMAL, COLOR_BLACK, COLOR_CYAN},
+	[CGM_STYLE_GOOD] = {A_NORMAL, A_NORMAL, COLOR_GREEN, -1},
+	[CGM_STYLE_WARN] = {A_BOLD, A_NORMAL, COLOR_YELLOW, -1},
+	[CGM_STYLE_BAD] = {A_BOLD | A_UNDERLINE, A_BOLD, COLOR_RED, -1},
+	[CGM_STYLE_BAR] = {A_NORMAL, A_NORMAL, COLOR_CYAN, -1},
 };
 
 static void set_up_colours(void)
@@ -44,8 +44,8 @@ static void set_up_colours(void)
 	if (!terminal.colours)
 		return;
 	use_default_colors();
-	for (short i = 1; i < CGM_NR_STYLES; i++)
-		init_pair(i, styles[i].foreground, styles[i].background);
+	for (int i = 1; i < CGM_NR_STYLES; i++)
+		init_pair((short)i, styles[i].foreground, styles[i].background);
 }
 
 /* A terminal that cannot put its cursor somewhere is a printer. */
@@ -69,7 +69,8 @@ int cgm_screen_open(char *why, size_t size)
 		return -ENOTTY;
 	}
 	if (!term || !*term || !moves_cursor()) {
-		snprintf(why, size, "a terminal of the kind TERM=%.40s is not known, or cannot move its cursor; cgmeter top -b needs none", term ? term : "");
+		snprintf(why, size, "a terminal of the kind TERM=%.40s is not known, or cannot move its cursor; cgmeter top -b needs none",
+			term ? term : "");
 		return -ENOTTY;
 	}
 	terminal.screen = newterm(NULL, stdout, stdin);
@@ -114,7 +115,7 @@ bool cgm_screen_is_ascii(void)
 
 static void put_cell(int x, int y, const struct cgm_cell *c)
 {
-	wchar_t text[2] = { (wchar_t)c->c, L'\0' };
+	wchar_t text[2] = {(wchar_t)c->c, L'\0'};
 	attr_t attributes = terminal.colours ? styles[c->style].coloured : styles[c->style].plain;
 	cchar_t cell;
 
@@ -158,10 +159,18 @@ static uint32_t special_key(wint_t key)
 		int curses;
 		uint32_t ours;
 	} map[] = {
-		{ KEY_UP, CGM_KEY_UP },		  { KEY_DOWN, CGM_KEY_DOWN },	    { KEY_LEFT, CGM_KEY_LEFT },
-		{ KEY_RIGHT, CGM_KEY_RIGHT },	  { KEY_PPAGE, CGM_KEY_PAGE_UP },   { KEY_NPAGE, CGM_KEY_PAGE_DOWN },
-		{ KEY_HOME, CGM_KEY_HOME },	  { KEY_END, CGM_KEY_END },	    { KEY_ENTER, CGM_KEY_ENTER },
-		{ KEY_BACKSPACE, CGM_KEY_BACKSPACE }, { KEY_F(1), CGM_KEY_HELP },	    { KEY_RESIZE, CGM_KEY_REDRAW },
+		{KEY_UP, CGM_KEY_UP},
+		{KEY_DOWN, CGM_KEY_DOWN},
+		{KEY_LEFT, CGM_KEY_LEFT},
+		{KEY_RIGHT, CGM_KEY_RIGHT},
+		{KEY_PPAGE, CGM_KEY_PAGE_UP},
+		{KEY_NPAGE, CGM_KEY_PAGE_DOWN},
+		{KEY_HOME, CGM_KEY_HOME},
+		{KEY_END, CGM_KEY_END},
+		{KEY_ENTER, CGM_KEY_ENTER},
+		{KEY_BACKSPACE, CGM_KEY_BACKSPACE},
+		{KEY_F(1), CGM_KEY_HELP},
+		{KEY_RESIZE, CGM_KEY_REDRAW},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++)

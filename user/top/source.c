@@ -22,8 +22,8 @@ struct cgm_source {
 	struct cgm_url url;
 	struct cgm_http_client client;
 	bool use_agent, use_maps;
-	struct cgm_maps *maps; /* opened when they are needed first */
-	bool on_maps; /* what was read last */
+	struct cgm_maps *maps;	  /* opened when they are needed first */
+	bool on_maps;		  /* what was read last */
 	uint64_t agent_failed_ns; /* 0: it did not */
 	enum state state;
 	char *detail;
@@ -163,7 +163,7 @@ static int ask_feed(struct cgm_source *s)
 
 static int ask_hists(struct cgm_source *s)
 {
-	struct cgm_buf path = { 0 };
+	struct cgm_buf path = {0};
 	int r = -ENOMEM;
 
 	cgm_buf_lit(&path, "/api/cgmeter/hists");
@@ -187,7 +187,8 @@ static int pause_feed(struct cgm_source *s)
 
 static int refused(struct cgm_source *s, unsigned status)
 {
-	const char *text[] = { "it wants a password or a token (--basic_auth_file, --token_file)", "what listens there is no cgmeter agent, or an old one" };
+	const char *text[] = {"it wants a password or a token (--basic_auth_file, --token_file)",
+		"what listens there is no cgmeter agent, or an old one"};
 	char other[64];
 
 	if (status == 401 || status == 403)
@@ -312,8 +313,8 @@ void cgm_source_take(struct cgm_source *s, struct cgm_feed *ret_feed, struct cgm
 {
 	*ret_feed = s->feed;
 	*ret_hists = s->hists;
-	s->feed = (struct cgm_feed){ 0 };
-	s->hists = (struct cgm_hists){ 0 };
+	s->feed = (struct cgm_feed){0};
+	s->hists = (struct cgm_hists){0};
 	s->state = IDLE;
 }
 

@@ -16,7 +16,8 @@ void cgm_source_close(struct cgm_source *s);
 void cgm_source_ask(struct cgm_source *s, const char *detail);
 /* 0: under way, or nobody asked; 1: done, to be taken; a negative errno: nothing could be read, cgm_source_fault() says why. */
 int cgm_source_step(struct cgm_source *s);
-/* What to wait for until the next step: a descriptor (-1: none) with its events, and a moment of CLOCK_MONOTONIC at the latest (UINT64_MAX: none). */
+/* What to wait for until the next step: a descriptor (-1: none) with its events, and a moment of CLOCK_MONOTONIC at the latest (UINT64_MAX:
+ * none). */
 int cgm_source_wait(const struct cgm_source *s, short *ret_events, uint64_t *ret_until_ns);
 /* Hands the round's results over. *ret_hists is empty when none were asked for, or the cgroup is gone. */
 void cgm_source_take(struct cgm_source *s, struct cgm_feed *ret_feed, struct cgm_hists *ret_hists);

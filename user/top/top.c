@@ -24,7 +24,7 @@ struct top {
 	struct cgm_detail detail;
 	struct cgm_view view;
 	struct cgm_cells cells;
-	bool asked; /* a round is under way */
+	bool asked;		   /* a round is under way */
 	uint64_t asked_ns, got_ns; /* CLOCK_MONOTONIC: when the last round began, when numbers came last */
 	unsigned epoch;
 	char trouble[900];
@@ -42,8 +42,8 @@ static void on_signal(int number)
 /* Ending signals come only while we wait, so that none is missed between a look and a wait. */
 static void catch_signals(struct top *t)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = on_signal };
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal};
 	sigset_t block;
 
 	sigemptyset(&block);
@@ -107,7 +107,7 @@ static int step(struct top *t)
 /* Until the source has something to do, until_ns, a key (keys) or a signal. */
 static void wait_for_news(struct top *t, uint64_t until_ns, bool keys)
 {
-	struct pollfd fds[2] = { { .fd = keys ? 0 : -1, .events = POLLIN }, { .fd = -1 } };
+	struct pollfd fds[2] = {{.fd = keys ? 0 : -1, .events = POLLIN}, {.fd = -1}};
 	uint64_t source_ns = UINT64_MAX, now = cgm_clock_mono_ns(), wait_ns;
 	struct timespec ts;
 
@@ -115,7 +115,7 @@ static void wait_for_news(struct top *t, uint64_t until_ns, bool keys)
 		fds[1].fd = cgm_source_wait(t->source, &fds[1].events, &source_ns);
 	until_ns = MIN(until_ns, source_ns);
 	wait_ns = until_ns > now ? until_ns - now : 0;
-	ts = (struct timespec){ (time_t)(wait_ns / CGM_NSEC_PER_SEC), (long)(wait_ns % CGM_NSEC_PER_SEC) };
+	ts = (struct timespec){(time_t)(wait_ns / CGM_NSEC_PER_SEC), (long)(wait_ns % CGM_NSEC_PER_SEC)};
 	if (ppoll(fds, 2, until_ns == UINT64_MAX ? NULL : &ts, &t->open_mask) > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
 		ended = 1; /* the terminal is gone */
 }
@@ -124,7 +124,7 @@ static void wait_for_news(struct top *t, uint64_t until_ns, bool keys)
 
 static int print_interval(struct top *t)
 {
-	_cleanup_(cgm_buf_done) struct cgm_buf out = { 0 };
+	_cleanup_(cgm_buf_done) struct cgm_buf out = {0};
 	const char *text = cgm_source_text(t->source);
 	static bool again;
 
@@ -273,12 +273,12 @@ static int run_screen(struct top *t)
 int cgm_top_run(int argc, char *const *argv)
 {
 	struct cgm_top_options o;
-	struct top t = { .o = &o };
+	struct top t = {.o = &o};
 	int r = cgm_top_options_parse(argc, argv, &o);
 
 	if (r)
 		return r < 0 ? 2 : 0;
-	setlocale(LC_CTYPE, ""); /* numbers stay as they are */
+	setlocale(LC_CTYPE, "");	  /* numbers stay as they are */
 	cgm_log_set_level(CGM_LOG_ERROR); /* a line of a log would spoil the screen */
 	if (cgm_source_open(&o, &t.source) < 0)
 		return 2;

@@ -11,7 +11,7 @@
 
 void cgm_view_init(struct cgm_view *v)
 {
-	*v = (struct cgm_view){ .tree = true, .sort = CGM_COL_CPU, .interval_ns = CGM_NSEC_PER_SEC, .page = 1 };
+	*v = (struct cgm_view){.tree = true, .sort = CGM_COL_CPU, .interval_ns = CGM_NSEC_PER_SEC, .page = 1};
 }
 
 static void unfold_all(struct cgm_view *v)
@@ -32,7 +32,7 @@ void cgm_view_done(struct cgm_view *v)
 	free(v->lines);
 	free(v->selected);
 	free(v->detail);
-	*v = (struct cgm_view){ 0 };
+	*v = (struct cgm_view){0};
 }
 
 const char *cgm_last_part(const char *path)
@@ -113,7 +113,7 @@ static int add_line(struct cgm_view *v, const struct cgm_line *line)
 static int build_flat(struct cgm_view *v, const uint32_t *order, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
-		if (add_line(v, &(struct cgm_line){ .row = order[i] }) < 0)
+		if (add_line(v, &(struct cgm_line){.row = order[i]}) < 0)
 			return -ENOMEM;
 	return 0;
 }
@@ -132,7 +132,7 @@ static int build_tree(struct cgm_view *v, const struct cgm_model *m, struct fore
 
 	for (;;) {
 		bool has_children = f->first[row] < f->end[row];
-		struct cgm_line line = { .row = row, .depth = (uint16_t)MIN(depth, (size_t)UINT16_MAX), .has_children = has_children };
+		struct cgm_line line = {.row = row, .depth = (uint16_t)MIN(depth, (size_t)UINT16_MAX), .has_children = has_children};
 
 		line.folded = has_children && cgm_hash_get(&v->folds, m->rows[row].name);
 		line.context = !(keep[row] & KEEP_MATCH);
@@ -155,12 +155,13 @@ static int build_lines(struct cgm_view *v, const struct cgm_model *m)
 	size_t n = m->nr_rows, nr = 0;
 	_cleanup_free_ uint8_t *keep = cgm_calloc(n, 1);
 	_cleanup_free_ uint32_t *memory = cgm_calloc(4 * n, sizeof(*memory));
-	struct order o = { v, m->rows, v->tree };
-	struct forest f = { memory, memory + n, memory + 2 * n, memory + 3 * n };
+	struct order o = {v, m->rows, v->tree};
+	struct forest f;
 	uint32_t *order = memory;
 
 	if (!keep || !memory)
 		return -ENOMEM;
+	f = (struct forest){memory, memory + n, memory + 2 * n, memory + 3 * n};
 	choose(v, m, keep);
 	for (size_t i = v->tree; i < n; i++)
 		if (keep[i])

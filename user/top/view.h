@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the user has chosen to see, and the lines that this makes of the model's rows: order, tree, folded subtrees, filter, selection. Pure: keys
- * in, state out; no terminal. One thread.
+ * What the user has chosen to see, and the lines that this makes of the model's rows: order, tree, folded subtrees, filter, selection.
+ * Pure: keys in, state out; no terminal. One thread.
  */
 #pragma once
 #include "base/hash.h"
@@ -48,7 +48,7 @@ struct cgm_view {
 	struct cgm_hash folds; /* paths, owned by the table's values */
 	enum cgm_prompt prompt;
 	char input[CGM_MAX_INPUT + 1], before[CGM_MAX_INPUT + 1]; /* of the prompt; the filter before it */
-	char message[160]; /* shown until the next key */
+	char message[160];					  /* shown until the next key */
 
 	/* of the list */
 	struct cgm_line *lines;
@@ -57,9 +57,9 @@ struct cgm_view {
 	char *selected; /* path; NULL: none yet */
 
 	/* of the detail view */
-	char *detail; /* path */
+	char *detail;	       /* path */
 	size_t hist, hist_top; /* selected histogram; first on the screen */
-	bool total; /* since counting began, not of the interval */
+	bool total;	       /* since counting began, not of the interval */
 
 	size_t help_top;
 	size_t page; /* lines that the screen shows, as drawn last */
