@@ -161,7 +161,9 @@ int cgm_pinned_open(const char *pin_dir, struct cgm_kernel **ret)
 
 	if (!k)
 		return -ENOMEM;
-	k->walk_fd[CGM_WALK_TASKS] = k->walk_fd[CGM_WALK_FILES] = k->stats_fd = k->clock_fd = -1;
+	for (size_t i = 0; i < CGM_NR_WALKS; i++)
+		k->walk_fd[i] = -1; /* iterators write */
+	k->stats_fd = k->clock_fd = -1;
 	k->by_pins = cgm_calloc(1, sizeof(*k->by_pins));
 	if (k->by_pins) {
 		k->by_pins->dir = cgm_strdup(pin_dir);
