@@ -31,24 +31,44 @@ static int render(struct cgm_stream *stream, struct cgm_buf *out)
 	return r;
 }
 
-static void test_feed__what_is_written_is_read(void **state)
-{
+/* A snapshot and what is read of its feed. */
+struct fixture {
 	struct synth y;
-	struct cgm_snapshot *s = snapshot(&y, true);
-	struct cgm_buf text = {0};
+	struct cgm_snapshot *s;
 	struct cgm_feed f;
+};
+
+static void read_back(struct fixture *x)
+{
+	struct cgm_buf text = {0};
 	const char *fault;
 	size_t line;
 
+	assert_int_equal(render(cgm_feed_write(x->s, 0), &text), 0);
+	assert_int_equal(cgm_feed_read(text.p, text.len, &x->f, &fault, &line), 0);
+	cgm_buf_done(&text);
+}
+
+static void teardown(struct fixture *x)
+{
+	cgm_feed_done(&x->f);
+	cgm_snapshot_unref(x->s);
+	synth_done(&x->y);
+}
+
+static void test_feed__what_is_written_is_read(void **state)
+{
+	struct fixture x = {0};
+
 	(void)state;
-	assert_int_equal(render(cgm_feed_write(s, 0), &text), 0);
-	assert_int_equal(cgm_feed_read(text.p, text.len, &f, &fault, &line), 0);
-	assert_int_equal(f.nr_rows, ARRAY_SIZE(names));
-	assert_int_equal(f.mono_ns, 42);
-	assert_int_equal(f.time_ns, s->time_ns);
-	for (size_t i = 0; i < f.nr_rows; i++) {
-		const struct cgm_feed_row *r = &f.rows[i];
-		const struct cgm_row *row = &s->rows[i];
+	x.s = snapshot(&x.y, true);
+	read_back(&x);
+	assert_int_equal(x.f.nr_rows, ARRAY_SIZE(names));
+	assert_int_equal(x.f.mono_ns, 42);
+	assert_int_equal(x.f.time_ns, x.s->time_ns);
+	for (size_t i = 0; i < x.f.nr_rows; i++) {
+		const struct cgm_feed_row *r = &x.f.rows[i];
+		const struct cgm_row *row = &x.s->rows[i];
 
 		assert_string_equal(r->name, names[i]);
 		assert_int_equal(r->parent, row->parent);
@@ -69,84 +89,57 @@ static void test_feed__what_is_written_is_read(void **state)
 			assert_int_equal(r->hist[CGM_FEED_RUNQ_DELAY].buckets[b], b + i);
 		assert_int_equal(r->hist[CGM_FEED_BLOCK_LATENCY].buckets[CGM_HIST_BUCKETS - 1], 6); /* read and write */
 	}
-	cgm_feed_done(&f);
-	cgm_buf_done(&text);
-	cgm_snapshot_unref(s);
-	synth_done(&y);
+	teardown(&x);
 }
 
 /* Without a kernel side nothing of it is known, and bytes are those of the files. */
 static void test_feed__without_a_kernel_side(void **state)
 {
-	struct synth y;
-	struct cgm_snapshot *s = snapshot(&y, false);
-	struct cgm_buf text = {0};
-	struct cgm_feed f;
-	const char *fault;
-	size_t line;
+	struct fixture x = {0};
 
 	(void)state;
-	assert_int_equal(render(cgm_feed_write(s, 0), &text), 0);
-	assert_int_equal(cgm_feed_read(text.p, text.len, &f, &fault, &line), 0);
-	assert_int_equal(f.rows[1].have_hist, 0);
-	assert_false(cgm_feed_has(&f.rows[1], CGM_FEED_NET_RX));
-	assert_true(cgm_feed_has(&f.rows[1], CGM_FEED_BLOCK_READ));
-	assert_int_equal(f.rows[1].v[CGM_FEED_BLOCK_READ],
+	x.s = snapshot(&x.y, false);
+	read_back(&x);
+	assert_int_equal(x.f.rows[1].have_hist, 0);
+	assert_false(cgm_feed_has(&x.f.rows[1], CGM_FEED_NET_RX));
+	assert_true(cgm_feed_has(&x.f.rows[1], CGM_FEED_BLOCK_READ));
+	assert_int_equal(x.f.rows[1].v[CGM_FEED_BLOCK_READ],
 		synth_value(1, 0, 600 + CGM_DISK_BYTES_READ) + synth_value(1, 0, 650 + CGM_DISK_BYTES_READ));
-	cgm_feed_done(&f);
-	cgm_buf_done(&text);
-	cgm_snapshot_unref(s);
-	synth_done(&y);
+	teardown(&x);
 }
 
 static void test_feed__a_group_that_does_not_count_is_not_known(void **state)
 {
-	struct synth y;
-	struct cgm_snapshot *s = snapshot(&y, true);
-	struct cgm_buf text = {0};
-	struct cgm_feed f;
-	const char *fault;
-	size_t line;
+	struct fixture x = {0};
 
 	(void)state;
-	s->self.groups_paused = 1ULL << CGM_G_SCHED;
-	s->self.groups_off = 1ULL << CGM_G_NET;
-	s->self.groups_idle = 1ULL << CGM_G_BLOCK;
-	assert_int_equal(render(cgm_feed_write(s, 0), &text), 0);
-	assert_int_equal(cgm_feed_read(text.p, text.len, &f, &fault, &line), 0);
-	assert_int_equal(f.rows[1].have_hist, 0);
-	assert_false(cgm_feed_has(&f.rows[1], CGM_FEED_NET_TX));
-	assert_false(cgm_feed_has(&f.rows[1], CGM_FEED_BLOCK_READ));
-	cgm_feed_done(&f);
-	cgm_buf_done(&text);
-	cgm_snapshot_unref(s);
-	synth_done(&y);
+	x.s = snapshot(&x.y, true);
+	x.s->self.groups_paused = 1ULL << CGM_G_SCHED;
+	x.s->self.groups_off = 1ULL << CGM_G_NET;
+	x.s->self.groups_idle = 1ULL << CGM_G_BLOCK;
+	read_back(&x);
+	assert_int_equal(x.f.rows[1].have_hist, 0);
+	assert_false(cgm_feed_has(&x.f.rows[1], CGM_FEED_NET_TX));
+	assert_false(cgm_feed_has(&x.f.rows[1], CGM_FEED_BLOCK_READ));
+	teardown(&x);
 }
 
 /* The machine has no pids.current: its tasks are those of all rows. */
 static void test_feed__tasks_of_the_root(void **state)
 {
-	struct synth y;
-	struct cgm_snapshot *s = snapshot(&y, true);
+	struct fixture x = {0};
 	const unsigned states[] = {CGM_V_TASKS_SLEEPING, CGM_V_TASKS_RUNNING, CGM_V_TASKS_STOPPED, CGM_V_TASKS_UNINTERRUPTIBLE};
-	struct cgm_buf text = {0};
 	uint64_t wanted = 0;
-	struct cgm_feed f;
-	const char *fault;
-	size_t line;
 
 	(void)state;
-	s->rows[0].layout->have[CGM_V_THREADS_CURRENT / 64] &= ~(1ULL << CGM_V_THREADS_CURRENT % 64);
-	for (size_t i = 0; i < s->nr_rows; i++)
+	x.s = snapshot(&x.y, true);
+	x.s->rows[0].layout->have[CGM_V_THREADS_CURRENT / 64] &= ~(1ULL << CGM_V_THREADS_CURRENT % 64);
+	for (size_t i = 0; i < x.s->nr_rows; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(states); k++)
-			wanted += s->rows[i].values[states[k]];
-	assert_int_equal(render(cgm_feed_write(s, 0), &text), 0);
-	assert_int_equal(cgm_feed_read(text.p, text.len, &f, &fault, &line), 0);
-	assert_int_equal(f.rows[0].v[CGM_FEED_TASKS], wanted);
-	cgm_feed_done(&f);
-	cgm_buf_done(&text);
-	cgm_snapshot_unref(s);
-	synth_done(&y);
+			wanted += x.s->rows[i].values[states[k]];
+	read_back(&x);
+	assert_int_equal(x.f.rows[0].v[CGM_FEED_TASKS], wanted);
+	teardown(&x);
 }
 
 static void test_feed__nothing_newer(void **state)

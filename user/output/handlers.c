@@ -122,7 +122,8 @@ enum MHD_Result cgm_handle_tree(struct cgm_request *rq)
 	return cgm_answer_stream(rq, cgm_json_tree(s));
 }
 
-enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
+/* What render makes of the row that the path names. */
+static enum MHD_Result answer_row(struct cgm_request *rq, struct cgm_stream *(*render)(struct cgm_snapshot *s, size_t row))
 {
 	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
 	const struct cgm_row *row;
@@ -132,7 +133,17 @@ enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
 	row = cgm_snapshot_find(s, container_name(rq));
 	if (!row)
 		return answer_unknown(rq);
-	return cgm_answer_stream(rq, cgm_json_waits(s, (size_t)(row - s->rows)));
+	return cgm_answer_stream(rq, render(s, (size_t)(row - s->rows)));
+}
+
+enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
+{
+	return answer_row(rq, cgm_json_waits);
+}
+
+enum MHD_Result cgm_handle_hists(struct cgm_request *rq)
+{
+	return answer_row(rq, cgm_hists_write);
 }
 
 enum MHD_Result cgm_handle_feed(struct cgm_request *rq)
@@ -145,19 +156,6 @@ enum MHD_Result cgm_handle_feed(struct cgm_request *rq)
 	if (*rq->rest && cgm_parse_u64(cgm_str(rq->rest + 1), &seen_mono_ns) < 0)
 		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "feed/…: the moment of the last feed must be a number");
 	return cgm_answer_stream(rq, cgm_feed_write(s, seen_mono_ns));
-}
-
-enum MHD_Result cgm_handle_hists(struct cgm_request *rq)
-{
-	_cleanup_(snapshot_unrefp) struct cgm_snapshot *s = newest(rq);
-	const struct cgm_row *row;
-
-	if (!s)
-		return answer_too_early(rq);
-	row = cgm_snapshot_find(s, container_name(rq));
-	if (!row)
-		return answer_unknown(rq);
-	return cgm_answer_stream(rq, cgm_hists_write(s, (size_t)(row - s->rows)));
 }
 
 enum MHD_Result cgm_handle_status(struct cgm_request *rq)
