@@ -6,7 +6,7 @@ B := build
 CC := gcc
 CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libmicrohttpd jansson libisal gnutls libcrypt
+PKGS := libbpf libmicrohttpd jansson libisal gnutls libcrypt ncursesw
 Q := $(if $(V),,@)
 quote = '$(subst ','\'',$(1))'
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
@@ -18,10 +18,10 @@ LDFLAGS := $(EXTRA_LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
-ROOMS := base cgroup kernel model output sink node
+ROOMS := base cgroup kernel model output sink node top main
 SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
-LIB_OBJ := $(filter-out $(B)/user/node/main.o,$(OBJ))
+LIB_OBJ := $(filter-out $(B)/user/main/main.o,$(OBJ))
 BPF_SRC := bpf/cgmeter.bpf.c
 BPF_OBJ := $(BPF_SRC:%.c=$(B)/%.o)
 SKEL := $(B)/gen/cgmeter.skel.h
@@ -48,7 +48,7 @@ $(B)/cgmeter: $(OBJ)
 
 $(B)/libcgmeter.a: $(LIB_OBJ)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(B)/user/%.o: user/%.c $(B)/flags
 	$(call say,CC,$<)
@@ -163,7 +163,7 @@ $(B)/bench/sweep: tools/bench/sweep.c $(B)/libcgmeter.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
 bench-sweep: $(B)/bench/sweep
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps, bench-top: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md

@@ -3,57 +3,9 @@
  * Pins: a crash loses no count, the programs go on counting meanwhile, a restart takes over; other sizes are not adopted; a fold that was cut
  * short is ended by the next start.
  */
-#include <ftw.h>
 #include <sys/statfs.h>
 
-#include "bpf/util.h"
-#include "kernel/internal.h"
-
-static char pin_dir[64];
-
-static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int flag, _unused_ struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static int setup(void **state)
-{
-	struct rig *t = calloc(1, sizeof(*t));
-
-	assert_non_null(t);
-	snprintf(pin_dir, sizeof(pin_dir), "/sys/fs/bpf/cgmbpf-%d", (int)getpid());
-	rig_open(t);
-	t->config.pin_dir = pin_dir;
-	*state = t;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct rig *t = *state;
-
-	cgm_trees_close(&t->trees);
-	close(t->root_fd);
-	free(t);
-	nftw(pin_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	return 0;
-}
-
-static void work(_unused_ void *arg)
-{
-	const struct timespec ts = { .tv_nsec = 1000000 };
-
-	for (int i = 0; i < 20; i++)
-		nanosleep(&ts, NULL);
-}
-
-static void skip_unless_pinned(struct rig *t)
-{
-	if (t->kernel->pinned && cgm_kernel_has(t->kernel, "sched"))
-		return;
-	print_message("# skip: no BPF file system, or no programs on this kernel\n");
-	skip();
-}
+#include "bpf/pins.h"
 
 static void test_pin__crash_and_restart(void **state)
 {
@@ -200,10 +152,10 @@ static void test_pin__removed_ones_are_kept(void **state)
 }
 
 static const struct CMUnitTest pin[] = {
-	cmocka_unit_test_setup_teardown(test_pin__crash_and_restart, setup, teardown),
-	cmocka_unit_test_setup_teardown(test_pin__other_size, setup, teardown),
-	cmocka_unit_test_setup_teardown(test_pin__other_contract, setup, teardown),
-	cmocka_unit_test_setup_teardown(test_pin__redo, setup, teardown),
-	cmocka_unit_test_setup_teardown(test_pin__removed_ones_are_kept, setup, teardown),
+	cmocka_unit_test_setup_teardown(test_pin__crash_and_restart, pins_setup, pins_teardown),
+	cmocka_unit_test_setup_teardown(test_pin__other_size, pins_setup, pins_teardown),
+	cmocka_unit_test_setup_teardown(test_pin__other_contract, pins_setup, pins_teardown),
+	cmocka_unit_test_setup_teardown(test_pin__redo, pins_setup, pins_teardown),
+	cmocka_unit_test_setup_teardown(test_pin__removed_ones_are_kept, pins_setup, pins_teardown),
 };
 RUN_BPF_TESTS(pin)

@@ -7,6 +7,7 @@ import signal
 import time
 
 import lib
+from burn import burn, burn_wall, last_cpu
 from cgroups import keyed, read, trees, write
 from lib import by_speed, equal, near
 
@@ -15,20 +16,6 @@ SWITCHES = "cgmeter_container_context_switches_total"
 DELAY = "cgmeter_container_cpu_runqueue_delay_seconds"
 SLICE = "cgmeter_container_cpu_slice_seconds"
 OFF = "cgmeter_container_cpu_off_seconds"
-
-
-def burn(cpu, seconds):
-    os.sched_setaffinity(0, {cpu})
-    end = time.process_time() + seconds
-    while time.process_time() < end:
-        pass
-
-
-def burn_wall(cpu, seconds):
-    os.sched_setaffinity(0, {cpu})
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        pass
 
 
 def sleep_often(times, seconds):
@@ -44,10 +31,6 @@ def pass_on(first, take, give, rounds):
         os.read(take, 1)
         if i + 1 < rounds or not first:
             os.write(give, b"x")
-
-
-def last_cpu():
-    return max(os.sched_getaffinity(0))
 
 
 def test_cpu__a_known_burn_is_the_kernels_own_number(t):

@@ -49,7 +49,9 @@ struct cgm_rows {
 
 /* What the last sweep read of a map keyed by slot: live and retired rows of the same item as one. */
 struct cgm_keyed {
-	struct bpf_map *map;
+	struct bpf_map *map; /* NULL in a kernel side that was opened by its pins */
+	int fd;
+	const char *name;
 	size_t size; /* of a value */
 	uint32_t *head; /* by slot: index + 1 of its first entry */
 	struct cgm_keyed_entry {
@@ -82,6 +84,7 @@ struct cgm_kernel {
 	struct ring_buffer *ring;
 	int walk_fd[CGM_NR_WALKS]; /* links of the iterators, by enum cgm_walk_kind; -1: off */
 	uint64_t files_walked_ns; /* CLOCK_MONOTONIC; 0: not yet */
+	int slot_of_fd; /* of the map cgm_slot_of */
 	bool adopted, pinned;
 	uint32_t nr_slots, nr_shards; /* slots that can have rows */
 	uint32_t nr_all; /* and the bare ones behind them */
@@ -119,6 +122,7 @@ struct cgm_kernel {
 	uint64_t list_began_ns;
 	cgm_event_fn event_fn;
 	void *event_arg;
+	struct cgm_pinned *by_pins; /* pinned.c: opened to be read only; NULL: loaded by us */
 };
 
 /* programs.c: marks what cannot work on this kernel as failed, and what is to be used. */
@@ -140,6 +144,15 @@ void cgm_syscalls_set_up(struct cgmeter_bpf *skel);
 uint8_t cgm_drop_class(const char *reason);
 void cgm_drops_probe(struct cgm_kernel *k, const struct btf *kernel_btf);
 void cgm_drops_set_up(const struct cgm_kernel *k);
+
+/* kernel.c: tables by slot. 0 or -ENOMEM. */
+int cgm_kernel_make_tables(struct cgm_kernel *k);
+
+/* pinned.c: what cgm_kernel_sweep() and _close() have to do for a kernel side that was opened by its pins. */
+int cgm_pinned_sweep(struct cgm_kernel *k);
+void cgm_pinned_close(struct cgm_kernel *k);
+/* A pinned map of that kind and size, to be read. A descriptor; -ENOENT; -ESTALE: it is another; else the errno. */
+int cgm_pinned_get(const struct cgm_kernel *k, const char *name, enum bpf_map_type type, size_t value_bytes, uint32_t nr_entries);
 
 /* pin.c */
 /* Makes pin_dir and its folder of links, mounting a BPF file system at /sys/fs/bpf if there is none. 0 or a negative errno, said. */
@@ -198,6 +211,9 @@ bool cgm_stats_can_flush(const struct btf *kernel_btf, const char **ret_reason);
 /* retire.c */
 /* Ends a fold that a former run did not end, and reads what was folded so far. 0 or -ENOMEM. */
 int cgm_retire_recover(struct cgm_kernel *k);
+/* Reads what was folded so far from the map cgm_retired. 0 or -ENOMEM. _forget frees what was read. */
+int cgm_retire_read(struct cgm_kernel *k, int fd);
+void cgm_retire_forget(struct cgm_kernel *k);
 
 /* rows.c */
 /* Between open and load: sizes of the templates. After the load: adopts the pinned chunks or makes the first ones. 0 or a negative errno. */
@@ -208,6 +224,8 @@ int cgm_rows_grow(struct cgm_kernel *k);
 /* Grows until there are free slots for a burst of new cgroups. */
 void cgm_rows_keep_ahead(struct cgm_kernel *k);
 void cgm_rows_close(struct cgm_kernel *k);
+/* Of a kernel side that was opened by its pins: maps the chunks that there are by now. 0 or a negative errno. */
+int cgm_rows_open_pinned(struct cgm_kernel *k);
 /* What the kernel says that a map takes (fdinfo; since 6.4 all of it, before: what it was charged). */
 uint64_t cgm_map_memory(int fd);
 

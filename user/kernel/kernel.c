@@ -171,7 +171,7 @@ static int on_event(void *arg, void *data, size_t size)
 	return 0;
 }
 
-static int make_tables(struct cgm_kernel *k)
+int cgm_kernel_make_tables(struct cgm_kernel *k)
 {
 	uint32_t n = k->nr_all;
 	bool ok = true;
@@ -213,6 +213,11 @@ static int after_load(struct cgm_kernel *k)
 	k->keyed[CGM_KEYED_BLOCK].size = sizeof(struct cgm_block);
 	k->keyed[CGM_KEYED_WAIT].map = k->skel->maps.cgm_waits;
 	k->keyed[CGM_KEYED_WAIT].size = sizeof(struct cgm_hist);
+	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++) {
+		k->keyed[i].fd = bpf_map__fd(k->keyed[i].map);
+		k->keyed[i].name = bpf_map__name(k->keyed[i].map);
+	}
+	k->slot_of_fd = bpf_map__fd(k->skel->maps.cgm_slot_of);
 	if (!k->slots || !k->tasks || !k->open_files || !k->socks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
 		return -ENOMEM;
 	if (!k->adopted)
@@ -225,19 +230,9 @@ static int after_load(struct cgm_kernel *k)
 	return r;
 }
 
-/* What the next attempt will read anew. */
-static void free_retired(struct cgm_kernel *k)
-{
-	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++)
-		for (uint32_t slot = 0; k->retired[i] && slot < k->nr_slots; slot++) {
-			free(k->retired[i][slot]);
-			k->retired[i][slot] = NULL;
-		}
-}
-
 static void unload(struct cgm_kernel *k)
 {
-	free_retired(k);
+	cgm_retire_forget(k); /* the next attempt reads it anew */
 	ring_buffer__free(k->ring);
 	k->ring = NULL;
 	if (k->skel) {
@@ -352,7 +347,7 @@ int cgm_kernel_open(const struct cgm_kernel_config *config, struct cgm_kernel **
 	k->nr_all = k->nr_slots * (config->block_hierarchy == config->sched_hierarchy ? 1 : 2);
 	for (k->nr_shards = 1; k->nr_shards < MAX_SHARDS && (int)k->nr_shards * 2 <= cpus; k->nr_shards *= 2)
 		;
-	if (make_tables(k) < 0) {
+	if (cgm_kernel_make_tables(k) < 0) {
 		cgm_kernel_close(k);
 		return -ENOMEM;
 	}
@@ -375,6 +370,7 @@ void cgm_kernel_close(struct cgm_kernel *k)
 {
 	if (!k)
 		return;
+	cgm_pinned_close(k);
 	if (k->links && k->pinned && k->skel)
 		cgm_pin_drop_links(k, true);
 	if (k->links && k->prog_fds)
@@ -389,7 +385,7 @@ void cgm_kernel_close(struct cgm_kernel *k)
 		free(k->keyed[i].values);
 	}
 	free(k->seen);
-	free_retired(k);
+	cgm_retire_forget(k);
 	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++)
 		free(k->retired[i]);
 	free(k->links);

@@ -18,7 +18,7 @@ uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 	struct cgm_cgroup_key key = { .id = id, .hierarchy = hierarchy };
 	uint32_t slot;
 
-	if (!k->slots || bpf_map_lookup_elem(bpf_map__fd(k->skel->maps.cgm_slot_of), &key, &slot) < 0)
+	if (!k->slots || bpf_map_lookup_elem(k->slot_of_fd, &key, &slot) < 0)
 		return CGM_SLOT_OVERFLOW;
 	return slot < k->nr_all ? slot : CGM_SLOT_OVERFLOW;
 }
@@ -172,10 +172,10 @@ static void read_keyed(struct cgm_kernel *k, struct cgm_keyed *m)
 	m->cut = !keys || !values;
 	while (keys && values) {
 		uint32_t count = BATCH;
-		int r = bpf_map_lookup_batch(bpf_map__fd(m->map), first ? NULL : &position, &next, keys, values, &count, NULL);
+		int r = bpf_map_lookup_batch(m->fd, first ? NULL : &position, &next, keys, values, &count, NULL);
 
 		if (r < 0 && r != -ENOENT) {
-			cgm_log_once(CGM_LOG_WARNING, "cannot read the map %s: %s", bpf_map__name(m->map), strerror(-r));
+			cgm_log_once(CGM_LOG_WARNING, "cannot read the map %s: %s", m->name, strerror(-r));
 			m->cut = true;
 			break;
 		}
@@ -234,14 +234,15 @@ void cgm_kernel_walk_sockets(struct cgm_kernel *k)
 
 void cgm_kernel_sweep(struct cgm_kernel *k)
 {
-	if (!k->slots)
+	if (!k->slots || (k->by_pins && cgm_pinned_sweep(k) < 0))
 		return;
 	walk(k, CGM_WALK_TASKS);
 	walk_files(k);
 	find_heirs(k);
 	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++)
 		read_keyed(k, &k->keyed[i]);
-	cgm_rows_keep_ahead(k);
+	if (!k->by_pins)
+		cgm_rows_keep_ahead(k);
 }
 
 bool cgm_kernel_slot_live(const struct cgm_kernel *k, uint32_t slot)

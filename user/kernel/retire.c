@@ -161,23 +161,37 @@ static void fold_keyed(struct cgm_kernel *k, enum cgm_keyed_map map, const struc
 	commit(k, CGM_JOURNAL_KEYED);
 }
 
-int cgm_retire_recover(struct cgm_kernel *k)
+int cgm_retire_read(struct cgm_kernel *k, int fd)
 {
-	int fd = bpf_map__fd(k->skel->maps.cgm_retired), r = 0;
 	struct cgm_retired_key key, *prev = NULL;
 	union cgm_any_row row;
+	int r = 0;
 
-	if (k->journal->kind != CGM_JOURNAL_NONE) {
-		cgm_info("ending a fold of counters that a former run had begun");
-		(void)redo(k);
-		journal_end(k);
-	}
 	while (r == 0 && bpf_map_get_next_key(fd, prev, &key) == 0) {
 		if (key.map < CGM_NR_ROWS_MAPS && key.slot < k->nr_slots && bpf_map_lookup_elem(fd, &key, &row) == 0)
 			r = keep_retired(k, (enum cgm_rows_map)key.map, key.slot, &row);
 		prev = &key;
 	}
 	return r;
+}
+
+void cgm_retire_forget(struct cgm_kernel *k)
+{
+	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++)
+		for (uint32_t slot = 0; k->retired[i] && slot < k->nr_slots; slot++) {
+			free(k->retired[i][slot]);
+			k->retired[i][slot] = NULL;
+		}
+}
+
+int cgm_retire_recover(struct cgm_kernel *k)
+{
+	if (k->journal->kind != CGM_JOURNAL_NONE) {
+		cgm_info("ending a fold of counters that a former run had begun");
+		(void)redo(k);
+		journal_end(k);
+	}
+	return cgm_retire_read(k, bpf_map__fd(k->skel->maps.cgm_retired));
 }
 
 /* Keys of slots that are draining, found by one walk over a map's keys. */

@@ -79,6 +79,13 @@ static void add_dear(void *to, const void *from)
 	cgm_add_u64s(to, from, sizeof(struct cgm_dear));
 }
 
+static const struct cgm_rows kinds[CGM_NR_ROWS_MAPS] = {
+	[CGM_ROWS_SCHED] = { .type = "cgm_sched", .size = sizeof(struct cgm_sched), .add = add_sched },
+	[CGM_ROWS_NET] = { .type = "cgm_net", .size = sizeof(struct cgm_net), .add = add_net },
+	[CGM_ROWS_COUNTS] = { .type = "cgm_counts", .size = sizeof(struct cgm_counts), .add = add_counts },
+	[CGM_ROWS_DEAR] = { .type = "cgm_dear", .size = sizeof(struct cgm_dear), .add = add_dear },
+};
+
 /* Is a group to be loaded that is off by default? */
 static bool counts_dear(const struct cgm_kernel *k)
 {
@@ -93,16 +100,20 @@ static bool counts_dear(const struct cgm_kernel *k)
 
 int cgm_rows_set_up(struct cgm_kernel *k)
 {
-	const struct cgm_rows rows[CGM_NR_ROWS_MAPS] = {
-		[CGM_ROWS_SCHED] = { k->skel->maps.cgm_sched, "cgm_sched", sizeof(struct cgm_sched), add_sched, .used = true },
-		[CGM_ROWS_NET] = { k->skel->maps.cgm_net, "cgm_net", sizeof(struct cgm_net), add_net, .used = true },
-		[CGM_ROWS_COUNTS] = { k->skel->maps.cgm_counts, "cgm_counts", sizeof(struct cgm_counts), add_counts, .used = true },
-		[CGM_ROWS_DEAR] = { k->skel->maps.cgm_dear, "cgm_dear", sizeof(struct cgm_dear), add_dear, .used = counts_dear(k) },
+	struct bpf_map *const outer[CGM_NR_ROWS_MAPS] = {
+		[CGM_ROWS_SCHED] = k->skel->maps.cgm_sched,
+		[CGM_ROWS_NET] = k->skel->maps.cgm_net,
+		[CGM_ROWS_COUNTS] = k->skel->maps.cgm_counts,
+		[CGM_ROWS_DEAR] = k->skel->maps.cgm_dear,
 	};
 
 	k->max_chunks = k->nr_slots / CGM_CHUNK_SLOTS;
 	k->nr_chunks = 0;
-	memcpy(k->rows, rows, sizeof(rows));
+	memcpy(k->rows, kinds, sizeof(kinds));
+	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++) {
+		k->rows[i].outer = outer[i];
+		k->rows[i].used = i != CGM_ROWS_DEAR || counts_dear(k);
+	}
 	load_types(k);
 	for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++) {
 		/* The template that the verifier checks against. libbpf 1.1 cannot resize the one of the object. */
@@ -138,7 +149,7 @@ static void chunk_name(const struct cgm_rows *r, uint32_t chunk, char *buf, size
 	snprintf(buf, size, "%s_%u", r->type, chunk);
 }
 
-static int map_chunk(struct cgm_kernel *k, struct cgm_rows *r, uint32_t chunk, int fd)
+static int map_chunk(struct cgm_kernel *k, struct cgm_rows *r, uint32_t chunk, int fd, int prot)
 {
 	size_t bytes = chunk_bytes(k, r);
 
@@ -150,7 +161,7 @@ static int map_chunk(struct cgm_kernel *k, struct cgm_rows *r, uint32_t chunk, i
 		r->base = p;
 	}
 	/* MAP_POPULATE is not needed: a BPF array is resident as soon as it is mapped. */
-	if (mmap(r->base + chunk * bytes, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+	if (mmap(r->base + chunk * bytes, bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 		return -errno;
 	return 0;
 }
@@ -171,7 +182,7 @@ static int open_chunk(struct cgm_kernel *k, struct cgm_rows *r, uint32_t chunk, 
 	}
 	if (fd < 0)
 		return fd;
-	err = map_chunk(k, r, chunk, fd);
+	err = map_chunk(k, r, chunk, fd, PROT_READ | PROT_WRITE);
 	if (err < 0)
 		return err;
 	if (!adopt && k->pinned)
@@ -255,6 +266,38 @@ int cgm_rows_open(struct cgm_kernel *k)
 	if (r < 0)
 		cgm_error("cannot make the rows of counters: %s", strerror(-r));
 	return r;
+}
+
+/* Of a live agent there may be more chunks than at the last look. */
+static int open_pinned_chunk(struct cgm_kernel *k, struct cgm_rows *r)
+{
+	_cleanup_close_ int fd = -1;
+	char name[CGM_PIN_NAME];
+
+	chunk_name(r, k->nr_chunks, name, sizeof(name));
+	fd = cgm_pinned_get(k, name, BPF_MAP_TYPE_ARRAY, r->size, CGM_CHUNK_SLOTS * k->nr_shards);
+	return fd < 0 ? fd : map_chunk(k, r, k->nr_chunks, fd, PROT_READ);
+}
+
+int cgm_rows_open_pinned(struct cgm_kernel *k)
+{
+	uint32_t chunks;
+
+	if (!k->max_chunks) {
+		k->max_chunks = k->nr_slots / CGM_CHUNK_SLOTS;
+		memcpy(k->rows, kinds, sizeof(kinds));
+		k->rows[CGM_ROWS_SCHED].used = k->rows[CGM_ROWS_NET].used = true; /* nobody asks for the others */
+	}
+	chunks = MIN((k->meta->nr_given + CGM_CHUNK_SLOTS) / CGM_CHUNK_SLOTS, k->max_chunks);
+	for (; k->nr_chunks < chunks; k->nr_chunks++) {
+		for (size_t i = 0; i < CGM_NR_ROWS_MAPS; i++) {
+			int r = k->rows[i].used ? open_pinned_chunk(k, &k->rows[i]) : 0;
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
 }
 
 static uint32_t count_used(const struct cgm_kernel *k, uint32_t from, uint32_t nr)

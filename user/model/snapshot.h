@@ -182,6 +182,7 @@ struct cgm_snapshot {
 	uint32_t refs; /* atomic */
 	uint64_t seq; /* counts up by one a tick */
 	uint64_t time_ns;
+	uint64_t mono_ns; /* the same moment by CLOCK_MONOTONIC: rates of two snapshots stay right when the clock is set */
 	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
 	size_t nr_rows;
 	uint64_t set_seq; /* seq of the snapshot in which the set of rows, or the parent of any, changed last */

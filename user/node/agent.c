@@ -236,6 +236,7 @@ static void tick(struct cgm_agent *a)
 		return;
 	}
 	snap->time_ns = time_ns;
+	snap->mono_ns = now;
 	snap->seq = ++a->seq;
 	walk_sockets(a, now);
 	cgm_kernel_sweep(a->kernel);

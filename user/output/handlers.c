@@ -5,6 +5,8 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
+#include "output/feed.h"
 #include "output/json.h"
 #include "output/negotiate.h"
 
@@ -168,7 +170,8 @@ enum MHD_Result cgm_handle_tree(struct cgm_request *rq)
 	return cgm_answer_stream(rq, cgm_json_tree(s));
 }
 
-enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
+/* What render makes of the row that the path names. */
+static enum MHD_Result answer_row(struct cgm_request *rq, struct cgm_stream *(*render)(struct cgm_snapshot *s, size_t row))
 {
 	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	const struct cgm_row *row;
@@ -178,7 +181,29 @@ enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
 	row = cgm_snapshot_find(s, cgm_request_container(rq));
 	if (!row)
 		return answer_unknown(rq);
-	return cgm_answer_stream(rq, cgm_json_waits(s, (size_t)(row - s->rows)));
+	return cgm_answer_stream(rq, render(s, (size_t)(row - s->rows)));
+}
+
+enum MHD_Result cgm_handle_waits(struct cgm_request *rq)
+{
+	return answer_row(rq, cgm_json_waits);
+}
+
+enum MHD_Result cgm_handle_hists(struct cgm_request *rq)
+{
+	return answer_row(rq, cgm_hists_write);
+}
+
+enum MHD_Result cgm_handle_feed(struct cgm_request *rq)
+{
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
+	uint64_t seen_mono_ns = 0;
+
+	if (!s)
+		return cgm_answer_too_early(rq);
+	if (*rq->rest && cgm_parse_u64(cgm_str(rq->rest + 1), &seen_mono_ns) < 0)
+		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "feed/…: the moment of the last feed must be a number");
+	return cgm_answer_stream(rq, cgm_feed_write(s, seen_mono_ns));
 }
 
 /* A number of another agent, or of none, is as good as 0: everything is told. */

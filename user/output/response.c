@@ -274,6 +274,7 @@ enum MHD_Result cgm_answer_stream(struct cgm_request *rq, struct cgm_stream *str
 	_cleanup_(cgm_stream_freep) struct cgm_stream *taken = stream;
 	_cleanup_(sender_freep) struct cgm_sender *s = cgm_calloc(1, sizeof(*s));
 	bool gzip = cgm_accepts_gzip(cgm_request_header(rq, "Accept-Encoding"));
+	const char *type = stream ? stream->type : NULL;
 	struct MHD_Response *response;
 
 	if (s && gzip)
@@ -296,7 +297,7 @@ enum MHD_Result cgm_answer_stream(struct cgm_request *rq, struct cgm_stream *str
 	/* libmicrohttpd 0.9.75 sends the end of a chunked body also after a HEAD: without chunks it cannot. */
 	if (rq->head_only)
 		MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
-	add_header(response, "Content-Type", type_json);
+	add_header(response, "Content-Type", type ? type : type_json);
 	add_header(response, "Vary", "Accept-Encoding");
 	add_gzip_header(response, gzip);
 	return cgm_answer(rq, MHD_HTTP_OK, response);

@@ -36,6 +36,8 @@ static const struct cgm_route routes[] = {
 	{ READ, "/api/cgmeter/rows", cgm_handle_rows, "numbers of all cgroups by column; since=SEQ&agent=AGENT: what changed after that answer" },
 	{ READ, "/api/cgmeter/series/*", cgm_handle_series, "samples of a cgroup by column; since=NEXT, window=MS, step=MS" },
 	{ READ, "/api/cgmeter/status", cgm_handle_status, "the agent: programs, drops, own cost" },
+	{ READ, "/api/cgmeter/feed/*", cgm_handle_feed, "numbers of all cgroups as lines, for cgmeter top; \"same\" when MONO of the last is behind it" },
+	{ READ, "/api/cgmeter/hists/*", cgm_handle_hists, "all histograms of a cgroup as lines, for cgmeter top" },
 	{ BODY, "/api/*", cgm_handle_api, "the list of versions and, for /api/VER, of its requests" },
 	{ READ, "/static/*", cgm_handle_static, "files of the page" },
 	{ READ, "/containers/*", cgm_handle_old_page, "to the page, with that cgroup" },

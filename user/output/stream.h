@@ -9,6 +9,7 @@ struct cgm_stream {
 	int (*next)(struct cgm_stream *s, struct cgm_buf *out);
 	/* Releases everything that the stream holds, and itself. */
 	void (*free)(struct cgm_stream *s);
+	const char *type; /* of the content; NULL: JSON */
 };
 
 static inline void cgm_stream_free(struct cgm_stream *s)

@@ -8,6 +8,7 @@
 #include "node/options.h"
 #include "node/probe.h"
 #include "output/http.h"
+#include "top/top.h"
 
 static int node(int argc, char *const *argv)
 {
@@ -61,6 +62,7 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "node", node, "measure this machine and serve REST, Prometheus metrics and a page" },
+	{ "top", cgm_top_run, "a live table in the terminal, from a running agent or from what it pinned" },
 	{ "probe", cgm_probe_run, "print what this kernel offers, and what is lost without it" },
 	{ "options", reference, "print the options of `cgmeter node` as a table" },
 	{ "man", man, "print the man page of `cgmeter node`, for man -l -" },
