@@ -46,19 +46,19 @@ static int read_feed(const char *text, size_t size, struct cgm_feed *ret)
 static void draw(struct cgm_model *m, struct cgm_detail *d)
 {
 	static const uint32_t keys[] = {'t', 'G', '>', '\n', 'j', 'a', 27, '/', 'a', '\n'};
-	struct cgm_cells cells = {0};
+	struct cgm_grid grid = {0};
 	struct cgm_view v;
 	struct cgm_scene scene = {.model = m, .detail = d, .view = &v, .source = ""};
 
 	cgm_view_init(&v);
-	check(cgm_cells_resize(&cells, 80, 24) == 0 && cgm_view_build(&v, m) == 0);
+	check(cgm_grid_resize(&grid, 80, 24) == 0 && cgm_view_build(&v, m) == 0);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		cgm_view_key(&v, m, d->now.nr, keys[i]);
-		cgm_draw(&scene, &cells);
-		for (size_t k = 0; k < cells.width * cells.height; k++)
-			check(!cells.v[k].c || (cells.v[k].c >= 32 && cells.v[k].c != 127));
+		cgm_draw(&scene, &grid);
+		for (size_t k = 0; k < grid.width * grid.height; k++)
+			check(!grid.v[k].c || (grid.v[k].c >= 32 && grid.v[k].c != 127));
 	}
-	cgm_cells_done(&cells);
+	cgm_grid_done(&grid);
 	cgm_view_done(&v);
 }
 
