@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define CGM_ABI_VERSION 5
+#define CGM_ABI_VERSION 6
 
 #include "cgmeter/hist.h"
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of programs: what each needs of the kernel, and which is used instead when it cannot be. */
-#include <linux/bpf.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "kernel/groups.h"
@@ -287,32 +285,6 @@ void cgm_choice_fail(struct cgm_choice *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Some kernels have the function and refuse to trace it, or any. A program that does nothing tells without loading all of ours in vain. */
-static void probe_function(const struct cgm_program_def *d, const struct btf *btf, struct cgm_choice *c)
-{
-	static const struct bpf_insn nothing[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int id = btf__find_by_name_kind(btf, d->hook, BTF_KIND_FUNC), fd;
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = d->mode == CGM_MODE_FENTRY ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT,
-		    .attach_btf_id = (__u32)id);
-
-	if (id < 0) {
-		cgm_choice_fail(c, "this kernel has no function %s to attach to", d->hook);
-		return;
-	}
-	if (cgm_trampolines_refused(btf)) {
-		cgm_choice_fail(c, "%s", cgm_trampolines_refused(btf));
-		return;
-	}
-	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "cgm_probe", "GPL", nothing, ARRAY_SIZE(nothing), &opts);
-	if (fd >= 0)
-		close(fd);
-	else
-		cgm_choice_fail(c, "this kernel does not let us trace the function %s: %s", d->hook, strerror(-fd));
-}
-
 static void probe(const struct cgm_program_def *d, const struct btf *btf, struct cgm_choice *c)
 {
 	const char *reason = NULL;
@@ -327,7 +299,10 @@ static void probe(const struct cgm_program_def *d, const struct btf *btf, struct
 		break;
 	case CGM_MODE_FEXIT:
 	case CGM_MODE_FENTRY:
-		probe_function(d, btf, c);
+		if (btf__find_by_name_kind(btf, d->hook, BTF_KIND_FUNC) < 0)
+			cgm_choice_fail(c, "this kernel has no function %s to attach to", d->hook);
+		else if (cgm_trampolines_refused(btf))
+			cgm_choice_fail(c, "%s", cgm_trampolines_refused(btf));
 		break;
 	case CGM_MODE_ITER:
 		snprintf(name, sizeof(name), "bpf_iter__%s", d->hook);
