@@ -4,6 +4,7 @@
  * the unit s; labels are attributes. What never counted is left out.
  */
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -57,12 +58,10 @@ static bool name_of(const struct entry *family, char text[128], struct cgm_str *
 		return false;
 	(void)cut_end(&s, "total");
 	(void)cut_end(&s, family->unit);
-	memcpy(text, NEW_PREFIX, strlen(NEW_PREFIX));
-	memcpy(text + strlen(NEW_PREFIX), s.p + strlen(PREFIX), s.len - strlen(PREFIX));
-	*ret = (struct cgm_str){ text, s.len };
+	snprintf(text, 128, NEW_PREFIX "%.*s", (int)(s.len - strlen(PREFIX)), s.p + strlen(PREFIX));
+	*ret = cgm_str(text);
 	return true;
 }
-_Static_assert(sizeof(PREFIX) == sizeof(NEW_PREFIX), "the name stays as long");
 
 static const char *unit_of(const struct entry *family)
 {

@@ -205,9 +205,8 @@ static void put_buckets(struct cgm_buf *b, const struct cgm_live_hist *h)
 	cgm_pb_count(b, BUCKETS_OFFSET, cgm_pb_zigzag(OFFSET_OF(h->first + from)));
 	counts = cgm_pb_begin(b, BUCKETS_COUNTS);
 	for (unsigned i = from; i < to; i++) {
-		char text[CGM_MAX_VARINT];
-
-		cgm_buf_put(b, text, (size_t)(cgm_pb_put_varint(text, h->buckets[i]) - text));
+		if (cgm_buf_reserve(b, CGM_MAX_VARINT))
+			b->len = (size_t)(cgm_pb_put_varint(b->p + b->len, h->buckets[i]) - b->p);
 	}
 	cgm_pb_end(b, counts);
 	cgm_pb_end(b, mark);
