@@ -46,6 +46,12 @@ static int numa_row(void *arg, struct cgm_str kind, uint32_t node, uint64_t valu
 	return 0;
 }
 
+static void on_pair(void *arg, struct cgm_str name, uint64_t value)
+{
+	inside(name);
+	*(uint64_t *)arg += value;
+}
+
 static void mount_line(struct cgm_str line)
 {
 	struct cgm_mount m;
@@ -132,6 +138,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (cgm_text_numbers(whole, v, 16) > 16)
 			abort();
 		cgm_text_number(whole, v);
+		break;
+	case 'T':
+		cgm_text_pairs(whole, "TcpExt", on_pair, &sum);
+		break;
+	case 'L':
+		(void)cgm_text_limit(whole, "Max open files", &v[0], &v[1]);
 		break;
 	case 'M':
 		cgm_text_meminfo(whole, "MemTotal", v);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cgroup/text.h"
@@ -218,6 +219,67 @@ static void test_text_meminfo__names(void **state)
 	assert_int_equal(v, 4096);
 }
 
+static void on_pair(void *arg, struct cgm_str name, uint64_t value)
+{
+	char *to = arg;
+
+	snprintf(to + strlen(to), 200 - strlen(to), "%.*s=%lld ", (int)name.len, name.p, (long long)value);
+}
+
+static void test_text_pairs__sections(void **state)
+{
+	char got[200] = "";
+
+	(void)state;
+	cgm_text_pairs(CGM_STR("Ip: A\nIp: 9\nTcp: MaxConn InSegs\nTcp: -1 7\nUdp: B\nUdp: 3\n"), "Tcp", on_pair, got);
+	assert_string_equal(got, "MaxConn=-1 InSegs=7 ");
+	got[0] = '\0';
+	cgm_text_pairs(CGM_STR("TcpExt: A B C\nTcpExt: 1 2"), "TcpExt", on_pair, got); /* cut */
+	assert_string_equal(got, "A=1 B=2 ");
+	got[0] = '\0';
+	cgm_text_pairs(CGM_STR("TcpExt: A B C\nTcpExt: 1 x 3"), "TcpExt", on_pair, got);
+	cgm_text_pairs(CGM_STR("TcpExt: A B C\n"), "TcpExt", on_pair, got);
+	cgm_text_pairs(CGM_STR("TcpExt: A\nTcpExt: 4\n"), "Tcp", on_pair, got); /* not the whole word */
+	assert_string_equal(got, "A=1 ");
+}
+
+static void test_text_limit__rows(void **state)
+{
+	static const char text[] = "Limit                     Soft Limit           Hard Limit           Units\n"
+				   "Max open files            1024                 unlimited            files\nMax file locks            x  y\n";
+	uint64_t soft = 0, hard = 0;
+
+	(void)state;
+	assert_int_equal(cgm_text_limit(cgm_str(text), "Max open files", &soft, &hard), 0);
+	assert_int_equal(soft, 1024);
+	assert_int_equal(hard, UINT64_MAX);
+	assert_int_equal(cgm_text_limit(cgm_str(text), "Max open", &soft, &hard), -ENOENT);
+	assert_int_equal(cgm_text_limit(cgm_str(text), "Max file locks", &soft, &hard), -ENOENT);
+	assert_int_equal(cgm_text_limit(cgm_str(text), "Max cpu time", &soft, &hard), -ENOENT);
+	assert_int_equal(soft, 1024);
+}
+
+static int cost_row(void *arg, uint32_t major, uint32_t minor, const struct cgm_io_stat *io)
+{
+	assert_true(major == 8 && minor == 0);
+	*(struct cgm_io_stat *)arg = *io;
+	return 0;
+}
+
+static void test_text_io_stat__costs(void **state)
+{
+	struct cgm_io_stat io = { 0 };
+
+	(void)state;
+	cgm_text_io_stat(CGM_STR("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6 cost.vrate=100.00 cost.usage=7 cost.wait=8 cost.indebt=9 cost.indelay=10\n"),
+			 cost_row, &io);
+	assert_int_equal(io.rbytes, 1);
+	assert_int_equal(io.cost_usage, 7);
+	assert_int_equal(io.cost_wait, 8);
+	assert_int_equal(io.cost_indebt, 9);
+	assert_int_equal(io.cost_indelay, 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,7 +289,8 @@ int main(void)
 		cmocka_unit_test(test_text_blkio__rows),	   cmocka_unit_test(test_text_mount__fields),
 		cmocka_unit_test(test_text_unescape__bounds),	   cmocka_unit_test(test_text_cgroup__lines),
 		cmocka_unit_test(test_text_net_dev__lines),	   cmocka_unit_test(test_text_diskstats__lines),
-		cmocka_unit_test(test_text_meminfo__names),
+		cmocka_unit_test(test_text_meminfo__names),	   cmocka_unit_test(test_text_pairs__sections),
+		cmocka_unit_test(test_text_limit__rows),	   cmocka_unit_test(test_text_io_stat__costs),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -109,6 +109,10 @@ int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample 
  * if its file was seen in some cgroup: what the files do not show is not shown.
  */
 int cgm_reader_sample_bulk(struct cgm_reader *r, const struct cgm_bulk *bulk, bool want_diskio, struct cgm_sample *s);
+/* Adds what io.cost counted by device, where the kernel side counts all the rest. 0, -ENOENT or -ENOMEM. */
+int cgm_reader_io_cost(struct cgm_reader *r, struct cgm_sample *s);
+/* Is io.cost switched on for any device (v2)? */
+bool cgm_trees_io_cost(const struct cgm_trees *t);
 /* The text of memory.stat, whole, into buf. 0 with *ret, or a negative errno. */
 int cgm_reader_memory_stat(struct cgm_reader *r, char *buf, size_t size, struct cgm_str *ret);
 /* How many reads of files there were, all readers together. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 struct blkio_arg {
 	struct cgm_sample *s;
@@ -78,6 +79,24 @@ static int diskio_v1(struct cgm_reader *r, struct cgm_sample *s)
 	return 0;
 }
 
+/* What io.cost adds (block/blk-iocost.c). A device without it has no cost. */
+static void set_cost(struct cgm_disk_row *row, const struct cgm_io_stat *io)
+{
+	row->v[CGM_DISK_COST_USAGE] = io->cost_usage;
+	row->v[CGM_DISK_COST_WAIT] = io->cost_wait;
+	row->v[CGM_DISK_COST_INDEBT] = io->cost_indebt;
+	row->v[CGM_DISK_COST_INDELAY] = io->cost_indelay;
+}
+
+static int io_cost_row(void *arg, uint32_t major, uint32_t minor, const struct cgm_io_stat *io)
+{
+	struct cgm_disk_row *row = io->cost_usage ? cgm_sample_disk(arg, major, minor) : NULL;
+
+	if (row)
+		set_cost(row, io);
+	return row || !io->cost_usage ? 0 : -ENOMEM;
+}
+
 static int io_stat_row(void *arg, uint32_t major, uint32_t minor, const struct cgm_io_stat *io)
 {
 	struct cgm_disk_row *row = cgm_sample_disk(arg, major, minor);
@@ -90,10 +109,11 @@ static int io_stat_row(void *arg, uint32_t major, uint32_t minor, const struct c
 	row->v[CGM_DISK_IOS_READ] = io->rios;
 	row->v[CGM_DISK_IOS_WRITE] = io->wios;
 	row->v[CGM_DISK_IOS_DISCARD] = io->dios;
+	set_cost(row, io);
 	return 0;
 }
 
-static int diskio_v2(struct cgm_reader *r, struct cgm_sample *s)
+static int diskio_v2(struct cgm_reader *r, cgm_io_stat_fn row, struct cgm_sample *s)
 {
 	_cleanup_free_ char *heap = NULL;
 	char buf[CGM_READ_BUF];
@@ -102,7 +122,7 @@ static int diskio_v2(struct cgm_reader *r, struct cgm_sample *s)
 
 	if (ret < 0)
 		return ret == -EAGAIN ? 0 : ret;
-	return cgm_text_io_stat(text, io_stat_row, s);
+	return cgm_text_io_stat(text, row, s);
 }
 
 int cgm_reader_diskio(struct cgm_reader *r, struct cgm_sample *s)
@@ -110,6 +130,28 @@ int cgm_reader_diskio(struct cgm_reader *r, struct cgm_sample *s)
 	if (r->wanted >> CGM_FILE_V1_BLKIO & 1)
 		return diskio_v1(r, s);
 	if (r->wanted >> CGM_FILE_V2_IO_STAT & 1)
-		return diskio_v2(r, s);
+		return diskio_v2(r, io_stat_row, s);
 	return 0;
+}
+
+int cgm_reader_io_cost(struct cgm_reader *r, struct cgm_sample *s)
+{
+	return r->wanted >> CGM_FILE_V2_IO_STAT & 1 ? diskio_v2(r, io_cost_row, s) : 0;
+}
+
+bool cgm_trees_io_cost(const struct cgm_trees *t)
+{
+	struct cgm_str rest, line, token;
+	char buf[4096];
+	ssize_t n;
+
+	if (t->h[CGM_CTRL_UNIFIED].dir_fd < 0 || t->h[CGM_CTRL_BLKIO].dir_fd >= 0)
+		return false;
+	n = cgm_read_at(t->h[CGM_CTRL_UNIFIED].dir_fd, "io.cost.qos", buf, sizeof(buf));
+	rest = (struct cgm_str){ buf, n > 0 ? (size_t)n : 0 };
+	while (cgm_next_line(&rest, &line))
+		while (cgm_next_token(&line, &token))
+			if (cgm_str_eq(token, "enable=1"))
+				return true;
+	return false;
 }

@@ -117,6 +117,8 @@ static bool io_stat_field(struct cgm_str token, struct cgm_io_stat *io)
 	} fields[] = {
 		{ CGM_STR("rbytes="), &io->rbytes }, { CGM_STR("wbytes="), &io->wbytes }, { CGM_STR("rios="), &io->rios },
 		{ CGM_STR("wios="), &io->wios },     { CGM_STR("dbytes="), &io->dbytes }, { CGM_STR("dios="), &io->dios },
+		{ CGM_STR("cost.usage="), &io->cost_usage },	 { CGM_STR("cost.wait="), &io->cost_wait },
+		{ CGM_STR("cost.indebt="), &io->cost_indebt }, { CGM_STR("cost.indelay="), &io->cost_indelay },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {

@@ -120,6 +120,7 @@ void cgm_text_pressure(struct cgm_str text, struct cgm_pressure *ret);
 /* io.stat of v2: calls row for each device that has numbers. row returns 0 to go on; anything else ends it and is returned. */
 struct cgm_io_stat {
 	uint64_t rbytes, wbytes, dbytes, rios, wios, dios;
+	uint64_t cost_usage, cost_wait, cost_indebt, cost_indelay; /* µs; with io.cost alone */
 };
 typedef int (*cgm_io_stat_fn)(void *arg, uint32_t major, uint32_t minor, const struct cgm_io_stat *io);
 int cgm_text_io_stat(struct cgm_str text, cgm_io_stat_fn row, void *arg);

@@ -38,6 +38,8 @@
 /* Of one CPU, for dear readings. */
 #define WORKER_PERMILLE 50
 #define MAX_CONFIG_BYTES (1 << 20)
+/* Hardly anybody switches io.cost on or off. */
+#define IO_COST_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
 #define LATE_NS (10 * CGM_NSEC_PER_MSEC) /* a tick that begins later is counted as late */
 #define SAMPLER_NICE -10 /* a tick is some milliseconds of CPU a second, and worth less when it is late */
@@ -149,6 +151,8 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 	if (!is_on(a, CGM_G_PERCPU))
 		s->nr_cpus = 0;
 	r = sample_net(a, c, s);
+	if (r == 0 && a->io_cost && !want_diskio)
+		r = cgm_reader_io_cost(c->reader, s);
 	if (r == 0 && c->details)
 		r = cgm_worker_merge(c->worker, c->details, s);
 	if (r < 0)
@@ -177,6 +181,10 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 	bool want_diskio = is_on(a, CGM_G_DISKIO) && !cgm_kernel_hooked(a->kernel, "block_rq_complete"); /* switched off at run time it keeps its counts */
 	struct cgm_containers *cs = &a->containers;
 
+	if (is_on(a, CGM_G_DISKIO) && (!a->io_cost_ns || now - a->io_cost_ns >= IO_COST_INTERVAL_NS)) {
+		a->io_cost = cgm_trees_io_cost(&a->trees);
+		a->io_cost_ns = now;
+	}
 	a->history_bytes = a->summary_bytes = a->trail_bytes = 0;
 	a->tick_ns = now;
 	a->self.nr_bulk = a->self.nr_bulk_unsure = 0;

@@ -30,6 +30,8 @@ struct cgm_agent {
 	int memory_fd; /* memory.stat of the root, for bulk reading; -1: none */
 	struct cgm_sample fs; /* the file systems of "/", read less often */
 	uint64_t fs_read_ns; /* monotonic */
+	bool io_cost; /* some device is under io.cost */
+	uint64_t io_cost_ns; /* when that was looked up, monotonic */
 	struct cgm_cost cost;
 	struct cgm_store *store;
 	struct cgm_http *http;
