@@ -197,9 +197,48 @@ static void test_layout_for__out_of_memory(void **state)
 	assert_null(l);
 }
 
+/* Sets of values that groups add: kept by kind, number and name; a layout that lost one is made anew. */
+static void test_layout_for__extras(void **state)
+{
+	_cleanup_(cgm_sample_done) struct cgm_sample s = { 0 }, part = { 0 };
+	_cleanup_layout_ struct cgm_layout *l = NULL, *same = NULL, *less = NULL;
+	uint64_t values[CGM_NR_VALUES + 40], *v;
+	int asked = 0;
+
+	(void)state;
+	fill(&s, 0, 0, 1, 0);
+	v = cgm_sample_extra(&part, CGM_LAYOUT_TCP, 0, "", 3);
+	v[1] = 11;
+	v = cgm_sample_extra(&part, CGM_LAYOUT_TCP, 1, "", 3);
+	v[1] = 22;
+	v = cgm_sample_extra(&part, CGM_LAYOUT_PERF, 0, "cpu-clock", 2);
+	v[0] = 33;
+	assert_ptr_equal(cgm_sample_extra(&part, CGM_LAYOUT_TCP, 1, "", 3)[1] == 22 ? v : NULL, v);
+	cgm_sample_set(&part, CGM_V_FD_COUNT, 44);
+	assert_int_equal(cgm_sample_merge(&s, &part), 0);
+	assert_int_equal(s.v[CGM_V_FD_COUNT], 44);
+	l = cgm_layout_for(NULL, &s, disk_name, &asked);
+	assert_int_equal(l->nr_blocks, 4);
+	assert_int_equal(l->nr_values, CGM_NR_VALUES + CGM_NR_IFACE_VALUES + 3 + 3 + 2);
+	cgm_layout_pack(l, &s, values);
+	assert_int_equal(values[l->blocks[1].first + 1], 11);
+	assert_int_equal(values[l->blocks[2].first + 1], 22);
+	assert_int_equal(l->blocks[2].minor, 1);
+	assert_int_equal(values[l->blocks[3].first], 33);
+	assert_string_equal(l->blocks[3].name, "cpu-clock");
+	same = cgm_layout_for(l, &s, disk_name, &asked);
+	assert_ptr_equal(same, l);
+	fill(&s, 0, 0, 1, 0);
+	cgm_sample_extra(&s, CGM_LAYOUT_TCP, 1, "", 3);
+	less = cgm_layout_for(l, &s, disk_name, &asked);
+	assert_ptr_not_equal(less, l);
+	assert_int_equal(less->nr_blocks, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_layout_for__extras),
 		cmocka_unit_test(test_layout_for__holds_every_block_of_the_sample),
 		cmocka_unit_test(test_layout_for__same_sample_gives_the_same_layout),
 		cmocka_unit_test(test_layout_for__an_interface_that_is_gone_is_forgotten),

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cgroup/machine.h"
 #include "fixture.h"
+#include "unit/scratch.h"
 
 static void test_machine_read__hybrid(void **state)
 {
@@ -246,10 +247,57 @@ static void test_disk_name__from_sysfs(void **state)
 	close(root);
 }
 
+static void test_machine_read__modules(void **state)
+{
+	struct scratch s;
+	struct cgm_machine *m;
+
+	(void)state;
+	scratch_open(&s);
+	scratch_put(&s, "sys/devices/system/edac/mc/mc0/dimm0/size", "16384\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/mc0/dimm0/dimm_mem_type", "Unbuffered-DDR4\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/mc0/dimm1/size", "0\n"); /* an empty place */
+	scratch_put(&s, "sys/devices/system/edac/mc/mc0/dimm1/dimm_mem_type", "Empty\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/mc1/rank3/size", "8192\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/mc1/rank3/dimm_mem_type", "Unbuffered-DDR4\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/mc1/rank4/size", "1024\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/mc1/rank4/dimm_mem_type", "Non-volatile-RAM\n");
+	scratch_put(&s, "sys/devices/system/edac/mc/power/size", "5\n");
+	scratch_put(&s, "sys/bus/nd/devices/nmem0/size", "77\n");
+	scratch_put(&s, "sys/bus/nd/devices/region0/size", "1073741824\n");
+	scratch_put(&s, "sys/bus/nd/devices/region1/size", "1073741824\n");
+	for (int cpu = 0; cpu < 3; cpu++) {
+		char path[96], id[8];
+
+		snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%d/topology/core_id", cpu);
+		snprintf(id, sizeof(id), "%d\n", cpu);
+		scratch_put(&s, path, id);
+		snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%d/topology/book_id", cpu);
+		scratch_put(&s, path, cpu < 2 ? "0\n" : "4\n");
+		snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%d/topology/drawer_id", cpu);
+		scratch_put(&s, path, "1\n");
+	}
+	scratch_put(&s, "sys/devices/system/cpu/online", "0-2\n");
+	m = cgm_machine_read(s.root_fd);
+	assert_non_null(m);
+	assert_int_equal(m->nr_dimms, 2);
+	assert_string_equal(m->dimms[0].type, "Non-volatile-RAM"); /* in order */
+	assert_string_equal(m->dimms[1].type, "Unbuffered-DDR4");
+	assert_int_equal(m->dimms[1].nr, 2);
+	assert_int_equal(m->dimms[1].capacity_bytes, 24ULL << 30);
+	assert_true(m->has_nvm);
+	assert_int_equal(m->nvm_bytes, 2ULL << 30);
+	assert_int_equal(m->nr_books, 2);
+	assert_int_equal(m->nr_drawers, 1);
+	cgm_machine_free(m);
+	scratch_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_machine_read__hybrid),
+		cmocka_unit_test(test_machine_read__modules),
 		cmocka_unit_test(test_machine_read__threads_and_shared_caches_without_numa),
 		cmocka_unit_test(test_machine_read__every_allocation_fails),
 		cmocka_unit_test(test_machine_sample_net__skips),

@@ -234,6 +234,50 @@ static void test_reader_sample__damaged(void **state)
 	}
 }
 
+#define OFF(group) (1ULL << CGM_G_##group)
+
+/* What no group shows is not read, not even once. */
+static void test_reader_sample__groups_that_are_off(void **state)
+{
+	static const struct {
+		const char *tree;
+		uint64_t off;
+		size_t reads; /* of /kubepods/c1 */
+	} cases[] = {
+		{ "cgroup/v1", ~0ULL, 0 },
+		{ "cgroup/v2", ~0ULL, 0 },
+		{ "cgroup/hybrid", ~OFF(OOM_EVENT), 1 },
+		{ "cgroup/v2", ~OFF(OOM_EVENT), 1 },
+		{ "cgroup/hybrid", ~OFF(CPUSET), 1 },
+		{ "cgroup/v2", ~OFF(CPUSET), 0 },
+		{ "cgroup/hybrid", ~OFF(PROCESSES), 2 },
+		{ "cgroup/v2", ~OFF(MEMORY_NUMA), 1 },
+		{ "cgroup/v1", ~(OFF(CPU) | OFF(PERCPU)), 3 },
+		{ "cgroup/v2", ~OFF(CPU), 1 },
+	};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t before = cgm_reader_nr_reads();
+
+		cgm_reader_set_groups_off(cases[i].off);
+		assert_int_equal(open_fixture(&f, cases[i].tree, "/kubepods/c1"), 0);
+		assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
+		if (cgm_reader_nr_reads() - before != cases[i].reads)
+			fail_msg("%s, case %zu: %llu files were read", cases[i].tree, i, (unsigned long long)(cgm_reader_nr_reads() - before));
+		close_fixture(&f);
+	}
+	cgm_reader_set_groups_off(OFF(PERCPU));
+	assert_int_equal(open_fixture(&f, "cgroup/v1", "/kubepods/c1"), 0);
+	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
+	assert_value(f.s, CPU_USAGE_TOTAL, 717603643);
+	assert_int_equal(f.s.nr_cpus, 0);
+	assert_value(f.s, MEMORY_MIGRATE, 1);
+	close_fixture(&f);
+	cgm_reader_set_groups_off(0);
+}
+
 static void write_file(int dir_fd, const char *path, const char *text)
 {
 	int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -314,6 +358,44 @@ static void test_reader_sample__slow_files_follow_what_moved(void **state)
 	cgm_sample_done(&s);
 	cgm_reader_close(r);
 	cgm_trees_close(&t);
+	remove_tree(fd, dir);
+}
+
+/* With the kernel side the devices' other numbers are not the files'. */
+static void test_reader_io_cost__costs_alone(void **state)
+{
+	char dir[] = "/tmp/cgm-test-XXXXXX";
+	int fd = make_tree(dir);
+	struct cgm_sample s = { 0 };
+	struct cgm_reader *r;
+	struct cgm_trees t;
+
+	(void)state;
+	assert_int_equal(cgm_trees_open(fd, &t), 0);
+	assert_false(cgm_trees_io_cost(&t));
+	write_file(fd, "cg/io.cost.qos", "8:0 enable=0 ctrl=auto\n");
+	assert_false(cgm_trees_io_cost(&t));
+	write_file(fd, "cg/io.cost.qos", "8:0 enable=0 ctrl=auto\n8:16 enable=1 ctrl=user\n");
+	assert_true(cgm_trees_io_cost(&t));
+	write_file(fd, "cg/a/io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n"
+				       "8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0 cost.usage=70 cost.wait=80 cost.indebt=90 cost.indelay=100\n");
+	assert_int_equal(cgm_reader_open(&t, "/a", &r), 0);
+	assert_int_equal(cgm_reader_io_cost(r, &s), 0);
+	assert_int_equal(s.nr_disks, 1);
+	assert_int_equal(s.disks[0].minor, 16);
+	assert_int_equal(s.disks[0].v[CGM_DISK_COST_USAGE], 70);
+	assert_int_equal(s.disks[0].v[CGM_DISK_COST_INDELAY], 100);
+	assert_int_equal(s.disks[0].v[CGM_DISK_BYTES_READ], 0);
+	cgm_sample_reset(&s);
+	assert_int_equal(cgm_reader_sample(r, true, &s), 0);
+	assert_int_equal(s.nr_disks, 2);
+	assert_int_equal(s.disks[1].v[CGM_DISK_COST_WAIT], 80);
+	assert_int_equal(s.disks[1].v[CGM_DISK_BYTES_READ], 1);
+	cgm_sample_done(&s);
+	cgm_reader_close(r);
+	cgm_trees_close(&t);
+	unlinkat(fd, "cg/io.cost.qos", 0);
+	unlinkat(fd, "cg/a/io.stat", 0);
 	remove_tree(fd, dir);
 }
 
@@ -500,6 +582,8 @@ int main(void)
 		cmocka_unit_test(test_reader_sample__v2_root),
 		cmocka_unit_test(test_reader_sample__damaged),
 		cmocka_unit_test(test_reader_sample__slow_files_follow_what_moved),
+		cmocka_unit_test(test_reader_sample__groups_that_are_off),
+		cmocka_unit_test(test_reader_io_cost__costs_alone),
 		cmocka_unit_test(test_reader_sample__gone),
 		cmocka_unit_test(test_reader_refresh__a_hierarchy_later),
 		cmocka_unit_test(test_reader_open__budget),
