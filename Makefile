@@ -111,7 +111,7 @@ setup: ## install what a build and the tests need (Debian: apt)
 	$(Q)tools/setup
 
 check: setup ## every test that this machine can run
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
 	$(Q)tests/run all
 
 check-unit: build-unit ## tests without root and without a kernel side
