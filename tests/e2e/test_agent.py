@@ -154,7 +154,7 @@ def serves_files(t, agent):
     cgroup = t.cgroup()
     agent.knows(cgroup.path)
     metrics = agent.fresh()
-    for name in ("container_last_seen", "container_memory_usage_bytes", "container_threads", "container_spec_memory_limit_bytes"):
+    for name in ("container_last_seen", "container_memory_usage_bytes", "container_memory_failcnt", "container_spec_memory_limit_bytes"):
         metrics.get(name, id=cgroup.path)
     equal(metrics.get("cgmeter_kernel_side"), 0, "cgmeter_kernel_side")
     own = [name for name in metrics.families if name.startswith("cgmeter_container_")]

@@ -45,7 +45,7 @@ def yield_often(seconds):
 
 
 def test_groups__disabled_ones_are_left_out(t):
-    agent = t.agent("--disable_metrics=sched,cpu,pressure,percpu,block")
+    agent = t.agent("--disable_metrics=run_queue,sched,cpu,pressure,percpu,block")
     agent.wait_ticks()
     metrics = agent.metrics()
     for prefix in ("container_cpu_usage", "container_cpu_schedstat", "container_pressure", "cgmeter_container_cpu", SWITCHES,
@@ -53,31 +53,61 @@ def test_groups__disabled_ones_are_left_out(t):
         equal(has(metrics, prefix), [], "families of groups that are off")
     assert has(metrics, "container_memory_usage_bytes"), "a group that is on is missing"
     state = groups(metrics)
-    for group in ("sched", "cpu", "pressure", "percpu", "block"):
+    for group in ("run_queue", "cpu", "pressure", "percpu", "block"):
         equal(state[group], (0, "--disable_metrics"), group)
+    equal(state["sched"], (0, "in --disable_metrics, as by default"), "sched")
+    equal(state["hugetlb"][0], 1, "the list replaces the default, as with cAdvisor: hugetlb")
     equal(state["memory"][0], 1, "memory")
     equal(state["lock"], (0, "off by default"), "lock")
     for labels, value in metrics.all("cgmeter_program_attached"):
         if labels["hook"] in ("sched_switch", "block_rq_issue"):
             equal((value, labels["mode"]), (0, "off"), labels["program"])
-    # As with cAdvisor the REST answers go on: the files are read in any case.
-    assert agent.json("/api/v1.3/containers/", num_stats=1)["stats"][0]["cpu"]["usage"]["total"] > 0
-    assert "switched off: cpu percpu pressure sched block" in agent.log(), agent.log()
+    # What is off is not read, so that REST has nothing of it either.
+    equal(agent.json("/api/v1.3/containers/", num_stats=1)["stats"][0]["cpu"]["usage"]["total"], 0, "CPU time that nobody reads")
+    assert "switched off: cpu percpu pressure run_queue block" in agent.log(), agent.log()
+
+
+def test_groups__defaults_are_cadvisors(t):
+    state = groups(t.agent().metrics())
+    for group in "advtcp cpu_topology cpuset hugetlb memory_numa process referenced_memory resctrl sched tcp udp".split():
+        equal(state[group], (0, "in --disable_metrics, as by default"), group)
+    for group in "cpu cpuLoad disk diskIO memory network oom_event percpu perf_event pressure".split():
+        equal(state[group][0], 1, group)
+    equal(state["app"], (0, "nothing is collected for it"), "app")
 
 
 def test_groups__enabled_ones_are_all(t):
-    agent = t.agent("--enable_metrics=memory,cpuLoad,udp")
+    agent = t.agent("--enable_metrics=memory,cpuLoad,udp,app")
     agent.wait_ticks()
     metrics = agent.metrics()
     wanted = ("container_memory_", "container_cpu_load", "container_tasks_state", "container_last_seen", "container_start_time",
               "container_creation_time", "container_spec_", "container_scrape_error", "cgmeter_container_memory_",
-              "cgmeter_container_oom_kills", "cgmeter_container_huge_page_collapses")
+              "cgmeter_container_oom_kills", "cgmeter_container_huge_page_collapses", "container_network_udp")
     others = [name for name in has(metrics, "container_") + has(metrics, "cgmeter_container_") if not name.startswith(wanted)]
     equal(others, [], "families of groups that are not named")
     equal(groups(metrics)["net"], (0, "not in --enable_metrics"), "net")
     if agent.has_kernel_side():
         assert has(metrics, "container_tasks_state"), "cpuLoad needs the programs of task"
-    assert "udp" in agent.log(), "the log does not say that udp collects nothing: " + agent.log()
+    assert "collects nothing for: app" in agent.log(), "the log does not say that app collects nothing: " + agent.log()
+
+
+def test_groups__what_is_off_is_not_read(t):
+    """Without the kernel side every number comes from a file: with all groups off that are made of files, none is opened."""
+    cgroup = t.cgroup()
+    everything = t.agent("--bpf=off")
+    everything.knows(cgroup.path)
+    assert everything.fresh().get("cgmeter_cgroup_file_reads_total") > 0, "the count of reads does not count"
+    nothing = t.agent("--bpf=off", "--enable_metrics=cpu_topology")
+    nothing.knows(cgroup.path)
+    before = nothing.fresh().get("cgmeter_cgroup_file_reads_total")
+    nothing.wait_ticks(3)
+    metrics = nothing.metrics()
+    equal((before, metrics.get("cgmeter_cgroup_file_reads_total")), (0, 0), "reads of cgroup files")
+    equal((metrics.get("cgmeter_reader_fds"), metrics.get("cgmeter_dear_jobs"), metrics.get("cgmeter_network_namespaces")), (0, 0, 0),
+          "descriptors kept, dear readings, namespaces")
+    assert has(metrics, "machine_node_"), "the one group that is on"
+    equal([name for name in has(metrics, "container_") if "last_seen" not in name and "_time_" not in name and "_spec_" not in name
+           and "scrape_error" not in name], [], "families of groups that are off")
 
 
 def test_groups__without_percpu_the_total(t):
@@ -164,22 +194,22 @@ def test_budget__a_group_goes_and_comes_back(t):
     for _ in range(by_speed(10, 8)):  # seldom: the agent's answers count as its own cost
         time.sleep(by_speed(0.7, 3))
         off = agent.metrics()
-        on, reason = groups(off)["sched"]
+        on, reason = groups(off)["run_queue"]
         if not on:
             break
-    equal(on, 0, "sched, switched off")
-    assert "overhead budget" in reason and "group sched is switched off" in agent.log(), reason
-    assert off.get("cgmeter_group_switched_off_total", group="sched") >= 1
+    equal(on, 0, "run_queue, switched off")
+    assert "overhead budget" in reason and "group run_queue is switched off" in agent.log(), reason
+    assert off.get("cgmeter_group_switched_off_total", group="run_queue") >= 1
     equal(has(off, SWITCHES), [], "families of a group that is off")
     assert has(off, "container_memory_usage_bytes"), "files are never switched off"
     worker.result()
-    wait_for(lambda: "group sched is tried again" in agent.log(), by_speed(60, 200), lambda: "new try; the log says: " + agent.log())
+    wait_for(lambda: "group run_queue is tried again" in agent.log(), by_speed(60, 200), lambda: "new try; the log says: " + agent.log())
     for _ in range(20):
         time.sleep(by_speed(2, 8))
         again = agent.metrics()
-        if groups(again)["sched"][0] == 1:
+        if groups(again)["run_queue"][0] == 1:
             break
-    equal(groups(again)["sched"][0], 1, "sched, again")
+    equal(groups(again)["run_queue"][0], 1, "run_queue, again")
     assert again.sum(SWITCHES, id=cgroup.path) >= before.sum(SWITCHES, id=cgroup.path), "counts were lost"
     note("\n".join(line for line in agent.log().splitlines() if "group " in line))
 
@@ -220,10 +250,10 @@ def test_probe__without_capabilities_says_what_is_missing(t):
         equal((found["capabilities"][name]["had"], found["capabilities"][name]["needed"]), (False, True), name)
     equal({p["mode"] for p in found["programs"]}, {"off"}, "modes")
     assert all("CAP_BPF" in p["reason"] for p in found["programs"]), found["programs"]
-    assert SWITCHES in found["missing"]["sched"]["families"], found["missing"]
+    assert SWITCHES in found["missing"]["run_queue"]["families"], found["missing"]
     assert {"block", "net", "task", "cgroup"} <= set(found["missing"]), found["missing"].keys()
     text = probe(preexec_fn=drop_capabilities)
-    assert "MISSING" in text and "missing without sched" in text and SWITCHES in text, text
+    assert "MISSING" in text and "missing without run_queue" in text and SWITCHES in text, text
 
 
 lib.main(globals())

@@ -194,7 +194,7 @@ def test_sched__sleep_is_off_cpu_time(t):
 
 
 def test_tasks__by_state(t):
-    agent = t.bpf_agent(groups=["task"])
+    agent = t.bpf_agent("--enable_metrics=+process", groups=["task"])
     cgroup = t.cgroup()
     sleepers = [cgroup.worker(time.sleep, 0) for _ in range(3)]
     stopped = cgroup.worker(time.sleep, 0)
@@ -218,7 +218,7 @@ def stay_in_vfork(fifo):
 
 def test_tasks__load_averages(t):
     """cpu.load_average and load_d_average: tasks that run, and that wait uninterruptibly, over a time constant of 10 s."""
-    agent = t.bpf_agent(groups=["task"])
+    agent = t.bpf_agent("--enable_metrics=+process", groups=["task"])
     cgroup = t.cgroup()
     fifo = "/tmp/cgmtest-%d.fifo" % os.getpid()
     os.mkfifo(fifo)

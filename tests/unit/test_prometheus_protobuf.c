@@ -572,7 +572,6 @@ static void test_series_count__is_what_a_page_has(void **state)
 	const char *name = s->rows[1].identity->name;
 	struct cgm_live_block blocks[2 * CGM_NR_BLOCK_OPS];
 	struct cgm_live_wait waits[CGM_NR_WAITS];
-	/* one NUMA node: no series of it */
 	unsigned single = n.row + full.nr_cpus * (n.cpu + n.event) + n.disk + 2 * n.device + ARRAY_SIZE(blocks) * n.block + n.pagesize + n.cache + n.sockets, hists = n.row_hists + ARRAY_SIZE(blocks) * n.block_hists;
 
 	(void)state;

@@ -271,11 +271,8 @@ void cgm_prom_numa(struct cgm_prometheus *r, const struct cgm_row *row)
 #include "cgmeter/metrics.def"
 	};
 	const struct cgm_layout *l = row->layout;
-	uint32_t nr_nodes = 0;
 
-	for (uint32_t i = 0; i < l->nr_blocks; i++)
-		nr_nodes += l->blocks[i].kind == CGM_LAYOUT_NUMA;
-	for (uint32_t i = 0; nr_nodes > 1 && i < l->nr_blocks; i++) {
+	for (uint32_t i = 0; i < l->nr_blocks; i++) {
 		if (l->blocks[i].kind != CGM_LAYOUT_NUMA)
 			continue;
 		for (size_t v = 0; v < CGM_NR_NUMA_VALUES; v++) {

@@ -259,7 +259,7 @@ void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, co
 void cgm_prom_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row);
 void cgm_prom_fs(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row);
 void cgm_prom_blocks(struct cgm_prometheus *r, enum cgm_family_id f, const struct cgm_row *row);
-/* Pages by NUMA node, when there are several. */
+/* Pages by NUMA node. */
 void cgm_prom_numa(struct cgm_prometheus *r, const struct cgm_row *row);
 /* Bytes made dirty by device: rows that have any. */
 void cgm_prom_dirtied(struct cgm_prometheus *r, const struct cgm_row *row);

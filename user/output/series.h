@@ -12,7 +12,7 @@
 struct cgm_series {
 	unsigned row, row_hists; /* of each container: single series, histograms */
 	unsigned cpu, disk, iface, fs; /* for each of these that it has */
-	unsigned node; /* for each NUMA node, when there are several */
+	unsigned node; /* for each NUMA node (memory_numa, off by default) */
 	unsigned device; /* for each block device that it used */
 	unsigned block, block_hists; /* for each operation (5) on such a device */
 	/* of groups that are off by default: for each size of huge pages, last-level cache, perf event and CPU; for a network namespace of its own */
