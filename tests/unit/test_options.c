@@ -116,7 +116,7 @@ static bool is_kind(const struct cgm_option *o, struct cgm_str kind)
 /* Those that are another on purpose: the loopback address, and groups, whose defaults stand in groups.def. */
 static bool has_own_default(const char *name)
 {
-	static const char *const own[] = { "listen_ip", "disable_metrics", "log_backtrace_at" };
+	static const char *const own[] = { "listen_ip", "disable_metrics" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		if (strcmp(own[i], name) == 0)

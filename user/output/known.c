@@ -25,7 +25,7 @@ void cgm_known_done(struct cgm_known *k)
 
 int cgm_known_key(const struct cgm_known *k, const char *a, const char *b, struct cgm_known_key *ret)
 {
-	size_t a_len = strlen(a) + 1, b_len = strlen(b);
+	size_t a_len = strlen(a) + 1, b_len = strlen(b) + 1;
 	char *text = cgm_malloc(a_len + b_len);
 	int r;
 

@@ -118,7 +118,7 @@ static int read_files(struct cgm_tls *t, struct set **ret)
 	_cleanup_(set_freep) struct set *s = cgm_calloc(1, sizeof(*s));
 	_cleanup_free_ char *cert_text = NULL, *key_text = NULL;
 	unsigned nr = MAX_CHAIN;
-	gnutls_datum_t cert, key;
+	gnutls_datum_t cert = { NULL, 0 }, key = { NULL, 0 };
 	int r;
 
 	if (!s)
