@@ -277,8 +277,11 @@ static void digest_header(const struct cgm_buf *answer, const char *uri, unsigne
 	md5(ha2, text);
 	snprintf(text, sizeof(text), "%s:%.48s:%08x:abc:auth:%s", ha1, nonce, nc, ha2);
 	md5(response, text);
-	assert_in_range(snprintf(ret, size, "Authorization: Digest username=\"zoe\", realm=\"localhost\", nonce=\"%.48s\", uri=\"%s\", nc=%08x, cnonce=\"abc\", qop=auth, response=\"%s\"\r\n",
-				 nonce, uri, nc, response), 1, size - 1);
+	assert_in_range(snprintf(ret, size,
+				 "Authorization: Digest username=\"zoe\", realm=\"localhost\", nonce=\"%.48s\", uri=\"%s\", nc=%08x, "
+				 "cnonce=\"abc\", qop=auth, response=\"%s\"\r\n",
+				 nonce, uri, nc, response),
+			1, size - 1);
 }
 
 static void test_auth__digest(void **state)

@@ -52,7 +52,9 @@ static char *answer(const char *user, const char *ha1, const char *nonce, unsign
 
 	md5(ha2, "GET:%s", uri);
 	md5(response, "%s:%s:%08x:cn:auth:%s", ha1, nonce, nc, ha2);
-	size = (size_t)snprintf(text, sizeof(text), "username=\"%s\", realm=\"" REALM "\", nonce=\"%s\", uri=\"%s\", cnonce=\"cn\", nc=%08x, qop=auth, response=\"%s\", algorithm=MD5",
+	size = (size_t)snprintf(text, sizeof(text),
+				"username=\"%s\", realm=\"" REALM "\", nonce=\"%s\", uri=\"%s\", cnonce=\"cn\", nc=%08x, qop=auth, "
+				"response=\"%s\", algorithm=MD5",
 				user, nonce, uri, nc, response);
 	assert_in_range(size, 1, sizeof(text) - 1);
 	return text;

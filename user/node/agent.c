@@ -41,6 +41,7 @@
 /* Hardly anybody switches io.cost on or off. */
 #define IO_COST_INTERVAL_NS (30 * CGM_NSEC_PER_SEC)
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
+#define OTHER_FDS 256 /* of ours, besides clients, readers and namespaces */
 #define LATE_NS (10 * CGM_NSEC_PER_MSEC) /* a tick that begins later is counted as late */
 #define SAMPLER_NICE -10 /* a tick is some milliseconds of CPU a second, and worth less when it is late */
 #define DEBUG_VERBOSITY 4 /* of klog's -v, which cAdvisor has */
@@ -277,7 +278,7 @@ static void tick(struct cgm_agent *a)
 static void raise_fd_limit(struct cgm_agent *a)
 {
 	struct rlimit rl;
-	rlim_t left;
+	rlim_t left, others;
 
 	a->max_netns = a->o->max_netns;
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
@@ -288,7 +289,8 @@ static void raise_fd_limit(struct cgm_agent *a)
 	a->max_netns = MIN((rlim_t)a->o->max_netns, rl.rlim_cur / 4);
 	a->max_perf_fds = *a->o->perf_config ? rl.rlim_cur / 4 : 0;
 	left = rl.rlim_cur - a->max_netns - a->max_perf_fds;
-	cgm_reader_set_fd_budget(left > 1024 ? left - 512 : left / 2);
+	others = OTHER_FDS + a->o->http.max_connections;
+	cgm_reader_set_fd_budget(left > 2 * others ? left - others : left / 2);
 }
 
 static struct cgm_kernel_config kernel_config(struct cgm_agent *a)
@@ -509,7 +511,12 @@ static int start_http(struct cgm_agent *a)
 		.url_base_prefix = a->o->url_base_prefix,
 		.prometheus_endpoint = a->o->prometheus_endpoint,
 		.limits = a->o->http,
-		.auth = { a->o->http_auth_file, a->o->http_auth_realm, a->o->http_digest_file, a->o->http_digest_realm, a->o->http_token_file, a->o->http_auth_except },
+		.auth = { .basic_file = a->o->http_auth_file,
+			  .basic_realm = a->o->http_auth_realm,
+			  .digest_file = a->o->http_digest_file,
+			  .digest_realm = a->o->http_digest_realm,
+			  .token_file = a->o->http_token_file,
+			  .except = a->o->http_auth_except },
 		.tls_cert_file = a->o->tls_cert_file,
 		.tls_key_file = a->o->tls_key_file,
 		.tls_client_ca_file = a->o->tls_client_ca_file,

@@ -38,8 +38,15 @@ const char *cgm_option_type_name(enum cgm_option_type type)
 
 static const char *wanted(enum cgm_option_type type)
 {
-	static const char *const words[] = { "takes a text", "takes true or false", "takes a whole number", "takes a whole number, negative ones too",
-					     "takes a number such as 1 or 0.5", "takes a duration such as 1s or 500ms", "takes a percentage such as 2 or 0.5" };
+	static const char *const words[] = {
+		[STRING] = "takes a text",
+		[BOOL] = "takes true or false",
+		[NUMBER] = "takes a whole number",
+		[INTEGER] = "takes a whole number, negative ones too",
+		[FLOAT] = "takes a number such as 1 or 0.5",
+		[DURATION] = "takes a duration such as 1s or 500ms",
+		[PERCENT] = "takes a percentage such as 2 or 0.5",
+	};
 
 	return words[type];
 }
@@ -231,7 +238,7 @@ static int check_server(const struct cgm_options *o)
 		return bad_value("--http_max_connections", "must be from 8 to 16384");
 	if (!o->http.max_large)
 		return bad_value("--http_max_large_answers", "must be at least 1");
-	if (o->http.request_ns < 100 * CGM_NSEC_PER_MSEC || o->http.answer_ns < 100 * CGM_NSEC_PER_MSEC || o->http.idle_ns < 100 * CGM_NSEC_PER_MSEC)
+	if (MIN(MIN(o->http.request_ns, o->http.answer_ns), o->http.idle_ns) < 100 * CGM_NSEC_PER_MSEC)
 		return bad_value("--http_request_timeout, --http_answer_timeout and --http_idle_timeout", "must be at least 100ms");
 	return 0;
 }
@@ -282,6 +289,7 @@ static int choose_groups(struct cgm_options *o)
 	const char *name;
 	char what[900];
 	size_t len, at;
+	bool enabled;
 
 	if (cgm_group_choose(o->enable_metrics, o->disable_metrics, &o->groups, &name, &len) == 0) {
 		o->groups_off = cgm_group_hidden(&o->groups);
@@ -294,7 +302,8 @@ static int choose_groups(struct cgm_options *o)
 	at = (size_t)snprintf(what, sizeof(what), "there is no group \"%.*s\"; the groups are", (int)MIN(len, 100), name);
 	for (unsigned i = 0; i < CGM_NR_GROUPS && at < sizeof(what); i++)
 		at += (size_t)snprintf(what + at, sizeof(what) - at, " %s", cgm_groups[i].name);
-	return bad_value(name >= o->enable_metrics && name < o->enable_metrics + strlen(o->enable_metrics) ? "--enable_metrics" : "--disable_metrics", what);
+	enabled = name >= o->enable_metrics && name < o->enable_metrics + strlen(o->enable_metrics);
+	return bad_value(enabled ? "--enable_metrics" : "--disable_metrics", what);
 }
 
 /* ---- all of it ---- */

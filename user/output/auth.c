@@ -198,7 +198,9 @@ int cgm_auth_open(const struct cgm_auth_config *config, struct cgm_http_stats *s
 	a = cgm_calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
-	a->config = (struct cgm_auth_config){ .basic_realm = or_empty(config->basic_realm), .digest_realm = or_empty(config->digest_realm), .except = or_empty(config->except) };
+	a->config.basic_realm = or_empty(config->basic_realm);
+	a->config.digest_realm = or_empty(config->digest_realm);
+	a->config.except = or_empty(config->except);
 	a->stats = stats;
 	a->basic.path = or_empty(config->basic_file);
 	a->digest.path = or_empty(config->digest_file);
@@ -360,7 +362,8 @@ static enum cgm_auth_verdict check_digest(struct cgm_auth *a, struct cgm_request
 	pthread_mutex_lock(&a->lock);
 	users = cgm_htdigest_ref(a->digests);
 	pthread_mutex_unlock(&a->lock);
-	result = cgm_digest_check(users, a->nonces, a->config.digest_realm, text, method, rq->raw_uri ? rq->raw_uri : "", cgm_clock_mono_ns());
+	result = cgm_digest_check(users, a->nonces, a->config.digest_realm, text, method, rq->raw_uri ? rq->raw_uri : "",
+				  cgm_clock_mono_ns());
 	cgm_htdigest_unref(users);
 	return result == CGM_DIGEST_RIGHT ? CGM_AUTH_OPEN : result == CGM_DIGEST_STALE ? CGM_AUTH_STALE : failed(a, rq);
 }
@@ -408,9 +411,11 @@ unsigned cgm_auth_wait_s(struct cgm_auth *a, const struct cgm_client *c)
 void cgm_auth_challenges(struct cgm_auth *a, bool stale, void (*put)(void *arg, const char *value), void *arg)
 {
 	char realm[2 * MAX_REALM + 3], value[2 * MAX_REALM + 200], nonce[CGM_NONCE_CHARS + 1];
+	bool digest = a->nonces && cgm_nonce_make(a->nonces, cgm_clock_mono_ns(), nonce) == 0;
 
-	if (a->nonces && cgm_nonce_make(a->nonces, cgm_clock_mono_ns(), nonce) == 0 && cgm_auth_quote(a->config.digest_realm, realm, sizeof(realm))) {
-		snprintf(value, sizeof(value), "Digest realm=%s, qop=\"auth\", nonce=\"%s\", algorithm=MD5%s", realm, nonce, stale ? ", stale=true" : "");
+	if (digest && cgm_auth_quote(a->config.digest_realm, realm, sizeof(realm))) {
+		snprintf(value, sizeof(value), "Digest realm=%s, qop=\"auth\", nonce=\"%s\", algorithm=MD5%s", realm, nonce,
+			 stale ? ", stale=true" : "");
 		put(arg, value);
 	}
 	if (a->passwords && cgm_auth_quote(a->config.basic_realm, realm, sizeof(realm))) {

@@ -85,6 +85,11 @@ void cgm_peer_set_phase(struct cgm_peer *p, enum cgm_phase phase)
 	__atomic_store_n(&p->phase, phase, __ATOMIC_RELEASE);
 }
 
+bool cgm_peer_dropped(const struct cgm_peer *p)
+{
+	return __atomic_load_n(&p->closed, __ATOMIC_RELAXED);
+}
+
 bool cgm_limits_enter_large(struct cgm_limits *l)
 {
 	if (__atomic_add_fetch(&l->stats->nr_large, 1, __ATOMIC_RELAXED) <= l->bounds.max_large)
@@ -106,7 +111,7 @@ static void drop(struct cgm_limits *l, struct cgm_peer *p, enum cgm_http_drop wh
 {
 	struct linger forget = { .l_onoff = 1, .l_linger = 0 };
 
-	p->closed = true;
+	__atomic_store_n(&p->closed, true, __ATOMIC_RELAXED);
 	/* What such a client has not taken yet would stay in the kernel for as long as it likes. */
 	if (why == CGM_HTTP_DROP_SLOW || why == CGM_HTTP_DROP_ANSWER)
 		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &forget, sizeof(forget));

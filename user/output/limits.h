@@ -34,9 +34,9 @@ struct cgm_peer {
 	uint64_t since_ns; /* atomic; of the phase, CLOCK_MONOTONIC */
 	uint32_t phase; /* atomic, enum cgm_phase */
 	uint32_t nr_requests; /* atomic; whose first line came */
-	/* Of the watching thread alone: */
-	uint64_t seen_since_ns, first_look_ns, first_acked, last_acked, moved_ns;
 	bool closed;
+	/* Of the watching thread alone: */
+	uint64_t seen_since_ns, first_look_ns, first_acked, last_acked, moved_ns; /* atomic: we ended it, for the sake of a bound */
 };
 
 struct cgm_limits {
@@ -64,6 +64,9 @@ struct cgm_peer *cgm_limits_open(struct cgm_limits *l, struct cgm_http *http, in
 /* Before the descriptor is closed. */
 void cgm_limits_close(struct cgm_limits *l, struct cgm_peer *p);
 void cgm_peer_set_phase(struct cgm_peer *p, enum cgm_phase phase);
+
+/* Was the connection ended by us, because its client broke a bound? */
+bool cgm_peer_dropped(const struct cgm_peer *p);
 
 /* A large answer begins, or is over. False: there are enough of them. */
 bool cgm_limits_enter_large(struct cgm_limits *l);

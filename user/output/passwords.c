@@ -73,7 +73,8 @@ static enum cgm_auth_verdict compute(struct cgm_passwords *p, const struct cgm_h
 	cgm_http_count(&p->stats->nr_password_checks);
 	r = cgm_htpasswd_verify(users, l->user, l->password);
 	if (r < 0) {
-		cgm_log_once(CGM_LOG_ERROR, "a password could not be checked: %s", r == -ENOMEM ? "out of memory" : "its kind of hash is not available on this machine");
+		cgm_log_once(CGM_LOG_ERROR, "a password could not be checked: %s",
+			     r == -ENOMEM ? "out of memory" : "its kind of hash is not available on this machine");
 		return CGM_AUTH_BUSY;
 	}
 	if (r > 0)

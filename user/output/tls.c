@@ -138,7 +138,8 @@ static int read_files(struct cgm_tls *t, struct set **ret)
 	if (r < 0)
 		return bad("tls_key_file", &t->key, r);
 	r = check_pair(t, &cert, &key);
-	explicit_bzero(key_text, key.size);
+	if (key_text)
+		explicit_bzero(key_text, key.size);
 	if (r < 0)
 		return r;
 	r = read_trust(t, s);
