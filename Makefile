@@ -163,7 +163,7 @@ $(B)/bench/sweep: tools/bench/sweep.c $(B)/libcgmeter.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
 bench-sweep: $(B)/bench/sweep
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps, bench-top: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md

@@ -169,7 +169,7 @@ static void request_done(void *cls, struct MHD_Connection *connection, void **st
 	*state = NULL;
 	if (!rq)
 		return;
-	if (rq->follows && rq->peer && rq->peer->closed) /* the limits have ended it */
+	if (rq->follows && rq->peer && cgm_peer_dropped(rq->peer)) /* the limits have ended it */
 		cgm_events_count_stuck(rq->http->config.events);
 	cgm_peer_set_phase(rq->peer, CGM_PHASE_WAITING);
 	cgm_auth_forget(rq);
