@@ -17,17 +17,6 @@ static const char *const heat_names[CGM_NR_TRAIL_HEATS] = {
 #include "model/trail.def"
 };
 
-/* Kinds of waits by their names: one may be missing in a build. */
-static const char *const wait_names[] = {
-#define CGM_WAIT_SERIES(family, id, labels) #id,
-#include "cgmeter/metrics.def"
-};
-
-static bool is_rtt(enum cgm_wait wait)
-{
-	return strcmp(wait_names[wait], "TCP_RTT") == 0;
-}
-
 const char *cgm_trail_name(enum cgm_trail_value id)
 {
 	return names[id];
@@ -36,14 +25,6 @@ const char *cgm_trail_name(enum cgm_trail_value id)
 const char *cgm_trail_heat_name(enum cgm_trail_heat id)
 {
 	return heat_names[id];
-}
-
-bool cgm_trail_has_heat(enum cgm_trail_heat id)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(wait_names); i++)
-		if (is_rtt((enum cgm_wait)i))
-			return true;
-	return id != CGM_TRAIL_HEAT_TCP_RTT;
 }
 
 struct cgm_layout *cgm_trail_layout_new(void)
@@ -84,7 +65,7 @@ void cgm_trail_pack(const struct cgm_live *live, uint64_t ret[CGM_NR_TRAIL_VALUE
 	for (size_t i = 0; i < live->nr_blocks; i++)
 		add_bars(ret + CGM_TRAIL_BARS(CGM_TRAIL_HEAT_BLOCK_LATENCY), &live->blocks[i].queue_to_done);
 	for (size_t i = 0; i < live->nr_waits; i++)
-		if (is_rtt(live->waits[i].wait))
+		if (live->waits[i].wait == CGM_W_TCP_RTT)
 			add_bars(ret + CGM_TRAIL_BARS(CGM_TRAIL_HEAT_TCP_RTT), &live->waits[i].hist);
 }
 

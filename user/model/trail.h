@@ -30,8 +30,6 @@ enum cgm_trail_heat {
 
 const char *cgm_trail_name(enum cgm_trail_value id);
 const char *cgm_trail_heat_name(enum cgm_trail_heat id);
-/* Does this build count it at all? */
-bool cgm_trail_has_heat(enum cgm_trail_heat id);
 
 /* The layout of all trails. NULL: out of memory. */
 struct cgm_layout *cgm_trail_layout_new(void);

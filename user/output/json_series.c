@@ -468,15 +468,13 @@ static bool put_heat(struct cgm_buf *b, struct series *s)
 		cgm_buf_lit(b, "}}");
 		return false;
 	}
-	if (cgm_trail_has_heat((enum cgm_trail_heat)s->at)) {
-		put_comma(b, s);
-		cgm_json_string(b, cgm_trail_heat_name((enum cgm_trail_heat)s->at));
-		cgm_buf_lit(b, ":[");
-		for (size_t i = 1; i <= s->nr_samples; i++)
-			put_bars(b, s, i, first + CGM_TRAIL_BARS(s->at));
-		cgm_json_chop(b);
-		cgm_buf_char(b, ']');
-	}
+	put_comma(b, s);
+	cgm_json_string(b, cgm_trail_heat_name((enum cgm_trail_heat)s->at));
+	cgm_buf_lit(b, ":[");
+	for (size_t i = 1; i <= s->nr_samples; i++)
+		put_bars(b, s, i, first + CGM_TRAIL_BARS(s->at));
+	cgm_json_chop(b);
+	cgm_buf_char(b, ']');
 	s->at++;
 	return true;
 }

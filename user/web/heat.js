@@ -47,6 +47,8 @@ export class CellPlot extends Plot {
 	// Fine lines between the rows keep them apart.
 	drawRows(u, rows) {
 		const g = u.ctx;
+		if (u.bbox.height / rows < 6 * (devicePixelRatio || 1))
+			return; // there would be more lines than rows
 		g.fillStyle = faded('--card', 0.5);
 		for (let i = 1; i < rows; i++)
 			g.fillRect(u.bbox.left, Math.round(u.bbox.top + u.bbox.height * i / rows), u.bbox.width, 1);
