@@ -57,6 +57,16 @@ def undisturbed(agent):
     return page
 
 
+def finish(agent, fake):
+    """Ends the agent: all that it counts as written is there, one sample a tick, and nothing is lost."""
+    agent.wait_ticks(3)
+    ticks = agent.ticks()
+    agent.stop(seconds=15)
+    lines = servers.lines(fake.accepted())
+    equal(told(agent), (len(lines), 0), "points")
+    note("%d samples, %d lines" % (each_tick(lines, ticks), len(lines)))
+
+
 ACCEPT = (204, {}, b"")
 
 
@@ -73,12 +83,7 @@ def through(t, fault):
     equal(lost(page), {}, "lost while the queue holds")
     state["fault"] = False
     wait_for(lambda: "writing again" in agent.log(), 15, lambda: "recovery: " + agent.log())
-    agent.wait_ticks(3)
-    ticks = agent.ticks()
-    agent.stop(seconds=15)
-    lines = servers.lines(fake.accepted())
-    equal(told(agent), (len(lines), 0), "points")
-    note("%d samples, %d lines" % (each_tick(lines, ticks), len(lines)))
+    finish(agent, fake)
     return agent, fake
 
 
@@ -137,12 +142,7 @@ def test_fault__nobody_there(t):
     undisturbed(agent)
     fake = servers.Fake(t, port=port)
     wait_for(lambda: "writing again" in agent.log(), 15, lambda: "recovery: " + agent.log())
-    agent.wait_ticks(3)
-    ticks = agent.ticks()
-    agent.stop(seconds=15)
-    lines = servers.lines(fake.accepted())
-    equal(told(agent), (len(lines), 0), "points")
-    each_tick(lines, ticks)
+    finish(agent, fake)
     equal(agent.log().count("warning: storage driver"), 1, "one complaint about one trouble: " + agent.log())
 
 

@@ -185,7 +185,7 @@ int cgm_headers_each(const char *file, int (*each)(void *arg, const char *header
 			snprintf(fault, CGM_SINK_FAULT, "%.150s, line %u: \"Name: value\" is wanted", file, number);
 			return -EINVAL;
 		}
-		r = each(arg, p);
+		r = each ? each(arg, p) : 0;
 		if (r < 0)
 			return r;
 	}

@@ -32,7 +32,7 @@ void cgm_url_shown(struct cgm_buf *b, const char *url);
 int cgm_url_base(struct cgm_buf *b, const char *text, bool secure);
 
 /*
- * The lines of a file of HTTP headers, "Name: value", blank ones and those that begin with # left out: calls each for every header, whole and terminated.
- * 0, each's negative result, or a negative errno with fault naming file and line.
+ * The lines of a file of HTTP headers, "Name: value", blank ones and those that begin with # left out: calls each (NULL: only looks at them)
+ * for every header, whole and terminated. 0, each's negative result, or a negative errno with fault naming file and line.
  */
 int cgm_headers_each(const char *file, int (*each)(void *arg, const char *header), void *arg, char *fault);

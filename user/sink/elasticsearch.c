@@ -65,13 +65,6 @@ static int add_host(struct state *s, struct cgm_str text, bool secure)
 	return s->hosts[s->nr_hosts] ? (s->nr_hosts++, 0) : -ENOMEM;
 }
 
-static int check_header(void *arg, const char *header)
-{
-	(void)arg;
-	(void)header;
-	return 0;
-}
-
 static int es_open(const struct cgm_sink_config *c, void **ret, const char **ret_flag, char *fault)
 {
 	_cleanup_(closep) struct state *s = cgm_calloc(1, sizeof(*s));
@@ -90,7 +83,7 @@ static int es_open(const struct cgm_sink_config *c, void **ret, const char **ret
 		r = add_host(s, cgm_trim(host), c->secure);
 	if (r == -EINVAL || (r == 0 && !s->nr_hosts))
 		return cgm_sink_bad("--storage_driver_es_host", ret_flag, fault, "takes up to %d URLs or host:port, comma between", MAX_HOSTS);
-	if (r == 0 && *s->headers_file && cgm_headers_each(s->headers_file, check_header, NULL, fault) < 0) {
+	if (r == 0 && *s->headers_file && cgm_headers_each(s->headers_file, NULL, NULL, fault) < 0) {
 		*ret_flag = "--storage_driver_es_headers_file";
 		return -EINVAL;
 	}
@@ -120,16 +113,11 @@ static uint64_t es_encode(const void *state, const struct cgm_sink_sample *s, st
 
 /* ---- sending ---- */
 
-static int add_header(void *arg, const char *header)
-{
-	return cgm_http_header(((struct state *)arg)->http, header);
-}
-
 /* GET of path, or POST of data. 0 when there is an answer. */
 static int call(struct state *s, struct cgm_sink_attempt *a, const char *path, const char *data, size_t len, struct cgm_http_answer *ret)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf url = { 0 };
-	int r = 0;
+	int r;
 
 	cgm_buf_str(&url, s->hosts[s->host]);
 	cgm_buf_str(&url, path);
@@ -138,8 +126,7 @@ static int call(struct state *s, struct cgm_sink_attempt *a, const char *path, c
 		(void)cgm_sink_again(a, "out of memory");
 		return -ENOMEM;
 	}
-	if (*s->headers_file)
-		r = cgm_headers_each(s->headers_file, add_header, s, a->fault);
+	r = cgm_http_headers_of(s->http, s->headers_file, a->fault);
 	return r < 0 ? r : cgm_http_call(s->http, a->stop, url.p, data, len, a->until_ns, ret, a->fault);
 }
 

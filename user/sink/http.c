@@ -114,6 +114,20 @@ int cgm_http_header(struct cgm_http_client *h, const char *header)
 	return 0;
 }
 
+static int add_header(void *arg, const char *header)
+{
+	return cgm_http_header(arg, header);
+}
+
+int cgm_http_headers_of(struct cgm_http_client *h, const char *file, char *fault)
+{
+	int r = *file ? cgm_headers_each(file, add_header, h, fault) : 0;
+
+	if (r == -ENOMEM)
+		snprintf(fault, CGM_SINK_FAULT, "out of memory");
+	return r;
+}
+
 int cgm_http_user(struct cgm_http_client *h, const char *user, const char *password)
 {
 	free(h->user);

@@ -23,6 +23,8 @@ DEFINE_CLEANUP(cgm_http_client, cgm_http_client_free)
 
 /* Headers of the next call, "Name: value", and the user of basic authentication. They are forgotten after it. 0 or -ENOMEM. */
 int cgm_http_header(struct cgm_http_client *h, const char *header);
+/* All of a file, see cgm_headers_each. "" is none. 0, or a negative errno with fault. */
+int cgm_http_headers_of(struct cgm_http_client *h, const char *file, char *fault);
 int cgm_http_user(struct cgm_http_client *h, const char *user, const char *password);
 
 struct cgm_http_answer {

@@ -56,13 +56,6 @@ static char *url_of(const char *endpoint, bool secure)
 	return b.failed ? NULL : cgm_strdup(b.p);
 }
 
-static int check_header(void *arg, const char *header)
-{
-	(void)arg;
-	(void)header;
-	return 0;
-}
-
 static int otlp_open(const struct cgm_sink_config *c, void **ret, const char **ret_flag, char *fault)
 {
 	_cleanup_(closep) struct state *s = cgm_calloc(1, sizeof(*s));
@@ -75,7 +68,7 @@ static int otlp_open(const struct cgm_sink_config *c, void **ret, const char **r
 	if (!s->plain && strcmp(c->otlp_compression, "gzip") != 0)
 		return cgm_sink_bad("--storage_driver_otlp_compression", ret_flag, fault, "takes gzip or none");
 	s->headers_file = c->otlp_headers_file;
-	if (*s->headers_file && cgm_headers_each(s->headers_file, check_header, NULL, fault) < 0) {
+	if (*s->headers_file && cgm_headers_each(s->headers_file, NULL, NULL, fault) < 0) {
 		*ret_flag = "--storage_driver_otlp_headers_file";
 		return -EINVAL;
 	}
@@ -107,14 +100,9 @@ static uint64_t otlp_encode_live(const void *state, const struct cgm_sink_sample
 
 /* ---- sending ---- */
 
-static int add_header(void *arg, const char *header)
-{
-	return cgm_http_header(((struct state *)arg)->http, header);
-}
-
 static int add_headers(struct state *s, struct cgm_sink_attempt *a)
 {
-	int r = *s->headers_file ? cgm_headers_each(s->headers_file, add_header, s, a->fault) : 0;
+	int r = cgm_http_headers_of(s->http, s->headers_file, a->fault);
 
 	if (r == 0)
 		r = cgm_http_header(s->http, "Content-Type: application/x-protobuf");

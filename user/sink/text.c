@@ -51,50 +51,57 @@ void cgm_text_influxdb(struct cgm_buf *b, const char *value)
 	}
 }
 
-/* : and | end the name and the value; # and , begin tags in some servers. */
-void cgm_text_statsd(struct cgm_buf *b, const char *value)
+/* Calls put for each character: len is 0 for a byte that is no UTF-8. */
+static void each(struct cgm_buf *b, const char *value, void (*put)(struct cgm_buf *b, const unsigned char *p, size_t len))
 {
 	const unsigned char *p = (const unsigned char *)value;
-	size_t len;
 
-	for (; *p; p += len) {
-		len = cgm_utf8_len(p);
-		if (!len || *p == ' ' || is_control(*p) || strchr(":|#,", *p))
-			cgm_buf_char(b, '_');
-		else
-			cgm_buf_put(b, p, len);
-		len = len ? len : 1;
+	while (*p) {
+		size_t len = cgm_utf8_len(p);
+
+		put(b, p, len);
+		p += len ? len : 1;
 	}
+}
+
+/* : and | end the name and the value; # and , begin tags in some servers. */
+static void put_statsd(struct cgm_buf *b, const unsigned char *p, size_t len)
+{
+	if (!len || *p == ' ' || is_control(*p) || strchr(":|#,", *p))
+		cgm_buf_char(b, '_');
+	else
+		cgm_buf_put(b, p, len);
+}
+
+void cgm_text_statsd(struct cgm_buf *b, const char *value)
+{
+	each(b, value, put_statsd);
+}
+
+static void put_word(struct cgm_buf *b, const unsigned char *p, size_t len)
+{
+	if (*p == '\\')
+		cgm_buf_lit(b, "\\\\");
+	else if (!len || *p == ' ' || *p == '=' || is_control(*p))
+		put_hex(b, *p);
+	else
+		cgm_buf_put(b, p, len);
 }
 
 void cgm_text_word(struct cgm_buf *b, const char *value)
 {
-	const unsigned char *p = (const unsigned char *)value;
-	size_t len;
+	each(b, value, put_word);
+}
 
-	for (; *p; p += len) {
-		len = cgm_utf8_len(p);
-		if (*p == '\\')
-			cgm_buf_lit(b, "\\\\");
-		else if (!len || *p == ' ' || *p == '=' || is_control(*p))
-			put_hex(b, *p);
-		else
-			cgm_buf_put(b, p, len);
-		len = len ? len : 1;
-	}
+static void put_utf8(struct cgm_buf *b, const unsigned char *p, size_t len)
+{
+	if (len)
+		cgm_buf_put(b, p, len);
+	else
+		put_hex(b, *p);
 }
 
 void cgm_text_utf8(struct cgm_buf *b, const char *value)
 {
-	const unsigned char *p = (const unsigned char *)value;
-	size_t len;
-
-	for (; *p; p += len) {
-		len = cgm_utf8_len(p);
-		if (len)
-			cgm_buf_put(b, p, len);
-		else
-			put_hex(b, *p);
-		len = len ? len : 1;
-	}
+	each(b, value, put_utf8);
 }
