@@ -18,6 +18,7 @@
 #define MAX_PENDING 1024
 #define MAX_STREAMS 64
 #define LOOK_AT_ONCE 2048 /* records, with the lock held */
+#define ALL_TYPES ((1u << CGM_NR_RECORD_TYPES) - 1)
 
 const char *const cgm_record_names[CGM_NR_RECORD_TYPES] = { "oom", "oomKill", "containerCreation", "containerDeletion" };
 
@@ -71,7 +72,7 @@ static unsigned types_of(struct cgm_str key)
 		const char *name;
 		unsigned types;
 	} words[] = {
-		{ "default", (1u << CGM_NR_RECORD_TYPES) - 1 },	 { "oom", 1u << CGM_RECORD_OOM },
+		{ "default", ALL_TYPES },	 { "oom", 1u << CGM_RECORD_OOM },
 		{ "oomKill", 1u << CGM_RECORD_OOM_KILL },	 { "oom_kill", 1u << CGM_RECORD_OOM_KILL },
 		{ "containerCreation", 1u << CGM_RECORD_CREATION }, { "creation", 1u << CGM_RECORD_CREATION },
 		{ "containerDeletion", 1u << CGM_RECORD_DELETION }, { "deletion", 1u << CGM_RECORD_DELETION },
@@ -83,34 +84,44 @@ static unsigned types_of(struct cgm_str key)
 	return 0;
 }
 
-/* A type's own value counts whatever the order in which it and the default stand. */
-static int parse_limits(const char *text, int (*parse)(struct cgm_str, uint64_t *), const char *wanted, uint64_t *values, const char **ret_fault)
-{
-	struct cgm_str rest = cgm_str(text), part, key;
-	uint64_t own[CGM_NR_RECORD_TYPES], def = 0, v;
-	unsigned has_own = 0, types;
-	bool has_default = false;
+typedef int (*parse_fn)(struct cgm_str s, uint64_t *ret);
 
-	while (cgm_next_field(&rest, ',', &part)) {
-		part = cgm_trim(part);
-		if (!memchr(part.p, '=', part.len) || !cgm_next_field(&part, '=', &key))
-			*ret_fault = "must be a list like default=…,oom=…";
-		else if (!(types = types_of(key)))
-			*ret_fault = "names a type that is none of default, oom, oomKill, containerCreation, containerDeletion";
-		else if (parse(part, &v) < 0)
-			*ret_fault = wanted;
-		else {
-			has_default |= cgm_str_eq(key, "default");
-			def = cgm_str_eq(key, "default") ? v : def;
-			for (unsigned i = 0; i < CGM_NR_RECORD_TYPES && !cgm_str_eq(key, "default"); i++)
-				own[i] = types >> i & 1 ? v : own[i];
-			has_own |= cgm_str_eq(key, "default") ? 0 : types;
-			continue;
-		}
+/* One "oom=1h". 0 with the types that it is of, or -EINVAL. */
+static int parse_limit(struct cgm_str part, parse_fn parse, const char *wanted, unsigned *ret_types, uint64_t *ret, const char **ret_fault)
+{
+	struct cgm_str key;
+
+	part = cgm_trim(part);
+	*ret_fault = "must be a list like default=…,oom=…";
+	if (!part.len || !memchr(part.p, '=', part.len) || !cgm_next_field(&part, '=', &key))
 		return -EINVAL;
+	*ret_fault = "names a type that is none of default, oom, oomKill, containerCreation, containerDeletion";
+	*ret_types = types_of(key);
+	if (!*ret_types)
+		return -EINVAL;
+	*ret_fault = wanted;
+	return parse(part, ret);
+}
+
+/* A type's own value counts whatever the order in which it and the default stand: hence the default first. */
+static int parse_limits(const char *text, parse_fn parse, const char *wanted, uint64_t *values, const char **ret_fault)
+{
+	uint64_t found[CGM_NR_RECORD_TYPES], v;
+
+	memcpy(found, values, sizeof(found));
+	for (int own = 0; own < 2; own++) {
+		struct cgm_str rest = cgm_str(text), part;
+		unsigned types;
+
+		while (cgm_next_field(&rest, ',', &part)) {
+			if (parse_limit(part, parse, wanted, &types, &v, ret_fault) < 0)
+				return -EINVAL;
+			for (unsigned i = 0; (types != ALL_TYPES) == own && i < CGM_NR_RECORD_TYPES; i++)
+				found[i] = types >> i & 1 ? v : found[i];
+		}
 	}
-	for (unsigned i = 0; i < CGM_NR_RECORD_TYPES; i++)
-		values[i] = has_own >> i & 1 ? own[i] : has_default ? def : values[i];
+	*ret_fault = NULL;
+	memcpy(values, found, sizeof(found));
 	return 0;
 }
 
