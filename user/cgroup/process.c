@@ -84,8 +84,10 @@ static int list_all(struct cgm_processes *p)
 	_cleanup_closedir_ DIR *dir = cgm_opendir_at(p->trees->root_fd, "proc");
 	struct dirent *e;
 	uint64_t pid;
-	int r = dir ? 0 : -errno;
+	int r = 0;
 
+	if (!dir)
+		return -ENOENT;
 	while (r == 0 && (e = readdir(dir)) != NULL)
 		if (cgm_parse_u64(cgm_str(e->d_name), &pid) == 0)
 			r = add_pid(p, pid);

@@ -509,7 +509,7 @@ bool cgm_events_has_news(struct cgm_events *e, uint64_t seq)
 	bool news;
 
 	pthread_mutex_lock(&e->lock);
-	news = seq < e->next_seq;
+	news = e->next_seq > seq;
 	pthread_mutex_unlock(&e->lock);
 	return news;
 }

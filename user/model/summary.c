@@ -312,11 +312,12 @@ static uint64_t add_span(const struct span *s, struct scratch *x)
 static int read_digests(struct cgm_summary *s, struct cgm_derived *ret)
 {
 	_cleanup_free_ struct scratch *hour = cgm_calloc(2, sizeof(*hour));
-	struct scratch *day = hour + 1;
+	struct scratch *day;
 	uint64_t hour_ns, day_ns, now_ns;
 
 	if (!hour)
 		return -ENOMEM;
+	day = hour + 1;
 	pthread_mutex_lock(&s->lock);
 	now_ns = s->last.time_ns;
 	hour_ns = add_span(&s->minute, hour) + ring_add_up(&s->minutes, MINUTE_NS, window_start(now_ns, HOUR_NS), &hour->cpu, &hour->memory);
