@@ -42,7 +42,7 @@ static unsigned count_lines(const char *text, size_t len)
 /* A file that is taken has a user and no hash that takes long; a fault names itself and a line that is there. */
 static void try_htpasswd(const char *text, size_t len)
 {
-	struct cgm_htpasswd *h = NULL;
+	struct cgm_users *h = NULL;
 	const char *fault;
 	unsigned line;
 	int r = cgm_htpasswd_parse(text, len, &h, &line, &fault);
@@ -50,12 +50,12 @@ static void try_htpasswd(const char *text, size_t len)
 	check(r == 0 || r == -EINVAL);
 	check(!h == (r < 0) && !fault == (r == 0));
 	check(line <= count_lines(text, len));
-	cgm_htpasswd_unref(h);
+	cgm_users_unref(h);
 }
 
 static void try_htdigest(const char *text, size_t len)
 {
-	struct cgm_htdigest *h = NULL;
+	struct cgm_users *h = NULL;
 	const char *fault;
 	unsigned line;
 	int r = cgm_htdigest_parse(text, len, "localhost", &h, &line, &fault);
@@ -63,7 +63,7 @@ static void try_htdigest(const char *text, size_t len)
 	check(r == 0 || r == -EINVAL);
 	check(!h == (r < 0) && !fault == (r == 0));
 	check(line <= count_lines(text, len));
-	cgm_htdigest_unref(h);
+	cgm_users_unref(h);
 }
 
 static void try_params(const char *text)
@@ -86,7 +86,7 @@ static void try_header(const char *header)
 	static struct cgm_nonces *nonces;
 	static const char users[] = "zoe:localhost:f9fcf379ac69bf16439234202e57229e";
 	const char *rest, *user, *password, *fault;
-	struct cgm_htdigest *h = NULL;
+	struct cgm_users *h = NULL;
 	char buf[64];
 	unsigned line;
 
@@ -102,7 +102,7 @@ static void try_header(const char *header)
 	check(cgm_digest_check(h, nonces, "localhost", rest, "GET", "/", 1) != CGM_DIGEST_RIGHT);
 	if (cgm_auth_quote(rest, buf, sizeof(buf)))
 		check(buf[0] == '"' && strlen(buf) >= 2 && buf[strlen(buf) - 1] == '"');
-	cgm_htdigest_unref(h);
+	cgm_users_unref(h);
 }
 
 struct config {

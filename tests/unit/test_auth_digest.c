@@ -20,9 +20,9 @@
 
 static const char file[] = "# users\nSimba:other:" HA1 "\nMufasa:" REALM ":" HA1 "\r\n";
 
-static struct cgm_htdigest *parse(void)
+static struct cgm_users *parse(void)
 {
-	struct cgm_htdigest *h;
+	struct cgm_users *h;
 	const char *fault;
 	unsigned line;
 
@@ -61,7 +61,7 @@ static char *answer(const char *user, const char *ha1, const char *nonce, unsign
 }
 
 struct fixture {
-	struct cgm_htdigest *h;
+	struct cgm_users *h;
 	struct cgm_nonces *n;
 	char nonce[CGM_NONCE_CHARS + 1];
 };
@@ -78,7 +78,7 @@ static void setup(struct fixture *f)
 static void teardown(struct fixture *f)
 {
 	cgm_nonces_free(f->n);
-	cgm_htdigest_unref(f->h);
+	cgm_users_unref(f->h);
 }
 
 static int check(struct fixture *f, const char *text, uint64_t now)
@@ -182,7 +182,7 @@ static void test_htdigest_parse__faults(void **state)
 		{ "a:r:1234", 1, "user:realm:digest" },
 		{ "a:r:" HA1 ":x", 1, "user:realm:digest" },
 	};
-	struct cgm_htdigest *h;
+	struct cgm_users *h;
 	const char *fault;
 	unsigned long n = 1;
 	unsigned line;
@@ -200,8 +200,8 @@ static void test_htdigest_parse__faults(void **state)
 		cgm_mem_fail_at(0);
 		assert_true(r == 0 || (r == -ENOMEM && !fault));
 	} while (r < 0);
-	cgm_htdigest_unref(cgm_htdigest_ref(h));
-	cgm_htdigest_unref(h);
+	cgm_users_unref(cgm_users_ref(h));
+	cgm_users_unref(h);
 }
 
 int main(void)

@@ -41,7 +41,7 @@ static void test_htpasswd_verify__kinds(void **state)
 		{ "sha", "sha", 1 },	    { "sha", "sha1", 0 },	{ "nobody", "bpass", 0 },      { "", "", 0 },
 		{ "long", LONG50 LONG50 LONG50 LONG50 LONG50 LONG50, 0 }, /* beyond the limit: not even computed */
 	};
-	struct cgm_htpasswd *h;
+	struct cgm_users *h;
 	const char *fault;
 	unsigned line;
 
@@ -50,8 +50,8 @@ static void test_htpasswd_verify__kinds(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (cgm_htpasswd_verify(h, cases[i].user, cases[i].password) != cases[i].right)
 			fail_msg("%s with \"%s\"", cases[i].user, cases[i].password);
-	cgm_htpasswd_unref(cgm_htpasswd_ref(h));
-	cgm_htpasswd_unref(h);
+	cgm_users_unref(cgm_users_ref(h));
+	cgm_users_unref(h);
 }
 
 static void test_htpasswd_parse__faults(void **state)
@@ -84,7 +84,7 @@ static void test_htpasswd_parse__faults(void **state)
 		{ "user:{SHA}2PRZAyDhNDqRW2OUFwZQqPNdaS==", 1, "damaged" },
 		{ "a:" BCRYPT "\nb:" BCRYPT "\na:" BCRYPT, 3, "twice" },
 	};
-	struct cgm_htpasswd *h = NULL;
+	struct cgm_users *h = NULL;
 	const char *fault;
 	unsigned line;
 
@@ -101,7 +101,7 @@ static void test_htpasswd_parse__faults(void **state)
 
 static void test_htpasswd__every_allocation_fails(void **state)
 {
-	struct cgm_htpasswd *h;
+	struct cgm_users *h;
 	unsigned long n = 1;
 	const char *fault;
 	unsigned line;
@@ -118,7 +118,7 @@ static void test_htpasswd__every_allocation_fails(void **state)
 	cgm_mem_fail_at(1);
 	assert_int_equal(cgm_htpasswd_verify(h, "bcrypt", "bpass"), -ENOMEM);
 	cgm_mem_fail_at(0);
-	cgm_htpasswd_unref(h);
+	cgm_users_unref(h);
 }
 
 int main(void)

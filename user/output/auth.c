@@ -35,7 +35,7 @@ struct cgm_auth {
 	struct cgm_passwords *passwords; /* NULL: no basic */
 	struct cgm_nonces *nonces; /* NULL: no digest */
 	pthread_mutex_t lock; /* of the next two */
-	struct cgm_htdigest *digests;
+	struct cgm_users *digests;
 	struct tokens tokens;
 };
 
@@ -52,54 +52,66 @@ static int bad_file(const struct cgm_watch *w, const char *flag, unsigned line, 
 	return fault ? -EINVAL : -ENOMEM;
 }
 
-static int read_basic(struct cgm_auth *a)
+typedef int (*parse_fn)(const struct cgm_auth *a, const char *text, size_t len, void *ret, unsigned *ret_line, const char **ret_fault);
+
+static int read_file(const struct cgm_auth *a, const struct cgm_watch *w, const char *flag, parse_fn parse, void *ret)
 {
-	struct cgm_htpasswd *users;
 	const char *fault;
 	unsigned line;
 	char *text;
 	size_t len;
-	int r = cgm_watch_read(&a->basic, "http_auth_file", &text, &len);
+	int r = cgm_watch_read(w, flag, &text, &len);
 
 	if (r < 0)
 		return r;
-	r = cgm_htpasswd_parse(text, len, &users, &line, &fault);
+	r = parse(a, text, len, ret, &line, &fault);
 	cgm_secret_wipe(text, len);
 	free(text);
-	if (r < 0)
-		return bad_file(&a->basic, "http_auth_file", line, fault);
-	cgm_passwords_set(a->passwords, users);
-	return 0;
+	return r < 0 ? bad_file(w, flag, line, fault) : 0;
+}
+
+static int parse_basic(const struct cgm_auth *a, const char *text, size_t len, void *ret, unsigned *ret_line, const char **ret_fault)
+{
+	(void)a;
+	return cgm_htpasswd_parse(text, len, ret, ret_line, ret_fault);
+}
+
+static int read_basic(struct cgm_auth *a)
+{
+	struct cgm_users *users;
+	int r = read_file(a, &a->basic, "http_auth_file", parse_basic, &users);
+
+	if (r == 0)
+		cgm_passwords_set(a->passwords, users);
+	return r;
+}
+
+static int parse_digest(const struct cgm_auth *a, const char *text, size_t len, void *ret, unsigned *ret_line, const char **ret_fault)
+{
+	return cgm_htdigest_parse(text, len, a->config.digest_realm, ret, ret_line, ret_fault);
 }
 
 static int read_digest(struct cgm_auth *a)
 {
-	struct cgm_htdigest *users, *before;
-	const char *fault;
-	unsigned line;
-	char *text;
-	size_t len;
-	int r = cgm_watch_read(&a->digest, "http_digest_file", &text, &len);
+	struct cgm_users *users, *before;
+	int r = read_file(a, &a->digest, "http_digest_file", parse_digest, &users);
 
 	if (r < 0)
 		return r;
-	r = cgm_htdigest_parse(text, len, a->config.digest_realm, &users, &line, &fault);
-	cgm_secret_wipe(text, len);
-	free(text);
-	if (r < 0)
-		return bad_file(&a->digest, "http_digest_file", line, fault);
 	pthread_mutex_lock(&a->lock);
 	before = a->digests;
 	a->digests = users;
 	pthread_mutex_unlock(&a->lock);
-	cgm_htdigest_unref(before);
+	cgm_users_unref(before);
 	return 0;
 }
 
-static int parse_tokens(const char *text, size_t len, struct tokens *ret, unsigned *ret_line, const char **ret_fault)
+static int parse_tokens(const struct cgm_auth *a, const char *text, size_t len, void *arg, unsigned *ret_line, const char **ret_fault)
 {
+	struct tokens *ret = arg;
 	struct cgm_str rest = { text, len }, line;
 
+	(void)a;
 	*ret_fault = NULL;
 	for (*ret_line = 1; cgm_next_line(&rest, &line); ++*ret_line) {
 		line = cgm_trim(line);
@@ -124,20 +136,11 @@ static int parse_tokens(const char *text, size_t len, struct tokens *ret, unsign
 static int read_tokens(struct cgm_auth *a)
 {
 	struct tokens tokens = { 0 }, before;
-	const char *fault;
-	unsigned line;
-	char *text;
-	size_t len;
-	int r = cgm_watch_read(&a->token, "http_token_file", &text, &len);
+	int r = read_file(a, &a->token, "http_token_file", parse_tokens, &tokens);
 
-	if (r < 0)
-		return r;
-	r = parse_tokens(text, len, &tokens, &line, &fault);
-	cgm_secret_wipe(text, len);
-	free(text);
 	if (r < 0) {
 		free(tokens.digests);
-		return bad_file(&a->token, "http_token_file", line, fault);
+		return r;
 	}
 	pthread_mutex_lock(&a->lock);
 	before = a->tokens;
@@ -228,7 +231,7 @@ void cgm_auth_close(struct cgm_auth *a)
 		return;
 	cgm_passwords_free(a->passwords);
 	cgm_nonces_free(a->nonces);
-	cgm_htdigest_unref(a->digests);
+	cgm_users_unref(a->digests);
 	free(a->tokens.digests);
 	cgm_throttle_done(&a->throttle);
 	cgm_known_done(&a->known);
@@ -355,16 +358,16 @@ static enum cgm_auth_verdict check_token(struct cgm_auth *a, struct cgm_request 
 static enum cgm_auth_verdict check_digest(struct cgm_auth *a, struct cgm_request *rq, const char *text, const char *method)
 {
 	enum cgm_digest_result result;
-	struct cgm_htdigest *users;
+	struct cgm_users *users;
 
 	if (is_limited(a, rq))
 		return CGM_AUTH_LIMITED;
 	pthread_mutex_lock(&a->lock);
-	users = cgm_htdigest_ref(a->digests);
+	users = cgm_users_ref(a->digests);
 	pthread_mutex_unlock(&a->lock);
 	result = cgm_digest_check(users, a->nonces, a->config.digest_realm, text, method, rq->raw_uri ? rq->raw_uri : "",
 				  cgm_clock_mono_ns());
-	cgm_htdigest_unref(users);
+	cgm_users_unref(users);
 	return result == CGM_DIGEST_RIGHT ? CGM_AUTH_OPEN : result == CGM_DIGEST_STALE ? CGM_AUTH_STALE : failed(a, rq);
 }
 

@@ -22,97 +22,26 @@
 
 /* ---- users ---- */
 
-struct user {
-	const char *name; /* in text */
-	char ha1[MD5_HEX + 1]; /* lower case */
-};
-
-struct cgm_htdigest {
-	uint32_t refs; /* atomic */
-	char *text;
-	struct user *users;
-	size_t nr, cap;
-};
-
-struct cgm_htdigest *cgm_htdigest_ref(struct cgm_htdigest *h)
+/* The digest may be written in either case; ours is lower. */
+static int on_line(const void *arg, char *line, struct cgm_user *ret, const char **ret_fault)
 {
-	__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
-	return h;
-}
-
-void cgm_htdigest_unref(struct cgm_htdigest *h)
-{
-	if (!h || __atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	free(h->text);
-	free(h->users);
-	free(h);
-}
-
-/* line is inside h->text, the byte behind it may be written. */
-static int add_line(struct cgm_htdigest *h, struct cgm_str line, const char *realm, const char **ret_fault)
-{
-	struct cgm_str name, its_realm;
+	const char *realm = arg;
+	char *name_end = strchr(line, ':'), *realm_end = name_end ? strchr(name_end + 1, ':') : NULL;
 	uint8_t ha1[CGM_MD5_BYTES];
-	struct user *u;
 
-	*ret_fault = "it is not user:realm:digest";
-	if (memchr(line.p, '\0', line.len) || !cgm_next_field(&line, ':', &name) || !name.len || !cgm_next_field(&line, ':', &its_realm))
-		return -EINVAL;
-	if (cgm_unhex(line.p, line.len, ha1, sizeof(ha1)) < 0)
-		return -EINVAL;
-	*ret_fault = NULL;
-	if (!cgm_str_eq(its_realm, realm))
-		return 0;
-	if (cgm_grow((void **)&h->users, &h->cap, h->nr, sizeof(*h->users)) < 0)
-		return -ENOMEM;
-	u = &h->users[h->nr++];
-	h->text[name.p + name.len - h->text] = '\0';
-	u->name = name.p;
-	cgm_hex(ha1, sizeof(ha1), u->ha1);
-	return 0;
-}
-
-int cgm_htdigest_parse(const char *text, size_t len, const char *realm, struct cgm_htdigest **ret, unsigned *ret_line, const char **ret_fault)
-{
-	_cleanup_(cgm_htdigest_freep) struct cgm_htdigest *h = cgm_calloc(1, sizeof(*h));
-	struct cgm_str rest, line;
-
-	*ret_fault = NULL;
-	*ret_line = 0;
-	if (!h)
-		return -ENOMEM;
-	h->refs = 1;
-	h->text = cgm_malloc(len + 1);
-	if (!h->text)
-		return -ENOMEM;
-	memcpy(h->text, text, len);
-	rest = (struct cgm_str){ h->text, len };
-	for (*ret_line = 1; cgm_next_line(&rest, &line); ++*ret_line) {
-		int r;
-
-		line = cgm_trim(line);
-		if (!line.len || line.p[0] == '#')
-			continue;
-		r = add_line(h, line, realm, ret_fault);
-		if (r < 0)
-			return r;
-	}
-	*ret_line = 0;
-	if (!h->nr) {
-		*ret_fault = "there is no user of the realm of --http_digest_realm in it";
+	if (!realm_end || name_end == line || cgm_unhex(realm_end + 1, strlen(realm_end + 1), ha1, sizeof(ha1)) < 0) {
+		*ret_fault = "it is not user:realm:digest";
 		return -EINVAL;
 	}
-	*ret = TAKE_PTR(h);
-	return 0;
+	*name_end = *realm_end = '\0';
+	cgm_hex(ha1, sizeof(ha1), realm_end + 1);
+	*ret = (struct cgm_user){ line, realm_end + 1 };
+	return strcmp(name_end + 1, realm) == 0;
 }
 
-static const struct user *find(const struct cgm_htdigest *h, const char *name)
+int cgm_htdigest_parse(const char *text, size_t len, const char *realm, struct cgm_users **ret, unsigned *ret_line, const char **ret_fault)
 {
-	for (size_t i = 0; i < h->nr; i++)
-		if (strcmp(h->users[i].name, name) == 0)
-			return &h->users[i];
-	return NULL;
+	return cgm_users_parse(text, len, on_line, realm, "there is no user of the realm of --http_digest_realm in it", ret, ret_line, ret_fault);
 }
 
 /* ---- nonces ---- */
@@ -267,13 +196,13 @@ static bool response_is_right(const struct params *p, const char *ha1, const cha
 	return strlen(p->response) == MD5_HEX && cgm_secret_eq(p->response, wanted, MD5_HEX);
 }
 
-enum cgm_digest_result cgm_digest_check(const struct cgm_htdigest *h, struct cgm_nonces *n, const char *realm, const char *text,
+enum cgm_digest_result cgm_digest_check(const struct cgm_users *users, struct cgm_nonces *n, const char *realm, const char *text,
 					const char *method, const char *raw_uri, uint64_t now_ns)
 {
 	static const char nobody[] = "00000000000000000000000000000000";
 	size_t size = strlen(raw_uri) + 1;
 	_cleanup_free_ char *uri = cgm_malloc(size);
-	const struct user *u;
+	const struct cgm_user *u;
 	struct params p;
 	uint64_t time_ns;
 	bool right;
@@ -283,8 +212,8 @@ enum cgm_digest_result cgm_digest_check(const struct cgm_htdigest *h, struct cgm
 	/* One that is longer than the request's is another. */
 	if (cgm_auth_param(text, "uri", uri, size) < 0 || strcmp(uri, raw_uri) != 0)
 		return CGM_DIGEST_WRONG;
-	u = find(h, p.user);
-	right = response_is_right(&p, u ? u->ha1 : nobody, method, uri) && u;
+	u = cgm_users_find(users, p.user);
+	right = response_is_right(&p, u ? u->secret : nobody, method, uri) && u;
 	if (!right)
 		return CGM_DIGEST_WRONG;
 	return is_fresh(n, p.nonce, now_ns, &time_ns) && use(n, time_ns, p.count) ? CGM_DIGEST_RIGHT : CGM_DIGEST_STALE;

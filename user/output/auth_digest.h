@@ -8,15 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/cleanup.h"
+#include "output/users.h"
 
-/* The users of a realm, out of "user:realm:MD5(user:realm:password)" a line. Immutable, shared by reference count. */
-struct cgm_htdigest;
-/* Lines of other realms are passed over. -EINVAL: *ret_fault (a literal) tells what is wrong with line *ret_line, 0: with the whole. -ENOMEM. */
-int cgm_htdigest_parse(const char *text, size_t len, const char *realm, struct cgm_htdigest **ret, unsigned *ret_line, const char **ret_fault);
-struct cgm_htdigest *cgm_htdigest_ref(struct cgm_htdigest *h);
-void cgm_htdigest_unref(struct cgm_htdigest *h);
-DEFINE_CLEANUP(cgm_htdigest, cgm_htdigest_unref)
+/* The users of a realm, out of "user:realm:MD5(user:realm:password)" a line; lines of other realms are passed over. As cgm_users_parse. */
+int cgm_htdigest_parse(const char *text, size_t len, const char *realm, struct cgm_users **ret, unsigned *ret_line, const char **ret_fault);
 
 /* What was handed out: a nonce is its time with our signature, so that only those that were used take memory. */
 struct cgm_nonces;
@@ -33,5 +28,5 @@ enum cgm_digest_result { CGM_DIGEST_WRONG, CGM_DIGEST_STALE, CGM_DIGEST_RIGHT };
  * The text of an Authorization header behind "Digest". raw_uri: the request's own, with its query. STALE: right, but the nonce is too old
  * or was used with that count before: the client may try again with a new one, without asking its user.
  */
-enum cgm_digest_result cgm_digest_check(const struct cgm_htdigest *h, struct cgm_nonces *n, const char *realm, const char *text,
+enum cgm_digest_result cgm_digest_check(const struct cgm_users *users, struct cgm_nonces *n, const char *realm, const char *text,
 					const char *method, const char *raw_uri, uint64_t now_ns);

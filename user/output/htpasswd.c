@@ -13,32 +13,6 @@
 #define MAX_ROUNDS 1000000 /* of crypt's SHA: a second */
 #define MAX_SALT 16
 
-struct user {
-	const char *name, *hash; /* in text */
-};
-
-struct cgm_htpasswd {
-	uint32_t refs; /* atomic */
-	char *text;
-	struct user *users;
-	size_t nr, cap;
-};
-
-struct cgm_htpasswd *cgm_htpasswd_ref(struct cgm_htpasswd *h)
-{
-	__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
-	return h;
-}
-
-void cgm_htpasswd_unref(struct cgm_htpasswd *h)
-{
-	if (!h || __atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	free(h->text);
-	free(h->users);
-	free(h);
-}
-
 /* ---- the file ---- */
 
 static bool starts(const char *s, const char *with)
@@ -103,72 +77,24 @@ static const char *hash_fault(const char *hash)
 	return "the hash is of no kind that is taken (bcrypt, apr1, {SHA}, $1$, $5$, $6$)";
 }
 
-static const struct user *find(const struct cgm_htpasswd *h, const char *name)
+static int on_line(const void *arg, char *line, struct cgm_user *ret, const char **ret_fault)
 {
-	for (size_t i = 0; i < h->nr; i++)
-		if (strcmp(h->users[i].name, name) == 0)
-			return &h->users[i];
-	return NULL;
-}
+	char *colon = strchr(line, ':');
 
-/* line is inside h->text, the byte behind it may be written. */
-static int add_line(struct cgm_htpasswd *h, struct cgm_str line, const char **ret_fault)
-{
-	char *name = h->text + (line.p - h->text), *colon;
-
-	name[line.len] = '\0';
-	colon = strchr(name, ':');
-	if (strlen(name) != line.len)
-		*ret_fault = "it holds a zero byte";
-	else if (!colon || colon == name)
+	(void)arg;
+	if (!colon || colon == line) {
 		*ret_fault = "it is not user:hash";
-	if (*ret_fault)
 		return -EINVAL;
+	}
 	*colon = '\0';
 	*ret_fault = hash_fault(colon + 1);
-	if (!*ret_fault && find(h, name))
-		*ret_fault = "the user stands in the file twice";
-	if (*ret_fault)
-		return -EINVAL;
-	if (cgm_grow((void **)&h->users, &h->cap, h->nr, sizeof(*h->users)) < 0)
-		return -ENOMEM;
-	h->users[h->nr++] = (struct user){ name, colon + 1 };
-	return 0;
+	*ret = (struct cgm_user){ line, colon + 1 };
+	return *ret_fault ? -EINVAL : 1;
 }
 
-int cgm_htpasswd_parse(const char *text, size_t len, struct cgm_htpasswd **ret, unsigned *ret_line, const char **ret_fault)
+int cgm_htpasswd_parse(const char *text, size_t len, struct cgm_users **ret, unsigned *ret_line, const char **ret_fault)
 {
-	_cleanup_(cgm_htpasswd_freep) struct cgm_htpasswd *h = cgm_calloc(1, sizeof(*h));
-	struct cgm_str rest, line;
-
-	*ret_fault = NULL;
-	*ret_line = 0;
-	if (!h)
-		return -ENOMEM;
-	h->refs = 1;
-	h->text = cgm_malloc(len + 1);
-	if (!h->text)
-		return -ENOMEM;
-	memcpy(h->text, text, len);
-	h->text[len] = '\0';
-	rest = (struct cgm_str){ h->text, len };
-	for (*ret_line = 1; cgm_next_line(&rest, &line); ++*ret_line) {
-		int r;
-
-		line = cgm_trim(line);
-		if (!line.len || line.p[0] == '#')
-			continue;
-		r = add_line(h, line, ret_fault);
-		if (r < 0)
-			return r;
-	}
-	*ret_line = 0;
-	if (!h->nr) {
-		*ret_fault = "there is no user in it";
-		return -EINVAL;
-	}
-	*ret = TAKE_PTR(h);
-	return 0;
+	return cgm_users_parse(text, len, on_line, NULL, "there is no user in it", ret, ret_line, ret_fault);
 }
 
 /* ---- hashes ---- */
@@ -274,10 +200,10 @@ static int verify_crypt(const char *hash, const char *password)
 	return r;
 }
 
-int cgm_htpasswd_verify(const struct cgm_htpasswd *h, const char *user, const char *password)
+int cgm_htpasswd_verify(const struct cgm_users *users, const char *user, const char *password)
 {
-	const struct user *u = find(h, user);
-	const char *hash = u ? u->hash : h->users[0].hash; /* the same work, so that nobody can ask who is there */
+	const struct cgm_user *u = cgm_users_find(users, user);
+	const char *hash = u ? u->secret : users->users[0].secret; /* the same work, so that nobody can ask who is there */
 	int r;
 
 	if (strlen(password) > CGM_MAX_PASSWORD)

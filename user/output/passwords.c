@@ -35,7 +35,7 @@ struct cgm_passwords {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t wake;
-	struct cgm_htpasswd *users;
+	struct cgm_users *users;
 	struct cgm_login *first, **last;
 	unsigned nr_waiting;
 	bool stopping;
@@ -64,7 +64,7 @@ static void let_go(struct cgm_login *l, enum cgm_auth_verdict verdict)
 }
 
 /* generation: of what is known, taken before users, so that what a replaced file said is not remembered. */
-static enum cgm_auth_verdict compute(struct cgm_passwords *p, const struct cgm_htpasswd *users, uint64_t generation, const struct cgm_login *l)
+static enum cgm_auth_verdict compute(struct cgm_passwords *p, const struct cgm_users *users, uint64_t generation, const struct cgm_login *l)
 {
 	int r;
 
@@ -118,7 +118,7 @@ static void *run(void *arg)
 	while (!p->stopping) {
 		enum cgm_auth_verdict verdict;
 		struct cgm_login *first = p->first; /* stays where it is: only this thread takes any out */
-		struct cgm_htpasswd *users;
+		struct cgm_users *users;
 		struct cgm_known_key key;
 		uint64_t generation;
 
@@ -127,11 +127,11 @@ static void *run(void *arg)
 			continue;
 		}
 		generation = cgm_known_generation(p->known);
-		users = cgm_htpasswd_ref(p->users);
+		users = cgm_users_ref(p->users);
 		key = first->key;
 		pthread_mutex_unlock(&p->lock);
 		verdict = compute(p, users, generation, first);
-		cgm_htpasswd_unref(users);
+		cgm_users_unref(users);
 		pthread_mutex_lock(&p->lock);
 		tell(p, &key, verdict);
 	}
@@ -172,16 +172,16 @@ struct cgm_passwords *cgm_passwords_new(struct cgm_known *known, struct cgm_thro
 	return NULL;
 }
 
-void cgm_passwords_set(struct cgm_passwords *p, struct cgm_htpasswd *users)
+void cgm_passwords_set(struct cgm_passwords *p, struct cgm_users *users)
 {
-	struct cgm_htpasswd *before;
+	struct cgm_users *before;
 
 	pthread_mutex_lock(&p->lock);
 	before = p->users;
 	p->users = users;
 	pthread_mutex_unlock(&p->lock);
 	cgm_known_clear(p->known);
-	cgm_htpasswd_unref(before);
+	cgm_users_unref(before);
 }
 
 void cgm_passwords_stop(struct cgm_passwords *p)
@@ -204,7 +204,7 @@ void cgm_passwords_free(struct cgm_passwords *p)
 	if (!p)
 		return;
 	cgm_passwords_stop(p);
-	cgm_htpasswd_unref(p->users);
+	cgm_users_unref(p->users);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

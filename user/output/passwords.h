@@ -12,7 +12,7 @@ struct cgm_passwords;
 /* known and throttle, stats: are used and counted in; they must outlive it. NULL: out of memory, or no thread. */
 struct cgm_passwords *cgm_passwords_new(struct cgm_known *known, struct cgm_throttle *throttle, struct cgm_http_stats *stats);
 /* Takes the reference over. Clears what is known. */
-void cgm_passwords_set(struct cgm_passwords *p, struct cgm_htpasswd *users);
+void cgm_passwords_set(struct cgm_passwords *p, struct cgm_users *users);
 /* Lets all go that wait, as BUSY, and takes no more. */
 void cgm_passwords_stop(struct cgm_passwords *p);
 void cgm_passwords_free(struct cgm_passwords *p);
