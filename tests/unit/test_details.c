@@ -8,7 +8,7 @@
 #include "cgroup/details.h"
 
 struct rig {
-	struct scratch s;
+	struct scratch s = { 0 };
 	struct cgm_trees trees;
 	struct cgm_details_config config;
 	struct cgm_sample sample;

@@ -249,7 +249,7 @@ static void test_disk_name__from_sysfs(void **state)
 
 static void test_machine_read__modules(void **state)
 {
-	struct scratch s;
+	struct scratch s = { 0 };
 	struct cgm_machine *m;
 
 	(void)state;

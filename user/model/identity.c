@@ -95,7 +95,7 @@ static char *put_label(char *p, bool comma, const char *key, const char *value)
 
 	if (comma)
 		*p++ = ',';
-	memcpy(p, key, len);
+	memcpy(p, key, len); /* NOLINT(bugprone-not-null-terminated-result): the text goes on */
 	p += len;
 	*p++ = '=';
 	*p++ = '"';

@@ -31,7 +31,7 @@ int cgm_known_key(const struct cgm_known *k, const char *a, const char *b, struc
 
 	if (!text)
 		return -ENOMEM;
-	memcpy(text, a, a_len);
+	memcpy(text, a, a_len); /* NOLINT(bugprone-not-null-terminated-result): both with their zeros */
 	memcpy(text + a_len, b, b_len);
 	r = cgm_hmac_sha256(k->salt, sizeof(k->salt), text, a_len + b_len, ret->p);
 	cgm_secret_wipe(text, a_len + b_len);

@@ -210,8 +210,8 @@ static inline const char *cgm_prom_labels(const struct cgm_prometheus *r, const 
 {
 	if (__builtin_expect(r->labels != NULL, 0) && row != r->s->overflow)
 		return cgm_label_union_text(r->labels, (size_t)(row - r->s->rows), ret_len);
-	*ret_len = row->identity->labels_len;
-	return row->identity->labels;
+	*ret_len = row->identity->labels_len; /* NOLINT(clang-analyzer-core.NullDereference): there is an overflow row when it is asked for */
+	return row->identity->labels; /* NOLINT(clang-analyzer-core.NullDereference) */
 }
 
 /* When the family began to count in that row (NULL: in this process), ns since the epoch; 0: not known. */
