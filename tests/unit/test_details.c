@@ -8,7 +8,7 @@
 #include "cgroup/details.h"
 
 struct rig {
-	struct scratch s = { 0 };
+	struct scratch s;
 	struct cgm_trees trees;
 	struct cgm_details_config config;
 	struct cgm_sample sample;
