@@ -68,7 +68,7 @@ static const struct {
 	{CGM_V_CPU_PSI_FULL_AVG60, CGM_BULK_PSI_CPU, false, false, 1, 1},
 	{CGM_V_CPU_PSI_FULL_AVG300, CGM_BULK_PSI_CPU, false, false, 1, 1},
 	{CGM_V_CPU_PSI_SOME_TOTAL, CGM_BULK_PSI_CPU, true, true, 1, 1},
-	{CGM_V_CPU_PSI_SOME_AVG10, CGM_BULK_PSI_CPU, false, true, 1, 1},
+	{CGM_V_CPU_PSI_SOME_AVG10, CGM_BULK_PSI_CPU, false, false, 1, 1},
 	{CGM_V_CPU_PSI_SOME_AVG60, CGM_BULK_PSI_CPU, false, false, 1, 1},
 	{CGM_V_CPU_PSI_SOME_AVG300, CGM_BULK_PSI_CPU, false, false, 1, 1},
 	{CGM_V_MEMORY_PSI_FULL_TOTAL, CGM_BULK_PSI_MEMORY, true, false, 1, 1},
