@@ -20,6 +20,7 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 class Result:
     def __init__(self, name, outcome, reason="", detail=()):
         self.name, self.outcome, self.reason, self.detail = name, outcome, reason, list(detail)
+        self.seconds = 0  # of the first of a program: how long all of it took
 
 
 class Parser:
@@ -144,24 +145,40 @@ def describe(status, timed_out, timeout):
     return "ended with status %d" % status
 
 
-def run_program(tally, name, command, timeout, env=None):
-    """Runs one test program. Every way not to end well is at least one failure: a crash, a timeout, missing results, a wrong status."""
+def run_program(tally, name, command, timeout, env=None, again=False):
+    """
+    Runs one test program. Every way not to end well is at least one failure: a crash, a timeout, missing results, a wrong status. again: one that
+    fails is run once more, as a virtual machine stands still at times; what it said first is shown all the same, and the second try counts.
+    """
+    results, timed_out = try_program(name, command, timeout, env)
+    failed = [r for r in results if r.outcome == FAILED]
+    if again and failed and not timed_out:
+        for r in failed:
+            tally.note("first try of %s failed: %s" % (name, r.name))
+            for text in r.detail:
+                tally.note("         : " + text)
+        results, timed_out = try_program(name, command, timeout, env)
+    for result in results:
+        tally.add(result)
+    counted = [(sum(r.outcome == outcome for r in results), outcome) for outcome in (PASSED, FAILED, SKIPPED)]
+    tally.note("%-40s %s (%.1f s)" % (name, ", ".join("%d %s" % c for c in counted if c[0]) or "nothing", sum(r.seconds for r in results)))
+
+
+def try_program(name, command, timeout, env):
+    """(results, whether it did not end in time)"""
     began = time.monotonic()
-    tail, timed_out = [], []
-    counted = {PASSED: 0, FAILED: 0, SKIPPED: 0}
+    tail, timed_out, results = [], [], []
 
     def emit(result):
-        counted[result.outcome] += 1
         result.name = "%s/%s" % (name, result.name)
-        tally.add(result)
+        results.append(result)
 
     parser = Parser(emit)
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env=dict(os.environ, **(env or {})), start_new_session=True, text=True, errors="replace")
     except OSError as error:
-        tally.add(Result(name, FAILED, detail=["# cannot run %s: %s" % (command[0], error)]))
-        return
+        return [Result(name, FAILED, detail=["# cannot run %s: %s" % (command[0], error)])], False
 
     def expire():
         timed_out.append(True)
@@ -182,8 +199,9 @@ def run_program(tally, name, command, timeout, env=None):
         timer.cancel()
     parser.flush()
     if timed_out or status < 0 or (status != 0 and parser.failed == 0):
-        tally.add(Result(name, FAILED, detail=["# " + describe(status, timed_out, timeout)] + tail))
+        results.append(Result(name, FAILED, detail=["# " + describe(status, timed_out, timeout)] + tail))
     elif parser.seen != parser.planned or parser.seen == 0:
-        tally.add(Result(name, FAILED, detail=["# planned %d tests, told the outcome of %d" % (parser.planned, parser.seen)] + tail))
-    words = ["%d %s" % (n, outcome) for outcome, n in counted.items() if n]
-    tally.note("%-40s %s (%.1f s)" % (name, ", ".join(words) or "nothing", time.monotonic() - began))
+        results.append(Result(name, FAILED, detail=["# planned %d tests, told the outcome of %d" % (parser.planned, parser.seen)] + tail))
+    if results:
+        results[0].seconds = time.monotonic() - began
+    return results, bool(timed_out)
