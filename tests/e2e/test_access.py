@@ -172,7 +172,7 @@ def test_login__all_ways_over_all_routes(t):
                     "--http_token_file=" + tokens, headers={"Authorization": "Bearer " + TOKEN})
     for route in ROUTES:
         equal(curl(agent, route), 401, route + " without a login")
-        good = 404 if route == "/nothing" else 200
+        good = {"/nothing": 404, "/containers/": 307}.get(route, 200)
         equal(curl(agent, route, "-H", "Authorization: Bearer " + TOKEN), good, route + " with a token")
         equal(curl(agent, route + "?a=b%20c", "--digest", "-u", "dee:d secret"), good, route + " with a digest")
         for login in ("bea:b secret:1", "amy:a secret", "sue:s secret", "joe:j secret", "kim:k secret"):
