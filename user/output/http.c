@@ -180,16 +180,21 @@ static void request_done(void *cls, struct MHD_Connection *connection, void **st
 }
 
 /* Takes --url_base_prefix off, where it stands. */
-static void cut_prefix(char *path, const char *prefix)
+static void cut_prefix(struct cgm_request *rq)
 {
+	const char *prefix = rq->http->config.url_base_prefix;
 	size_t len = prefix ? strlen(prefix) : 0;
+	char *path = rq->path;
 
-	if (!len || strncmp(path, prefix, len) != 0)
+	if (!len || strncmp(path, prefix, len) != 0 || (path[len] != '/' && path[len]))
 		return;
-	if (path[len] == '/')
+	if (path[len])
 		memmove(path, path + len, strlen(path + len) + 1);
-	else if (!path[len])
+	else
 		path[1] = '\0';
+	rq->prefix = prefix;
+	for (const char *p = prefix; *p; p++)
+		rq->nr_slashes -= *p == '/' && rq->nr_slashes > 1;
 }
 
 /* The metrics stand where --prometheus_endpoint says, and nowhere else. */
@@ -220,7 +225,7 @@ static enum MHD_Result on_head(struct cgm_request *rq, const char *url, const ch
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 	rq->slash = *url && url[strlen(url) - 1] == '/';
 	cgm_path_clean(rq->path);
-	cut_prefix(rq->path, rq->http->config.url_base_prefix);
+	cut_prefix(rq);
 	rq->version = cgm_path_version(rq->path, &rest);
 	rq->route = find_route(rq);
 	return MHD_YES;

@@ -62,6 +62,7 @@ struct cgm_request {
 	char *raw_uri; /* as it came, when digests are asked for; else NULL */
 	unsigned status; /* of our answer; 0: none yet */
 	const char *fault; /* of the path's encoding, else NULL */
+	const char *prefix; /* of --url_base_prefix, when the request had it, else NULL */
 	unsigned nr_slashes; /* in the path as it came */
 	const struct cgm_route *route;
 	char *path; /* decoded, without double or trailing slashes */

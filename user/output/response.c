@@ -257,8 +257,10 @@ enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict ve
 enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path)
 {
 	struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+	char location[512];
 
-	add_header(response, "Location", path);
+	snprintf(location, sizeof(location), "%s%s", rq->prefix ? rq->prefix : "", path);
+	add_header(response, "Location", location);
 	return cgm_answer(rq, MHD_HTTP_TEMPORARY_REDIRECT, response);
 }
 
