@@ -436,7 +436,9 @@ struct cgm_events_place cgm_events_newest(struct cgm_events *e, const struct cgm
 		}
 		pthread_mutex_unlock(&e->lock);
 	} while (r && max);
-	return max ? (struct cgm_events_place){ 0 } : place;
+	if (max) /* fewer than that: all of them */
+		place = (struct cgm_events_place){ 0 };
+	return place;
 }
 
 size_t cgm_events_read(struct cgm_events *e, const struct cgm_events_filter *f, struct cgm_events_place *place, struct cgm_record **ret, size_t nr, bool *ret_more)
