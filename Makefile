@@ -122,7 +122,7 @@ check-e2e: all ## truth tests of the running agent (root)
 	$(Q)tests/run e2e
 check-browser: all ## the page in a headless Chromium (root)
 	$(Q)tests/run browser
-check-kernels: build-tests ## bpf and e2e under QEMU on other kernels (root; CGM_KERNELS="6.1 6.12")
+check-kernels: build-tests ## bpf and e2e under QEMU on other kernels (root; CGM_KERNELS="6.1 6.12 6.1/v1")
 	$(Q)tests/run kernels
 
 asan: ## the unit tests under address and undefined-behaviour sanitizers

@@ -374,10 +374,10 @@ def five_hundred(p, w):
     p.sleep(10)
     tasks = sorted(p.js("window.long"))
     p.js("clearInterval(window.scrolling)")
-    typical = tasks[len(tasks) // 2] if tasks else 0
-    w.say("%d tasks over 50 ms in 10 s with %s cgroups, median %d ms, longest %d ms" % (len(tasks), p.text("#tree-count"), typical, tasks[-1] if tasks else 0))
-    want(typical < 100, "long tasks typically take %d ms: %s" % (typical, tasks))
-    want(sum(1 for t in tasks if t >= 100) <= 3, "too many tasks of 100 ms and more: %s" % tasks)
+    # Total blocking time, as browsers' own audits count it: what of each task is beyond 50 ms. One slow task on a busy machine is no stutter.
+    blocked = sum(t - 50 for t in tasks)
+    w.say("%d tasks over 50 ms in 10 s with %s cgroups, blocked %d ms, longest %d ms" % (len(tasks), p.text("#tree-count"), blocked, tasks[-1] if tasks else 0))
+    want(blocked < 1000, "the page was blocked for %d of 10,000 ms: %s" % (blocked, tasks))
 
 
 def in_the_background(p, w):

@@ -187,6 +187,8 @@ def test_events__oom_by_counters(t):
 
 
 def test_events__limits(t):
+    for _ in range(4):
+        t.cgroup()
     agent = t.agent("--bpf=off", "--event_storage_event_limit=default=3,containerDeletion=0")
     equal(len(events(agent, "/", "all_events=true&subcontainers=true&max_events=-1")), 3, "as many as may be kept")
     metrics = agent.metrics()
