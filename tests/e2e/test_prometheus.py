@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The agent scraped by a real Prometheus: native histograms for one that asks for them, classic buckets for one that does not."""
+import concurrent.futures
 import http.client
 import json
 import math
@@ -199,6 +200,24 @@ def test_http__protobuf_by_accept(t):
     assert b"machine_memory_bytes" in answer.body and len(answer.body) < len(agent.get("/metrics").body), "size %d" % len(answer.body)
     zipped = agent.get("/metrics", Accept=PROTOBUF, Accept_Encoding="gzip")
     equal(zipped.headers["Content-Encoding"], "gzip", "encoding")
+
+
+def test_series__of_an_idle_container(t):
+    """README says how many: a histogram without counts has no buckets."""
+    agent = t.bpf_agent()
+    cgroup = t.cgroup()
+    metrics = agent.fresh()
+    names = [name for name, family in metrics.families.items() for _, labels, _ in family.samples if labels.get("id") == cgroup.path]
+    note("%d series, %d of our own families" % (len(names), sum(name.startswith("cgmeter_") for name in names)))
+    assert 20 < len(names) <= 60, names
+    assert sum(name.startswith("cgmeter_") for name in names) <= 12, names
+
+
+def test_scrapers__fifty_at_once(t):
+    agent = t.agent()
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: agent.request("GET", "/metrics").status, range(200)))
+    equal(answers, [200] * 200, "statuses")
 
 
 lib.main(globals())
