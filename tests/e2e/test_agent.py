@@ -4,6 +4,7 @@
 import ctypes
 import datetime
 import json
+import math
 import os
 import signal
 import subprocess
@@ -50,6 +51,43 @@ def test_pace__one_second_and_one_moment_for_all(t):
     for cgroup in cgroups:
         equal(rows[cgroup.path], machine[-len(rows[cgroup.path]):], "moments of " + cgroup.path)
     near(agent.metrics().get("cgmeter_missed_ticks_total"), 0, absolute=by_speed(1, 3), what="missed ticks")
+
+
+def lateness(page):
+    """{bound: how many rounds were that late at most} and their sum in seconds."""
+    name = "cgmeter_tick_late_seconds"
+    equal(page.get(name + "_count"), page.get("cgmeter_ticks_total"), "rounds in the histogram")
+    return {float(labels["le"]): value for labels, value in page.all(name + "_bucket")}, page.get(name + "_sum")
+
+
+def check_sum(buckets, total):
+    """It lies between what the buckets allow."""
+    least, most, below, before = 0, 0, 0, 0
+    for bound, count in sorted(buckets.items()):
+        least += (count - below) * before
+        most += (count - below) * bound if count > below else 0
+        below, before = count, bound
+    assert least <= total <= most, "%s s, the buckets say %s to %s" % (total, least, most)
+
+
+def test_lateness__shows_that_the_agent_stood_still(t):
+    agent = t.agent("--bpf=off", interval="100ms")
+    agent.wait_ticks(5)
+    page = agent.metrics()
+    before, sum_before = lateness(page)
+    check_sum(before, sum_before)
+    agent.send(signal.SIGSTOP)
+    time.sleep(1)
+    agent.send(signal.SIGCONT)
+    page = agent.fresh()
+    after, sum_after = lateness(page)
+    check_sum(after, sum_after)
+    # The first round that was due while it stood still began 0.9 s late at least; the others were left out.
+    late = (after[math.inf] - after[0.25]) - (before[math.inf] - before[0.25])
+    assert late >= 1, "no round more than 0.25 s late: %s, before: %s" % (after, before)
+    assert sum_after - sum_before >= 0.9, "%s s, before: %s s" % (sum_after, sum_before)
+    most = page.get("cgmeter_tick_late_max_seconds")
+    assert 0.9 <= most <= sum_after, "at most %s s late, all together %s s" % (most, sum_after)
 
 
 def test_history__is_as_long_as_asked(t):

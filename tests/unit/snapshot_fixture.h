@@ -188,6 +188,7 @@ static inline struct cgm_snapshot *fixture_snapshot(const struct fixture_config 
 	s->self.start_time_ns = 1795361498500000000;
 	s->self.drops[CGM_DROP_SLOTS_FULL] = 3;
 	s->self.adopted = true;
+	s->self.late = (struct cgm_hist){ .buckets = { [0] = 1, [33] = 5, [48] = 2 }, .sum_ns = 1234567 };
 	for (size_t i = 0; i < c->nr_rows; i++) {
 		if (!fixture_row(s, c, i)) {
 			cgm_snapshot_unref(s);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "kernel/kernel.h"
 #include "output/prometheus.h"
 #include "unit/prometheus_page.h"
 #include "unit/snapshot_fixture.h"
@@ -305,6 +306,36 @@ static void test_prometheus_render__histogram(void **state)
 	assert_line(&page, "cgmeter_container_block_in_flight{id=\"/\",device=\"254:0\",operation=\"write\"} 1");
 }
 
+/* The agent's own has no labels but le, and is left out like any other while it has counted nothing. */
+static void test_prometheus_render__histogram_without_labels(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 20 });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	static const uint64_t late_ns[] = { 0, 953, 954, 1000000000, 1000000001, 65000000000 };
+
+	(void)state;
+	s->self.late = (struct cgm_hist){ 0 };
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	assert_absent(&page, "cgmeter_tick_late_seconds");
+	for (size_t i = 0; i < ARRAY_SIZE(late_ns); i++)
+		cgm_hist_add(&s->self.late, late_ns[i]);
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	assert_line(&page, "# TYPE cgmeter_tick_late_seconds histogram");
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"9.5367431640625e-07\"} 2");
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"3.814697265625e-06\"} 3");
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"1\"} 4");
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"4\"} 5");
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"64\"} 5");
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"+Inf\"} 6");
+	assert_line(&page, "cgmeter_tick_late_seconds_sum 67.000001908");
+	assert_line(&page, "cgmeter_tick_late_seconds_count 6");
+	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);
+	check_page(&page, true);
+	assert_line(&page, "cgmeter_tick_late_seconds_bucket{le=\"1.0\"} 4");
+}
+
 static void test_prometheus_render__machine_and_agent(void **state)
 {
 	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
@@ -502,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_prometheus_render__numa),
 		cmocka_unit_test(test_prometheus_render__devices),
 		cmocka_unit_test(test_prometheus_render__histogram),
+		cmocka_unit_test(test_prometheus_render__histogram_without_labels),
 		cmocka_unit_test(test_prometheus_render__machine_and_agent),
 		cmocka_unit_test(test_prometheus_render__groups),
 		cmocka_unit_test(test_prometheus_render__every_group_off),

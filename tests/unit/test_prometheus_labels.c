@@ -237,6 +237,7 @@ static void test_created__counters_and_histograms(void **state)
 	assert_line(&page, "cgmeter_container_cpu_slice_seconds_created{id=\"/\"} 1795361498.5");
 	assert_line(&page, "cgmeter_container_context_switches_created{id=\"/\",kind=\"voluntary\"} 1795361498.5");
 	assert_line(&page, "cgmeter_ticks_created 1795361498.5");
+	assert_line(&page, "cgmeter_tick_late_seconds_created 1795361498.5");
 	assert_null(strstr(page.p, "container_memory_failcnt_created")); /* no counter in OpenMetrics */
 	s->self.adopted = true;
 	render(&page, s, CGM_PROMETHEUS_OPENMETRICS);

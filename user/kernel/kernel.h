@@ -200,6 +200,13 @@ static inline uint64_t cgm_hist_bound_ns(unsigned i)
 	return i + 1 < CGM_HIST_BUCKETS ? cgm_hist_bounds[i] : UINT64_MAX;
 }
 
+/* Counts one value. */
+static inline void cgm_hist_add(struct cgm_hist *h, uint64_t ns)
+{
+	h->buckets[cgm_hist_bucket(ns)]++;
+	h->sum_ns += ns;
+}
+
 static inline uint64_t cgm_hist_count(const struct cgm_hist *h)
 {
 	uint64_t n = 0;

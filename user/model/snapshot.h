@@ -142,7 +142,8 @@ struct cgm_self {
 	uint64_t start_time_ns;
 	uint64_t nr_ticks, nr_missed_ticks; /* a tick that began more than half an interval late */
 	uint64_t tick_cpu_ns, tick_wall_ns; /* CPU time that ticks used, and time that passed, total */
-	uint64_t late_ns, max_late_ns, nr_late_ticks; /* how late ticks began: total, the most of the last 60, how many more than 10 ms */
+	struct cgm_hist late; /* how late ticks began; the first one, that nothing is waited for, is on time */
+	uint64_t max_late_ns, nr_late_ticks; /* the most of the last 60, how many more than 10 ms */
 	uint64_t nr_samples; /* container-samples, total */
 	uint64_t nr_lost_samples; /* out of memory */
 	uint64_t nr_vanished; /* containers gone while they were read */

@@ -579,7 +579,7 @@ static void note_lateness(struct cgm_agent *a, uint64_t late_ns)
 	struct cgm_self *self = &a->self;
 
 	a->late_ns[a->seq % ARRAY_SIZE(a->late_ns)] = late_ns;
-	self->late_ns += late_ns;
+	cgm_hist_add(&self->late, late_ns);
 	self->nr_late_ticks += late_ns > LATE_NS;
 	self->max_late_ns = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(a->late_ns); i++)
@@ -685,6 +685,7 @@ int cgm_agent_run(const struct cgm_options *o)
 	cgm_machine_set_id_files(o->machine_id_file, o->boot_id_file);
 	limit_cpus(o->max_procs);
 	if (open_all(&a) == 0) {
+		note_lateness(&a, 0);
 		tick(&a); /* so that the first request finds an answer */
 		if (start_http(&a) == 0)
 			status = loop(&a, &signals);

@@ -185,6 +185,18 @@ static void put_agent_cpu(struct cgm_prometheus *r)
 	cgm_prom_plain(r, &in_kernel, r->s->self.system_ns, CGM_DIGITS_NS);
 }
 
+/* A histogram of our own, whole: a snapshot has but one. */
+static void put_hist(struct cgm_prometheus *r, const struct cgm_hist *h)
+{
+	static const struct cgm_prom_text no_labels;
+	uint64_t buckets[CGM_HIST_BUCKETS];
+
+	for (unsigned i = 0; i < CGM_HIST_BUCKETS; i++)
+		buckets[i] = h->buckets[i];
+	cgm_prom_hist(r, NULL, &no_labels,
+		      &(struct cgm_live_hist){ .count = cgm_hist_count(h), .sum_ns = h->sum_ns, .nr = CGM_HIST_BUCKETS, .buckets = buckets });
+}
+
 bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 {
 	const struct cgm_self *self = &r->s->self;
@@ -195,6 +207,9 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 		return true;
 	case CGM_F_BUILD_INFO:
 		put_label(r, "version", CGM_VERSION, 1);
+		return true;
+	case CGM_F_TICK_LATE:
+		put_hist(r, &self->late);
 		return true;
 	case CGM_F_DROPPED:
 		for (int i = 0; i < CGM_NR_DROPS; i++)

@@ -133,12 +133,14 @@ static void text_hist(struct cgm_prometheus *r, const struct cgm_row *row, const
 		      const uint64_t cumulative[CGM_PROM_LE_BOUNDS])
 {
 	const struct cgm_prom_stamp *stamp = r->stamp;
-	size_t id_len, head_len, tail_len;
-	const char *id = cgm_prom_labels(r, row, &id_len);
+	size_t id_len = 0, head_len, tail_len;
+	const char *id = row ? cgm_prom_labels(r, row, &id_len) : "";
+	bool bare = !id_len && !labels->len; /* then le stands alone, and no braces behind _sum and _count */
+	const char *end = bare ? " " : "} ";
 	char *p, *head;
 
 	head_len = r->name_len + strlen("_bucket{") + id_len + labels->len;
-	tail_len = head_len - r->name_len - strlen("_bucket");
+	tail_len = bare ? 0 : head_len - r->name_len - strlen("_bucket");
 	if (!cgm_buf_reserve(r->out, (CGM_PROM_LE_BOUNDS + 3) * (head_len + CGM_PROM_NUMBER + CGM_PROM_LE_ROOM + sizeof(stamp->p))))
 		return;
 	head = p = r->out->p + r->out->len;
@@ -149,28 +151,28 @@ static void text_hist(struct cgm_prometheus *r, const struct cgm_row *row, const
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++) {
 		if (i)
 			p = cgm_prom_put(p, head, head_len);
-		memcpy(p, r->le[i].p, 32); /* more than it needs: a fixed length is faster */
-		p = cgm_prom_u64(p + r->le[i].len, cumulative[i]);
+		memcpy(p, r->le[i].p + bare, 32); /* more than it needs: a fixed length is faster */
+		p = cgm_prom_u64(p + r->le[i].len - bare, cumulative[i]);
 		p = cgm_prom_put(p, stamp->p, stamp->len);
 		*p++ = '\n';
 	}
 	p = cgm_prom_put(p, head, head_len);
-	p = cgm_prom_put(p, ",le=\"+Inf\"} ", strlen(",le=\"+Inf\"} "));
+	p = cgm_prom_put(p, &",le=\"+Inf\"} "[bare], strlen(",le=\"+Inf\"} ") - bare);
 	p = cgm_prom_put(cgm_prom_u64(p, h->count), stamp->p, stamp->len);
 	p = cgm_prom_put(cgm_prom_put(p, "\n", 1), r->name, r->name_len);
 	p = cgm_prom_put(cgm_prom_put(p, "_sum", 4), head + head_len - tail_len, tail_len);
-	p = cgm_prom_fixed(cgm_prom_put(p, "} ", 2), h->sum_ns, CGM_DIGITS_NS);
+	p = cgm_prom_fixed(cgm_prom_put(p, end, strlen(end)), h->sum_ns, CGM_DIGITS_NS);
 	p = cgm_prom_put(p, stamp->p, stamp->len);
 	p = cgm_prom_put(cgm_prom_put(p, "\n", 1), r->name, r->name_len);
 	p = cgm_prom_put(cgm_prom_put(p, "_count", 6), head + head_len - tail_len, tail_len);
-	p = cgm_prom_put(cgm_prom_u64(cgm_prom_put(p, "} ", 2), h->count), stamp->p, stamp->len);
+	p = cgm_prom_put(cgm_prom_u64(cgm_prom_put(p, end, strlen(end)), h->count), stamp->p, stamp->len);
 	*p++ = '\n';
 	r->out->len = (size_t)(p - r->out->p);
 	if (r->created_len) {
 		struct cgm_prom_text own = *labels;
 
-		cgm_prom_text_add(&own, "} ");
-		cgm_prom_created(r, id, id_len, &own, cgm_prom_since(r, row));
+		cgm_prom_text_add(&own, end);
+		cgm_prom_created(r, bare ? NULL : id, id_len, &own, cgm_prom_since(r, row));
 	}
 }
 

@@ -263,6 +263,7 @@ void cgm_prom_blocks(struct cgm_prometheus *r, enum cgm_family_id f, const struc
 void cgm_prom_numa(struct cgm_prometheus *r, const struct cgm_row *row);
 /* Bytes made dirty by device: rows that have any. */
 void cgm_prom_dirtied(struct cgm_prometheus *r, const struct cgm_row *row);
+/* A histogram that has counted; else nothing. row NULL: the agent's own, without an identity. */
 void cgm_prom_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h);
 
 /* prometheus_agent.c */
