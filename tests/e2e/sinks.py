@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of storage drivers' bad days share."""
+import re
+
+import servers
+from lib import equal, note
+from servers import many_cgroups, need_speed
+
+
+def start(t, *options):
+    """A try takes three times as long as a tick: who waits for one misses ticks."""
+    need_speed()
+    interval, timeout = ("1s", "3s") if many_cgroups() else ("200ms", "600ms")
+    agent = t.agent("--bpf=off", "--storage_driver_buffer_duration=300ms", "--storage_driver_timeout=" + timeout, "--storage_driver_stop_timeout=10s", *options,
+                    interval=interval)
+    return beside(t, agent, interval)
+
+
+def beside(t, agent, interval):
+    """Another agent without drivers, that feels what else the machine has to do."""
+    agent.control = t.agent("--bpf=off", interval=interval)
+    agent.missed = missed(agent.control.metrics()) - missed(agent.metrics())
+    return agent
+
+
+def missed(page):
+    return page.get("cgmeter_missed_ticks_total")
+
+
+def influxdb(t, port, *options):
+    return start(t, "--storage_driver=influxdb", "--storage_driver_host=127.0.0.1:%d" % port, *options)
+
+
+def told(agent, driver="influxdb"):
+    m = re.search(r"storage driver %s: (\d+) points written, (\d+) lost" % driver, agent.log())
+    assert m, agent.log()
+    return int(m.group(1)), int(m.group(2))
+
+
+def lost(page, driver="influxdb"):
+    return {labels["reason"]: value for labels, value in page.all("cgmeter_sink_lost_total", driver=driver) if value}
+
+
+def each_tick(lines, ticks):
+    """The machine's samples: one a tick, none left out. Returns how many there are."""
+    times = {time for name, tags, time in lines if name == "memory_usage" and ("container_name", "/") in tags}
+    assert len(times) >= ticks, "%d samples of %d ticks" % (len(times), ticks)
+    return len(times)
+
+
+def undisturbed(agent):
+    """It has missed no more ticks than an agent without drivers has. Returns the page."""
+    page = agent.metrics()
+    more = missed(page) - missed(agent.control.metrics()) + agent.missed
+    assert more <= 2, "%d ticks were missed beyond what the machine's other work cost" % more
+    equal(page.get("cgmeter_lost_samples_total"), 0, "lost samples")
+    return page
+
+
+def finish(agent, fake):
+    """Ends the agent: all that it counts as written is there, one sample a tick, and nothing is lost."""
+    agent.wait_ticks(3)
+    ticks = agent.ticks()
+    agent.stop(seconds=15)
+    lines = servers.lines(fake.accepted())
+    equal(told(agent), (len(lines), 0), "points")
+    note("%d samples, %d lines" % (each_tick(lines, ticks), len(lines)))
