@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""librdkafka's mock of a Kafka cluster, and a consumer of it, through ctypes: Debian has no broker."""
+"""librdkafka's mock of a Kafka cluster, and a consumer of it, through ctypes: Debian has no broker. And TLS before it."""
 import ctypes
+import select
+import socket
+import ssl
+import struct
 import threading
 import time
 
@@ -90,3 +94,72 @@ class Cluster:
             self.thread.join()
         self.k.rd_kafka_mock_cluster_destroy(self.mock)
         self.k.rd_kafka_destroy(self.owner)
+
+
+API_VERSIONS = 18  # the request that a client begins with
+
+
+class Tls:
+    """
+    TLS in front of the mock, which has none. What a client says goes on to the broker; in the broker's answers its address becomes ours, so
+    that the client comes here again. Every request and answer has its length in front, four bytes.
+    """
+
+    def __init__(self, t, cluster, context):
+        host, port = cluster.brokers.split(":")
+        self.broker, self.context = (host, int(port)), context
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.told, self.mine = self.advertised(host, int(port)), self.advertised(*self.listener.getsockname())
+        self.peers, self.faults = [], []  # the names in clients' certificates; what went wrong in handshakes
+        self.connections = []  # the kinds of requests of each
+        threading.Thread(target=self.accept, daemon=True).start()
+        t.callback(self.listener.close)
+
+    @staticmethod
+    def advertised(host, port):
+        return host.encode() + struct.pack(">i", port)
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        try:
+            with client, self.context.wrap_socket(client, server_side=True) as tls, socket.create_connection(self.broker) as plain:
+                self.peers.append(dict(pair[0] for pair in (tls.getpeercert() or {}).get("subject", ())).get("commonName"))
+                requests = []
+                self.connections.append(requests)
+                self.carry(tls, plain, requests)
+        except OSError as fault:  # also of TLS
+            self.faults.append(str(fault))
+
+    def carry(self, tls, plain, requests):
+        waiting = {tls: b"", plain: b""}
+        while True:
+            for one in [tls] if tls.pending() else select.select([tls, plain], [], [])[0]:
+                more = one.recv(65536)
+                if not more:
+                    return
+                waiting[one] += more
+                while len(waiting[one]) >= 4 and len(waiting[one]) >= 4 + struct.unpack(">i", waiting[one][:4])[0]:
+                    end = 4 + struct.unpack(">i", waiting[one][:4])[0]
+                    whole, waiting[one] = waiting[one][:end], waiting[one][end:]
+                    if one is tls:
+                        requests.append(struct.unpack(">h", whole[4:6])[0])
+                        plain.sendall(whole)
+                    else:
+                        tls.sendall(whole.replace(self.told, self.mine))
+
+
+def tls_context(certificate, key, client_ca):
+    """That lets in none but clients with a certificate of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(client_ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -10,13 +10,13 @@ import servers
 from agent import free_port, wait_for
 from lib import equal
 from servers import many_cgroups, need_speed
-from sinks import beside, each_tick, influxdb, lost, start, told, undisturbed
+from sinks import beside, each_tick, influxdb, lost, told, undisturbed, watched
 
 
 def test_redis__restarted(t):
     port = free_port()
     server = servers.Redis(t, port=port)
-    agent = start(t, "--storage_driver=redis", "--storage_driver_host=127.0.0.1:%d" % port)
+    agent = watched(t, "--storage_driver=redis", "--storage_driver_host=127.0.0.1:%d" % port)
     wait_for(lambda: server.command("LLEN", "cadvisor") > 0, 5, "documents")
     agent.wait_ticks(2)
     first = len(server.command("LRANGE", "cadvisor", 0, -1))
@@ -37,7 +37,7 @@ def test_redis__restarted(t):
 def test_redis__a_key_of_another_kind(t):
     server = servers.Redis(t)
     server.command("SET", "cadvisor", "text")
-    agent = start(t, "--storage_driver=redis", "--storage_driver_host=127.0.0.1:%d" % server.port)
+    agent = watched(t, "--storage_driver=redis", "--storage_driver_host=127.0.0.1:%d" % server.port)
     wait_for(lambda: lost(agent.metrics(), "redis").get("rejected", 0) > 0, 10, "rejection")
     assert "WRONGTYPE" in agent.log(), agent.log()
     equal(server.command("GET", "cadvisor"), b"text", "what stood there")
@@ -46,7 +46,7 @@ def test_redis__a_key_of_another_kind(t):
 def test_redis__hangs(t):
     """A server that is stopped in its tracks, and goes on."""
     server = servers.Redis(t)
-    agent = start(t, "--storage_driver=redis", "--storage_driver_host=127.0.0.1:%d" % server.port)
+    agent = watched(t, "--storage_driver=redis", "--storage_driver_host=127.0.0.1:%d" % server.port)
     wait_for(lambda: server.command("LLEN", "cadvisor") > 0, 5, "documents")
     server.process.send_signal(signal.SIGSTOP)
     try:
@@ -86,7 +86,7 @@ def test_influxdb__killed_and_started_again(t):
 def test_statsd__nobody_there(t):
     """UDP: a host that says that nobody listens. The agent goes on, and sends when somebody does."""
     port = free_port()
-    agent = start(t, "--storage_driver=statsd", "--storage_driver_host=127.0.0.1:%d" % port)
+    agent = watched(t, "--storage_driver=statsd", "--storage_driver_host=127.0.0.1:%d" % port)
     wait_for(lambda: "Connection refused" in agent.log(), 5, lambda: "complaint: " + agent.log())
     undisturbed(agent)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -119,7 +119,7 @@ def test_stdout__nobody_reads(t):
 def test_end__writes_what_is_left(t):
     """Long before the buffer's time is over: up to the last tick."""
     fake = servers.Fake(t)
-    agent = start(t, "--storage_driver=influxdb", "--storage_driver_host=127.0.0.1:%d" % fake.port, "--storage_driver_buffer_duration=1h")
+    agent = watched(t, "--storage_driver=influxdb", "--storage_driver_host=127.0.0.1:%d" % fake.port, "--storage_driver_buffer_duration=1h")
     agent.wait_ticks(5)
     ticks = agent.ticks()
     status, seconds = agent.stop(seconds=15)
@@ -133,7 +133,7 @@ def test_end__writes_what_is_left(t):
 def test_end__does_not_wait_for_ever(t):
     for behave in (lambda request: "hang", lambda request: (503, {"Retry-After": "60"}, b""), None):
         port = servers.Fake(t, behave).port if behave else free_port()
-        agent = start(t, "--storage_driver=influxdb", "--storage_driver_host=127.0.0.1:%d" % port, "--storage_driver_timeout=60s",
+        agent = watched(t, "--storage_driver=influxdb", "--storage_driver_host=127.0.0.1:%d" % port, "--storage_driver_timeout=60s",
                       "--storage_driver_stop_timeout=1s")
         agent.wait_ticks(5)
         status, seconds = agent.stop(seconds=15)

@@ -139,6 +139,23 @@ static void test_kafka__away_and_back(void **state)
 	assert_null(rd_kafka_consumer_poll(c->reader, 300)); /* and nothing more */
 }
 
+/* When the last broker has gone, the library says so behind the reason: the reason stays what is said. */
+static void test_kafka__says_why(void **state)
+{
+	struct cluster *c = *state;
+	uint64_t until = cgm_clock_mono_ns() + 20 * CGM_NSEC_PER_SEC;
+	struct cgm_sink_attempt a = attempt(c, "x\n", 1, true, 20);
+
+	rd_kafka_mock_broker_set_down(c->mock, 1);
+	for (unsigned nr = 0; nr < 10;) {
+		assert_int_equal(cgm_sink_kafka.send(c->driver, &a), CGM_SINK_AGAIN);
+		assert_null(strstr(a.fault, "brokers are down"));
+		nr += strstr(a.fault, c->config.kafka_brokers) != NULL;
+		assert_true(cgm_clock_mono_ns() < until);
+		a = attempt(c, "x\n", 1, false, 20);
+	}
+}
+
 /* Errors that pass, and one that does not. */
 static void test_kafka__errors(void **state)
 {
@@ -181,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kafka__each_line_is_a_message, begin, end),
 		cmocka_unit_test_setup_teardown(test_kafka__away_and_back, begin, end),
+		cmocka_unit_test_setup_teardown(test_kafka__says_why, begin, end),
 		cmocka_unit_test_setup_teardown(test_kafka__errors, begin, end),
 		cmocka_unit_test_setup_teardown(test_kafka__the_end, begin, end),
 	};

@@ -92,12 +92,14 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 		finish(s, &s->messages[i], message->err);
 }
 
-/* Called by rd_kafka_poll(), in our own thread. */
+/* Called by rd_kafka_poll(), in our own thread. That no broker is left comes behind why the last one went, which tells more. */
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
+	struct state *s = opaque;
+
 	(void)rk;
-	(void)err;
-	note(opaque, reason);
+	if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !*s->fault)
+		note(s, reason);
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
