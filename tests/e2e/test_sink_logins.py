@@ -11,7 +11,7 @@ from agent import wait_for
 from authority import Authority
 from lib import equal, note
 from servers import need_speed
-from sinks import each_tick, history, lost, ns_of, run_a_while, same, start, told
+from sinks import each_tick, lost, ns_of, run_a_while, same, start, told
 
 
 class Influxdb2:
