@@ -32,9 +32,12 @@ enum cgm_stat_field {
 	CGM_STAT_UNSURE = 16,	/* of MEMORY: slots that may belong to the same field, whose place is not known yet, differ */
 };
 
-/* Where the row's numbers came from: for the program alone, which fetches the memory of the rows to come ahead of time. */
+/*
+ * Where the row's numbers came from: for the program alone, which knows by it whether the row is still of the same cgroup, and fetches the
+ * memory of the rows to come ahead of time. css: what the walk stood on; its serial number is never given twice.
+ */
 struct cgm_stat_at {
-	__u64 cgroup, node, data, more[2];
+	__u64 css, serial, data, more[2];
 };
 
 struct cgm_stat_cfs {
