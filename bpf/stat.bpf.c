@@ -356,6 +356,7 @@ static __always_inline void read_memory(struct walker *w)
 		row->present |= CGM_STAT_HAS_SOCK_THROTTLED;
 	}
 	row->local_events_max = RDA(m, memory_events_local[0].counter, bpf_core_enum_value(enum memcg_memory_event, MEMCG_MAX));
+	row->local_events_oom_kill = RDA(m, memory_events_local[0].counter, bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM_KILL));
 	vm = RDF(m, vmstats);
 	row->at.more[0] = (__u64)vm;
 	read_memory_stat(row, vm, nr);
