@@ -17,6 +17,7 @@ const volatile struct cgm_config cfg = {};
 
 #define PF_KTHREAD 0x00200000
 #define CSS_ONLINE (1U << 1)
+#define CSS_DYING (1U << 4)
 
 /*
  * A read of a->b->c: direct in a program that is attached by BTF (one load, faults are handled by the kernel), through

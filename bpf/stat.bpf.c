@@ -49,21 +49,31 @@ static __always_inline void *next_row(void *outer, __u32 *nr)
 	return rows ? bpf_map_lookup_elem(rows, &i) : NULL;
 }
 
-/* The controller's state in the cgroup, when it is on there. */
-static __always_inline void *online_css(struct cgroup___stat *cg, __u64 i)
+static __always_inline bool is_online(struct cgroup_subsys_state___stat *css)
 {
-	struct cgroup_subsys_state___stat *css = RDA(cg, subsys[0], i);
+	return (RDF(css, flags) & (CSS_ONLINE | CSS_DYING)) == CSS_ONLINE;
+}
 
+/* The controller's state where the walk stands, when it is on there. */
+static __always_inline void *online_css(struct walker *w, __u64 i)
+{
+	struct cgroup_subsys_state___stat *css;
+	struct cgroup___stat *cg;
+
+	if (w->by_controller)
+		return CAST(cgroup_subsys_state___stat, w->pos); /* step() has looked */
+	cg = CAST(cgroup___stat, w->pos);
+	css = RDA(cg, subsys[0], i);
 	if (!css)
 		return NULL;
 	css = CAST(cgroup_subsys_state___stat, css);
-	return RDF(css, flags) & CSS_ONLINE ? css : NULL;
+	return is_online(css) ? css : NULL;
 }
-#define ONLINE_CSS(cg, name) online_css(cg, bpf_core_enum_value(enum cgroup_subsys_id, name))
+#define ONLINE_CSS(w, name) online_css(w, bpf_core_enum_value(enum cgroup_subsys_id, name))
 
-static __always_inline void read_cfs(struct walker *w, struct cgroup___stat *cg, __u64 id)
+static __always_inline void read_cfs(struct walker *w)
 {
-	void *css = ONLINE_CSS(cg, cpu_cgrp_id);
+	void *css = ONLINE_CSS(w, cpu_cgrp_id);
 	struct task_group___stat *tg;
 	struct cgm_stat_cfs *row;
 
@@ -78,8 +88,7 @@ static __always_inline void read_cfs(struct walker *w, struct cgroup___stat *cg,
 	if (!row)
 		return;
 	tg = CAST(task_group___stat, css);
-	row->id = id;
-	set_at(w, &row->at, css);
+	begin_row(w, &row->at, &row->id, css);
 	row->present = 0;
 	row->shares = RDF(tg, shares);
 	row->quota_ns = RDF(tg, cfs_bandwidth.quota);
@@ -150,9 +159,9 @@ static long read_cpuacct_cpu(__u32 cpu, void *unused)
 }
 
 /* As cpuacct_stats_show() and cpuacct.usage_percpu of kernel/sched/cpuacct.c. */
-static __always_inline void read_cpuacct(struct walker *w, struct cgroup___stat *cg, __u64 id)
+static __always_inline void read_cpuacct(struct walker *w, struct cgroup___stat *cg)
 {
-	void *css = ONLINE_CSS(cg, cpuacct_cgrp_id);
+	void *css = ONLINE_CSS(w, cpuacct_cgrp_id);
 	__u32 nr = w->nr[CGM_STAT_TIME];
 	struct cgm_stat_time *row;
 	struct cpuacct___stat *ca;
@@ -161,7 +170,7 @@ static __always_inline void read_cpuacct(struct walker *w, struct cgroup___stat 
 		return;
 	FETCH_AHEAD(w, &cgm_st_time, nr, cgm_stat_time, {
 		FETCH_FIELD(row->at.data, cpuacct___stat, cpuusage);
-		FETCH_FIELD(row->at.cgroup, cgroup___stat, prev_cputime.stime);
+		FETCH_FIELD(row->at.css, cgroup___stat, prev_cputime.stime);
 		for (__u32 cpu = 0; cpu < AHEAD && cpu < stat_cfg.nr_cpus; cpu++) {
 			__u64 off = cpu_offset(cpu);
 
@@ -180,8 +189,7 @@ static __always_inline void read_cpuacct(struct walker *w, struct cgroup___stat 
 	w->time_row = nr;
 	w->nr_cpus_read = 0;
 	bpf_loop(stat_cfg.nr_cpus, read_cpuacct_cpu, NULL, 0);
-	row->id = id;
-	set_at(w, &row->at, css);
+	begin_row(w, &row->at, &row->id, css);
 	row->at.more[0] = w->per_cpu[0];
 	row->at.more[1] = w->per_cpu[1];
 	row->usage_ns = w->usage_ns;
@@ -217,7 +225,7 @@ static long read_base_cpu(__u32 cpu, void *unused)
 }
 
 /* As cgroup_base_stat_cputime_show() of kernel/cgroup/rstat.c, behind a flush. */
-static __always_inline void read_base_time(struct walker *w, struct cgroup___stat *cg, __u64 id)
+static __always_inline void read_base_time(struct walker *w, struct cgroup___stat *cg)
 {
 	__u32 nr = w->nr[CGM_STAT_TIME];
 	struct cgm_stat_time *row = next_row(&cgm_st_time, &w->nr[CGM_STAT_TIME]);
@@ -225,8 +233,7 @@ static __always_inline void read_base_time(struct walker *w, struct cgroup___sta
 	count_cpu_cells(w);
 	if (!row)
 		return;
-	row->id = id;
-	set_at(w, &row->at, cg);
+	begin_row(w, &row->at, &row->id, cg);
 	row->usage_ns = RDF(cg, bstat.cputime.sum_exec_runtime);
 	row->user_ns = RDF(cg, bstat.cputime.utime);
 	row->system_ns = RDF(cg, bstat.cputime.stime);
@@ -292,9 +299,9 @@ static __always_inline void read_memory_stat(struct cgm_stat_memory *row, const 
 
 #define MEMORY_EVENT(m, name) RDA(m, memory_events[0].counter, bpf_core_enum_value(enum memcg_memory_event, name))
 
-static __always_inline void read_memory(struct walker *w, struct cgroup___stat *cg, __u64 id)
+static __always_inline void read_memory(struct walker *w)
 {
-	void *css = ONLINE_CSS(cg, memory_cgrp_id);
+	void *css = ONLINE_CSS(w, memory_cgrp_id);
 	__u32 nr = w->nr[CGM_STAT_MEMORY];
 	struct cgm_stat_memory *row;
 	const struct memcg_vmstats___stat *vm;
@@ -310,6 +317,11 @@ static __always_inline void read_memory(struct walker *w, struct cgroup___stat *
 		FETCH_FIELD(row->at.data, mem_cgroup___stat, swap.max);
 		FETCH_FIELD(row->at.data, mem_cgroup___stat, vmstats);
 		FETCH_FIELD(row->at.data, mem_cgroup___stat, memory_events);
+		FETCH_FIELD(row->at.data, mem_cgroup___stat, memory_events_local);
+		if (bpf_core_field_exists(struct mem_cgroup___stat, kmem))
+			FETCH_FIELD(row->at.data, mem_cgroup___stat, kmem.usage);
+		if (bpf_core_field_exists(struct mem_cgroup___stat, soft_limit))
+			FETCH_FIELD(row->at.data, mem_cgroup___stat, soft_limit);
 		for (__u32 line = 0; line < 16; line += 2)
 			FETCH(row->at.more[0] + line * 64); /* lines come in pairs */
 	});
@@ -317,8 +329,7 @@ static __always_inline void read_memory(struct walker *w, struct cgroup___stat *
 	if (!row)
 		return;
 	m = CAST(mem_cgroup___stat, css);
-	row->id = id;
-	set_at(w, &row->at, css);
+	begin_row(w, &row->at, &row->id, css);
 	row->present = 0;
 	row->usage_pages = RDF(m, memory.usage.counter);
 	row->peak_pages = RDF(m, memory.watermark);
@@ -345,14 +356,15 @@ static __always_inline void read_memory(struct walker *w, struct cgroup___stat *
 		row->present |= CGM_STAT_HAS_SOCK_THROTTLED;
 	}
 	row->local_events_max = RDA(m, memory_events_local[0].counter, bpf_core_enum_value(enum memcg_memory_event, MEMCG_MAX));
+	row->local_events_oom_kill = RDA(m, memory_events_local[0].counter, bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM_KILL));
 	vm = RDF(m, vmstats);
 	row->at.more[0] = (__u64)vm;
 	read_memory_stat(row, vm, nr);
 }
 
-static __always_inline void read_pids(struct walker *w, struct cgroup___stat *cg, __u64 id)
+static __always_inline void read_pids(struct walker *w)
 {
-	void *css = ONLINE_CSS(cg, pids_cgrp_id);
+	void *css = ONLINE_CSS(w, pids_cgrp_id);
 	struct pids_cgroup___stat *p;
 	struct cgm_stat_pids *row;
 
@@ -363,8 +375,7 @@ static __always_inline void read_pids(struct walker *w, struct cgroup___stat *cg
 	if (!row)
 		return;
 	p = CAST(pids_cgroup___stat, css);
-	row->id = id;
-	set_at(w, &row->at, css);
+	begin_row(w, &row->at, &row->id, css);
 	row->current = RDF(p, counter.counter);
 	row->max = RDF(p, limit.counter);
 }
@@ -382,7 +393,7 @@ static __always_inline void read_pids(struct walker *w, struct cgroup___stat *cg
 	} while (0)
 
 /* As psi_show() of kernel/sched/psi.c, but for what it does first: the kernel makes sums and averages anew by itself each 2 s while tasks are busy. */
-static __always_inline void read_psi(struct walker *w, struct cgroup___stat *cg, __u64 id)
+static __always_inline void read_psi(struct walker *w, struct cgroup___stat *cg)
 {
 	struct psi_group___stat *psi = bpf_core_field_exists(cg->psi) ? RDF(cg, psi) : NULL;
 	struct cgm_stat_psi *row;
@@ -394,14 +405,14 @@ static __always_inline void read_psi(struct walker *w, struct cgroup___stat *cg,
 		return;
 	FETCH_AHEAD(w, &cgm_st_psi, w->nr[CGM_STAT_PSI], cgm_stat_psi, {
 		FETCH_FIELD(row->at.data, psi_group___stat, avg_next_update);
-		FETCH_FIELD(row->at.data, psi_group___stat, total);
-		FETCH_FIELD(row->at.data, psi_group___stat, avg);
+		FETCH_FIELD(row->at.css, cgroup___stat, psi);
+		for (__u32 line = 0; line < 4; line++)
+			FETCH(row->at.data + bpf_core_field_offset(struct psi_group___stat, total) + line * 64);
 	});
 	row = next_row(&cgm_st_psi, &w->nr[CGM_STAT_PSI]);
 	if (!row)
 		return;
-	row->id = id;
-	set_at(w, &row->at, psi);
+	begin_row(w, &row->at, &row->id, psi);
 	row->present = 0;
 	PSI_STATE(row, psi, CGM_PSI_IO_SOME, PSI_IO_SOME);
 	PSI_STATE(row, psi, CGM_PSI_IO_FULL, PSI_IO_FULL);
@@ -414,25 +425,22 @@ static __always_inline void read_psi(struct walker *w, struct cgroup___stat *cg,
 	row->now_ns = w->now_ns;
 }
 
-static __noinline int read_cgroup(struct walker *w, struct cgroup___stat *cg)
+static __noinline int read_here(struct walker *w)
 {
-	struct kernfs_node *kn = CAST(kernfs_node, RDF(cg, kn));
-	__u64 id = RDF(kn, id);
+	struct cgroup___stat *cg = CAST(cgroup___stat, w->pos); /* unless by_controller */
 
-	w->cgroup = (__u64)cg;
-	w->node = (__u64)kn;
 	if (w->kinds & 1 << CGM_STAT_CFS)
-		read_cfs(w, cg, id);
+		read_cfs(w);
 	if (w->kinds & 1 << CGM_STAT_TIME && stat_cfg.base_time)
-		read_base_time(w, cg, id);
+		read_base_time(w, cg);
 	if (w->kinds & 1 << CGM_STAT_TIME && !stat_cfg.base_time)
-		read_cpuacct(w, cg, id);
+		read_cpuacct(w, cg);
 	if (w->kinds & 1 << CGM_STAT_MEMORY)
-		read_memory(w, cg, id);
+		read_memory(w);
 	if (w->kinds & 1 << CGM_STAT_PIDS)
-		read_pids(w, cg, id);
+		read_pids(w);
 	if (w->kinds & 1 << CGM_STAT_PSI)
-		read_psi(w, cg, id);
+		read_psi(w, cg);
 	return 0;
 }
 
@@ -444,8 +452,8 @@ static __always_inline __u64 list_next(__u64 head)
 }
 
 /*
- * One step: reads the cgroup and goes down to its first child, or else to the next child of its parent, or else up. Roots are passed over:
- * their files have meanings of their own. Removed cgroups stand in the lists until their last reference is gone.
+ * One step: reads what it stands on and goes down to its first child, or else to the next child of its parent, or else up. Roots are passed
+ * over: their files have meanings of their own. Removed cgroups stand in the lists until their last reference is gone.
  */
 static long step(__u32 i, void *unused)
 {
@@ -459,8 +467,10 @@ static long step(__u32 i, void *unused)
 		return 1;
 	css = CAST(cgroup_subsys_state___stat, w->pos);
 	if (!w->up) {
-		if (w->pos != w->root && RDF(css, flags) & CSS_ONLINE)
-			read_cgroup(w, CAST(cgroup___stat, RDF(css, cgroup)));
+		if (w->pos != w->root && is_online(css)) {
+			w->serial = RDF(css, serial_nr);
+			read_here(w);
+		}
 		next = list_next(w->pos + children);
 		if (next != w->pos + children) {
 			w->pos = next - sibling;
@@ -510,6 +520,27 @@ static __always_inline __u64 root_of(struct css_set *cset, __u32 tree)
 	return root ? root + bpf_core_field_offset(struct cgroup_root___stat, cgrp) + bpf_core_field_offset(struct cgroup___stat, self) : 0;
 }
 
+/*
+ * Where nothing but one controller is read (v1), the tree of its own states has the same shape, and the cgroups, objects of many cache
+ * lines, are left alone. cpuacct has what it shows of the cgroup, and is not among these.
+ */
+static __always_inline void begin_walk(struct walker *w, __u64 root, __u32 kinds)
+{
+	struct cgroup___stat *cg = CAST(cgroup___stat, root);
+	__u64 css = 0;
+
+	if (kinds == 1 << CGM_STAT_CFS)
+		css = (__u64)RDA(cg, subsys[0], bpf_core_enum_value(enum cgroup_subsys_id, cpu_cgrp_id));
+	else if (kinds == 1 << CGM_STAT_MEMORY)
+		css = (__u64)RDA(cg, subsys[0], bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+	else if (kinds == 1 << CGM_STAT_PIDS)
+		css = (__u64)RDA(cg, subsys[0], bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+	w->by_controller = css != 0;
+	w->root = w->pos = css ? css : root;
+	w->up = 0;
+	w->kinds = kinds;
+}
+
 /* The types of rows are known by name to whoever makes arrays of them; a type that is only pointed to would not be. */
 static __always_inline void name_types(void)
 {
@@ -529,6 +560,7 @@ static __always_inline void walk_all(void)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct cgm_stat_head *head = only(&cgm_st_head);
 	struct walker *w = only(&cgm_st_walker);
+	__u64 root;
 
 	if (!head || !w)
 		return;
@@ -539,11 +571,11 @@ static __always_inline void walk_all(void)
 	for (__u32 i = 0; i < CGM_STAT_MAX_WALKS; i++) {
 		if (!stat_cfg.walk[i].kinds)
 			continue;
-		w->root = w->pos = root_of(task->cgroups, stat_cfg.walk[i].tree);
-		w->up = 0;
-		w->kinds = stat_cfg.walk[i].kinds;
-		if (w->root)
-			bpf_loop(1 << 23, step, NULL, 0);
+		root = root_of(task->cgroups, stat_cfg.walk[i].tree);
+		if (!root)
+			continue;
+		begin_walk(w, root, stat_cfg.walk[i].kinds);
+		bpf_loop(1 << 23, step, NULL, 0);
 	}
 	__builtin_memcpy(head->nr, w->nr, sizeof(head->nr));
 	head->walks++;

@@ -35,14 +35,15 @@ ROWS(cgm_st_psi, cgm_stat_psi);
 
 /* The walk under way, in memory and not on the stack: what is read back from there is a number to the verifier. */
 struct walker {
-	__u64 pos;		     /* the cgroup's own state (cgroup.self) that it stands on */
+	__u64 pos;		     /* the state that it stands on: a cgroup's own (cgroup.self), which is where a cgroup begins, or a controller's */
 	__u64 root;		     /* where it began */
 	__u32 up;		     /* it came from a child */
+	__u32 by_controller;	     /* it goes along a controller's states */
 	__u32 kinds;		     /* what to read, bit per enum cgm_stat_kind */
 	__u32 nr[CGM_NR_STAT_KINDS]; /* rows so far */
 	__u64 number;		     /* see number() */
 	__u64 fetched;		     /* a sum that nobody needs: see fetch() */
-	__u64 cgroup, node;	     /* of the row under way */
+	__u64 serial;		     /* of what it stands on */
 	/* The loop over CPUs: per-CPU pointers in, sums out. A loop of bpf_loop() is verified once, however many CPUs there are. */
 	__u64 per_cpu[2];
 	__u64 usage_ns, user_ns, system_ns;
@@ -96,24 +97,32 @@ static __always_inline void *only(void *map)
 	} while (0)
 #define FETCH_FIELD(addr, type, field) FETCH((addr) + bpf_core_field_offset(struct type, field))
 
-static __always_inline __u64 fetch_cgroup(const struct cgm_stat_at *at)
+static __always_inline __u64 fetch_state(const struct cgm_stat_at *at)
 {
 	__u64 sum = 0;
 
-	FETCH_FIELD(at->cgroup, cgroup_subsys_state___stat, children);
-	FETCH_FIELD(at->cgroup, cgroup_subsys_state___stat, flags);
-	FETCH_FIELD(at->cgroup, cgroup_subsys_state___stat, parent);
-	FETCH_FIELD(at->cgroup, cgroup___stat, kn);
-	FETCH_FIELD(at->cgroup, cgroup___stat, subsys);
-	FETCH_FIELD(at->node, kernfs_node, id);
+	FETCH_FIELD(at->css, cgroup_subsys_state___stat, children);
+	FETCH_FIELD(at->css, cgroup_subsys_state___stat, flags);
+	FETCH_FIELD(at->css, cgroup_subsys_state___stat, parent);
+	if (at->css == at->data)
+		return sum;
+	FETCH_FIELD(at->css, cgroup___stat, subsys);
 	FETCH_FIELD(at->data, cgroup_subsys_state___stat, flags);
 	return sum;
 }
 
-static __always_inline void set_at(const struct walker *w, struct cgm_stat_at *at, const void *data)
+/* Says whose row it is. The cgroup's number is two objects away from its state: it is looked up where the row was another's before. */
+static __always_inline void begin_row(const struct walker *w, struct cgm_stat_at *at, __u64 *id, const void *data)
 {
-	at->cgroup = w->cgroup;
-	at->node = w->node;
+	if (at->css != w->pos || at->serial != w->serial) {
+		struct cgroup_subsys_state___stat *css = CAST(cgroup_subsys_state___stat, w->pos);
+		struct cgroup___stat *cg = CAST(cgroup___stat, RDF(css, cgroup));
+		struct kernfs_node *kn = CAST(kernfs_node, RDF(cg, kn));
+
+		*id = RDF(kn, id);
+		at->css = w->pos;
+		at->serial = w->serial;
+	}
 	at->data = (__u64)data;
 }
 
@@ -129,7 +138,7 @@ static __always_inline void set_at(const struct walker *w, struct cgm_stat_at *a
                                                                                                                                            \
 			if (!row)                                                                                                          \
 				break;                                                                                                     \
-			sum += fetch_cgroup(&row->at);                                                                                     \
+			sum += fetch_state(&row->at);                                                                                      \
 			body                                                                                                               \
 		}                                                                                                                          \
 		(w)->fetched += sum;                                                                                                       \

@@ -27,6 +27,7 @@ struct cgroup_subsys_state___stat {
 	struct cgroup___stat *cgroup;
 	struct list_head___stat sibling, children;
 	unsigned int flags;
+	u64 serial_nr;
 	struct cgroup_subsys_state___stat *parent;
 };
 

@@ -18,7 +18,7 @@ enum cgm_bulk_group {
 	CGM_BULK_MEMORY_KERNEL, /* v1; on v2 it is a line of memory.stat */
 	CGM_BULK_MEMORY_FAILCNT,
 	CGM_BULK_MEMORY_EVENTS,
-	CGM_BULK_MEMORY_LOCAL_EVENTS, /* v2: the failcnt */
+	CGM_BULK_MEMORY_LOCAL_EVENTS, /* v2: the failcnt, and its own victims of the OOM killer */
 	CGM_BULK_MEMORY_SWAP, /* v2; on v1 it is a line of memory.stat */
 	CGM_BULK_MEMORY_STAT,
 	CGM_BULK_PIDS,

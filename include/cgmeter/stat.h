@@ -32,9 +32,12 @@ enum cgm_stat_field {
 	CGM_STAT_UNSURE = 16,	/* of MEMORY: slots that may belong to the same field, whose place is not known yet, differ */
 };
 
-/* Where the row's numbers came from: for the program alone, which fetches the memory of the rows to come ahead of time. */
+/*
+ * Where the row's numbers came from: for the program alone, which knows by it whether the row is still of the same cgroup, and fetches the
+ * memory of the rows to come ahead of time. css: what the walk stood on; its serial number is never given twice.
+ */
 struct cgm_stat_at {
-	__u64 cgroup, node, data, more[2];
+	__u64 css, serial, data, more[2];
 };
 
 struct cgm_stat_cfs {
@@ -71,7 +74,7 @@ struct cgm_stat_memory {
 	__u64 kmem_pages;
 	__u64 soft_limit_pages, min_pages;
 	__u64 events_low, events_high, events_max, events_oom, events_oom_kill, events_oom_group_kill, events_sock_throttled;
-	__u64 local_events_max;
+	__u64 local_events_max, local_events_oom_kill;
 	__u32 present, pad;
 	__s64 picks[CGM_STAT_NR_PICKS];
 };
@@ -169,7 +172,7 @@ struct cgm_stat_config {
 CGM_STAT_ASSERT_SIZE(cgm_stat_cfs, 120);
 CGM_STAT_ASSERT_SIZE(cgm_stat_time, 96);
 CGM_STAT_ASSERT_SIZE(cgm_stat_cpus, 64);
-CGM_STAT_ASSERT_SIZE(cgm_stat_memory, 384);
+CGM_STAT_ASSERT_SIZE(cgm_stat_memory, 392);
 CGM_STAT_ASSERT_SIZE(cgm_stat_pids, 64);
 CGM_STAT_ASSERT_SIZE(cgm_stat_raw, 1280);
 CGM_STAT_ASSERT_SIZE(cgm_stat_psi, 296);

@@ -40,6 +40,7 @@ static const struct {
 	{CGM_V_MEMORY_EVENTS_HIGH, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
 	{CGM_V_MEMORY_EVENTS_MAX, CGM_BULK_MEMORY_EVENTS, true, true, 1, 1},
 	{CGM_V_OOM_EVENTS, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
+	{CGM_V_OOM_KILLS_OWN, CGM_BULK_MEMORY_LOCAL_EVENTS, true, false, 1, 1},
 	{CGM_V_MEMORY_EVENTS_LOW, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
 	{CGM_V_MEMORY_EVENTS_OOM, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
 	{CGM_V_MEMORY_EVENTS_OOM_GROUP_KILL, CGM_BULK_MEMORY_EVENTS, true, false, 1, 1},
@@ -513,6 +514,7 @@ static bool wanted(const struct rig *t, size_t f)
 	case CGM_V_MEMORY_EVENTS_OOM_GROUP_KILL:
 	case CGM_V_MEMORY_PGSCAN:
 	case CGM_V_MEMORY_PGSTEAL:
+	case CGM_V_OOM_KILLS_OWN:
 		return v2;
 	default:
 		return true;

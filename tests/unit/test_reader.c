@@ -157,10 +157,13 @@ static void test_reader_sample__v2_failcnt(void **state)
 	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
 	assert_value(f.s, MEMORY_FAILCNT, 0);
 	assert_true(f.s.v[CGM_V_MEMORY_EVENTS_MAX] > 0);
+	assert_true(cgm_sample_has(&f.s, CGM_V_OOM_KILLS_OWN));
+	assert_value(f.s, OOM_KILLS_OWN, 0);
 	close_fixture(&f);
 	assert_int_equal(open_fixture(&f, "cgroup/v2", "/kubepods/idle"), 0); /* no memory.events.local */
 	assert_int_equal(cgm_reader_sample(f.r, false, &f.s), 0);
 	assert_true(cgm_sample_has(&f.s, CGM_V_MEMORY_FAILCNT));
+	assert_false(cgm_sample_has(&f.s, CGM_V_OOM_KILLS_OWN));
 	assert_int_equal(f.s.v[CGM_V_MEMORY_FAILCNT], f.s.v[CGM_V_MEMORY_EVENTS_MAX]);
 	close_fixture(&f);
 }

@@ -105,6 +105,8 @@ void cgm_v2_memory_local_events(struct cgm_reader *r, struct cgm_str text)
 
 	if (seen >> CGM_EV_MAX & 1)
 		cgm_reader_set(r, CGM_V_MEMORY_FAILCNT, v[CGM_EV_MAX]);
+	if (seen >> CGM_EV_OOM_KILL & 1)
+		cgm_reader_set(r, CGM_V_OOM_KILLS_OWN, v[CGM_EV_OOM_KILL]);
 }
 
 void cgm_v2_memory_events(struct cgm_reader *r, struct cgm_str text)

@@ -158,6 +158,7 @@ static void fill_memory(const struct cgm_kernel *k, const struct cgm_stat_memory
 		if (m->present & CGM_STAT_HAS_SOCK_THROTTLED)
 			cgm_bulk_set(b, CGM_BULK_MEMORY_EVENTS, CGM_V_MEMORY_EVENTS_SOCK_THROTTLED, m->events_sock_throttled);
 		set_one(b, CGM_BULK_MEMORY_LOCAL_EVENTS, CGM_V_MEMORY_FAILCNT, m->local_events_max);
+		cgm_bulk_set(b, CGM_BULK_MEMORY_LOCAL_EVENTS, CGM_V_OOM_KILLS_OWN, m->local_events_oom_kill);
 		set_one(b, CGM_BULK_MEMORY_SWAP, CGM_V_MEMORY_SWAP, m->swap_pages * page);
 	} else {
 		set_one(b, CGM_BULK_MEMORY_FAILCNT, CGM_V_MEMORY_FAILCNT, m->failcnt);

@@ -240,24 +240,26 @@ static void on_oom(struct cgm_containers *cs, enum cgm_controller controller, co
 }
 
 /*
- * On v1 the counter is the cgroup's own. On v2 it has the descendants, so that what a child counted is taken from its parent: from the end, where
- * children stand.
+ * On v1 the counter is the cgroup's own, and on v2 there is one beside it. Before 5.2 (1e577f970f66) v2 has only that of the whole subtree: what a
+ * child counted is then taken from its parent, from the end, where children stand.
  */
 void cgm_containers_count_ooms(struct cgm_containers *cs, const struct cgm_snapshot *snap)
 {
-	bool own = cs->trees->h[CGM_CTRL_MEMORY].dir_fd >= 0;
+	bool v1 = cs->trees->h[CGM_CTRL_MEMORY].dir_fd >= 0;
 	size_t i = cs->nr;
 
 	for (size_t n = 0; n < cs->nr; n++)
 		cs->sorted[n]->new_oom_kills = 0;
 	for (size_t row = snap->nr_rows; row-- > 0;) {
 		const struct cgm_row *r = &snap->rows[row];
-		uint64_t now = r->values[CGM_V_OOM_EVENTS], nr;
+		bool own = v1 || cgm_layout_has(r->layout, CGM_V_OOM_KILLS_OWN);
+		enum cgm_value value = own && !v1 ? CGM_V_OOM_KILLS_OWN : CGM_V_OOM_EVENTS;
+		uint64_t now = r->values[value], nr;
 		struct cgm_container *c;
 
 		while (i && cs->sorted[i - 1]->identity != r->identity)
 			i--;
-		if (!i || !cgm_layout_has(r->layout, CGM_V_OOM_EVENTS))
+		if (!i || !cgm_layout_has(r->layout, value))
 			continue;
 		c = cs->sorted[i - 1];
 		nr = c->knows_oom_kills && now > c->nr_oom_kills ? now - c->nr_oom_kills : 0;
