@@ -1,11 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Block I/O on a loop device of our own, against the device's and the cgroup's own counts."""
-import mmap
-import os
-
 import lib
-from disk import Loop
+from disk import Loop, direct
 from cgroups import read, trees
 from lib import equal, near
 
@@ -13,19 +10,6 @@ MIB = 1 << 20
 BYTES = "cgmeter_container_block_bytes_total"
 DIRTIED = "cgmeter_container_dirtied_bytes_total"
 REQUESTS = "cgmeter_container_block_requests_total"
-
-
-def direct(path, size, step, write):
-    """size bytes with O_DIRECT, in order, step bytes a call."""
-    fd = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_DIRECT)
-    area = mmap.mmap(-1, step)  # page-aligned, as O_DIRECT wants it
-    try:
-        for offset in range(0, size, step):
-            done = os.pwritev(fd, [area], offset) if write else os.preadv(fd, [area], offset)
-            if done != step:
-                raise OSError("short: %d" % done)
-    finally:
-        os.close(fd)
 
 
 def buffered(path, size):

@@ -2,72 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent scraped by a real Prometheus: native histograms for one that asks for them, classic buckets for one that does not."""
 import concurrent.futures
-import http.client
-import json
 import math
-import shutil
-import subprocess
-import tempfile
 import time
-import urllib.parse
 
 import lib
-from agent import free_port
 from lib import by_speed, equal, near, note
+from prometheus import Prometheus
 
 OFF = "cgmeter_container_cpu_off_seconds"
 RUN = "cgmeter_container_cpu_slice_seconds"
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-
-
-class Prometheus:
-    """A server of its own that scrapes one agent, as often as the agent samples."""
-
-    def __init__(self, t, agent, *options):
-        if not shutil.which("prometheus"):
-            raise lib.Skip("prometheus (Debian package prometheus)")
-        self.port, self.dir = free_port(), tempfile.mkdtemp(prefix="cgmtest-prometheus-")
-        t.callback(shutil.rmtree, self.dir)
-        interval = by_speed("1s", "5s")
-        with open(self.dir + "/config.yml", "w") as f:  # JSON is YAML
-            json.dump({"global": {"scrape_interval": interval, "scrape_timeout": interval},
-                       "scrape_configs": [{"job_name": "cgmeter", "static_configs": [{"targets": ["127.0.0.1:%d" % agent.port]}]}]}, f)
-        with open(self.dir + "/log", "w") as log:
-            self.process = subprocess.Popen(
-                ["prometheus", "--config.file=%s/config.yml" % self.dir, "--storage.tsdb.path=%s/data" % self.dir,
-                 "--web.listen-address=127.0.0.1:%d" % self.port] + list(options), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        t.callback(self.stop)
-        lib.wait_for(self.is_up, by_speed(20, 120), lambda: "scrape by Prometheus; its log says: " + self.log())
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-    def log(self):
-        with open(self.dir + "/log", errors="replace") as f:
-            return f.read()[-2000:]
-
-    def is_up(self):
-        if self.process.poll() is not None:
-            raise AssertionError("prometheus ended: " + self.log())
-        try:
-            return [float(r["value"][1]) for r in self.query("up")] == [1.0]
-        except (OSError, ValueError):
-            return False
-
-    def query(self, expression):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=by_speed(20, 120))
-        connection.request("GET", "/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
-        answer = json.loads(connection.getresponse().read())
-        connection.close()
-        if answer["status"] != "success":
-            raise ValueError("%s: %s" % (expression, answer))
-        return answer["data"]["result"]
-
-    def number(self, expression):
-        result = self.query(expression)
-        assert len(result) == 1, "%s: %s" % (expression, result)
-        return float(result[0]["value"][1])
 
 
 def nap(durations):

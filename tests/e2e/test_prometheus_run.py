@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+What Debian's Prometheus says of us: its linter, and a server that scrapes an agent for minutes while containers work, come and go.
+CGM_PROMETHEUS_SECONDS=300.
+"""
+import os
+import re
+import subprocess
+import time
+
+import lib
+from burn import burn, last_cpu
+from disk import MIB, Loop, direct
+from lib import equal, near, note
+from prometheus import Prometheus
+from servers import need
+
+SECONDS = int(os.environ.get("CGM_PROMETHEUS_SECONDS", "300"))
+INTERVAL = 5
+# Families of cAdvisor's that the linter would name otherwise. Dashboards ask for them as they are.
+KEPT = {
+    "cadvisor_version_info": "snake_case",
+    "container_cpu_load_d_average_10s": "abbreviated units",
+    "container_fs_inodes_total": '"_total" suffix',
+    "container_memory_failcnt": '"_total" suffix',
+    "container_network_advance_tcp_stats_total": '"_total" suffix',
+    "container_network_tcp_usage_total": '"_total" suffix',
+    "container_network_tcp6_usage_total": '"_total" suffix',
+    "container_network_udp_usage_total": '"_total" suffix',
+    "container_network_udp6_usage_total": '"_total" suffix',
+    "machine_node_hugepages_count": '"_count" suffix',
+    "machine_thread_siblings_count": '"_count" suffix',
+}
+
+
+def test_promtool__names_only_what_is_cadvisors(t):
+    need("promtool")
+    agent = t.agent("--disable_metrics=", "--enable_metrics=+syscall,+lock")
+    agent.wait_ticks(2)
+    body = agent.get("/metrics").body
+    done = subprocess.run(["promtool", "check", "metrics"], input=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    remarks = done.stdout.decode().splitlines()
+    equal([line for line in remarks if KEPT.get(line.split(" ")[0], "\n") not in line], [], "remarks that are not expected")
+    # These are always there; the others need sockets, huge pages or the like.
+    for name in ("cadvisor_version_info", "container_cpu_load_d_average_10s", "container_fs_inodes_total", "container_memory_failcnt"):
+        assert any(line.startswith(name + " ") for line in remarks), "nothing is said of %s any more: %s" % (name, remarks)
+
+
+def work(device, cpu):
+    direct(device, 4 * MIB, 256 * 1024, True)
+    burn(cpu, 0.2)
+
+
+def own_count(prometheus, name):
+    """Of the server's own numbers."""
+    found = re.findall(r"^%s(?:\{[^}]*\})? (\S+)$" % name, prometheus.get("/metrics").decode(), re.M)
+    assert found, "Prometheus has no %s" % name
+    return sum(map(float, found))
+
+
+def test_server__scrapes_for_minutes_without_a_warning(t):
+    agent = t.bpf_agent(groups=("sched_switch", "block_rq_complete"))
+    loop, cgroup = Loop(t, 16), t.cgroup()
+    worker = cgroup.worker(work, loop.device, last_cpu())
+    prometheus = Prometheus(t, agent, "--enable-feature=native-histograms", interval="%ds" % INTERVAL)
+    began, rounds, bytes_before = time.monotonic(), 0, loop.stat()[3]
+    while time.monotonic() < began + SECONDS:
+        visitor = t.cgroup()
+        worker.run()
+        visitor.remove()
+        rounds += 1
+        time.sleep(2)
+    stood_still = time.time()
+    lib.wait_for(lambda: prometheus.number('timestamp(container_memory_usage_bytes{id="%s"})' % cgroup.path) > stood_still + 3,
+                 30, "a scrape of what stands still")
+    chosen = '{id="%s"}' % cgroup.path
+    near(prometheus.number("sum(container_cpu_usage_seconds_total%s)" % chosen), cgroup.cpu_ns() / 1e9, absolute=0.011, what="CPU time")
+    near(prometheus.number("container_memory_usage_bytes" + chosen), cgroup.memory_bytes(), absolute=64 * 4096, what="memory")
+    written = 'sum(cgmeter_container_block_bytes_total{id="%s",device="%s",operation="write"})' % (cgroup.path, loop.device)
+    equal(prometheus.number(written), loop.stat()[3] - bytes_before, "bytes written, the loop device's own count")
+    switches = sum(worker.switches())
+    slices = prometheus.number("histogram_count(sum(cgmeter_container_cpu_slice_seconds%s))" % chosen)
+    near(slices, switches, absolute=10, what="slices on a CPU, and the worker's switches")
+    window = "%ds" % (SECONDS - INTERVAL)
+    equal(prometheus.number("min_over_time(up[%s])" % window), 1, "the target, all the time")
+    note("%d rounds, %g scrapes" % (rounds, prometheus.number("count_over_time(up[%s])" % window)))
+    for name in ("scrapes_sample_duplicate_timestamp", "scrapes_sample_out_of_bounds", "scrapes_sample_out_of_order", "scrapes_exceeded_sample_limit"):
+        equal(own_count(prometheus, "prometheus_target_%s_total" % name), 0, name)
+    equal(re.findall(r"^.*level=(?:warn|error).*$", prometheus.log(), re.M), [], "warnings in its log")
+
+
+lib.main(globals())
