@@ -418,7 +418,7 @@ static void test_json_machine__schema(void **state)
 	uint64_t distances[] = { 10 };
 	struct cgm_cache cache = { 0, 1, 32768, "Data" };
 	struct cgm_hugepages pages = { 2048, 7 };
-	struct cgm_core core = { .core_id = 3, .threads = threads, .nr_threads = 2, .caches = &cache, .nr_caches = 1 };
+	struct cgm_core core = { .core_id = 3, .book_id = 4, .drawer_id = -1, .threads = threads, .nr_threads = 2, .caches = &cache, .nr_caches = 1 };
 	struct cgm_numa_node node = { .memory_bytes = 5, .hugepages = &pages, .nr_hugepages = 1, .cores = &core, .nr_cores = 1, .caches = &cache,
 				      .nr_caches = 1, .distances = distances, .nr_distances = 1 };
 	struct cgm_fs_info fs = { .device = (char *)"/dev/vda", .mountpoint = (char *)"/", .type = (char *)"vfs", .has_inodes = true };
@@ -440,6 +440,8 @@ static void test_json_machine__schema(void **state)
 	assert_int_equal(integer_at(json_array_get(json_object_get(j, "network_devices"), 0), "speed"), -1);
 	first = json_array_get(json_object_get(json_array_get(json_object_get(j, "topology"), 0), "cores"), 0);
 	assert_int_equal(json_array_size(json_object_get(first, "thread_ids")), 2);
+	assert_string_equal(json_string_value(json_object_get(first, "book_id")), "4");
+	assert_null(json_object_get(first, "drawer_id"));
 	json_decref(j);
 	b.len = 0;
 	cgm_json_machine(&b, &empty);

@@ -289,6 +289,8 @@ static void test_machine_read__modules(void **state)
 	assert_int_equal(m->nvm_bytes, 2ULL << 30);
 	assert_int_equal(m->nr_books, 2);
 	assert_int_equal(m->nr_drawers, 1);
+	assert_int_equal(m->nodes[0].cores[2].book_id, 4);
+	assert_int_equal(m->nodes[0].cores[2].drawer_id, 1);
 	cgm_machine_free(m);
 	scratch_close(&s);
 }

@@ -15,6 +15,7 @@ struct cgm_cache {
 
 struct cgm_core {
 	unsigned core_id, socket_id;
+	int book_id, drawer_id; /* -1: none, but on s390 */
 	unsigned *threads; /* CPU numbers */
 	size_t nr_threads;
 	struct cgm_cache *caches; /* private to the core */

@@ -105,20 +105,22 @@ static void read_nvm(int root_fd, struct cgm_machine *m)
 	}
 }
 
-/* How many different numbers the CPUs have in that file. */
-static unsigned count_units(int root_fd, const struct cgm_machine *m, const char *file)
+/* Sets the book, or the drawer, of each core. Returns how many there are. */
+static unsigned read_units(int root_fd, struct cgm_machine *m, const char *file, bool drawers)
 {
 	uint64_t seen[MAX_UNITS], id;
 	unsigned nr = 0;
 
 	for (size_t n = 0; n < m->nr_nodes; n++) {
 		for (size_t c = 0; c < m->nodes[n].nr_cores; c++) {
+			struct cgm_core *core = &m->nodes[n].cores[c];
 			char path[96];
 			unsigned i = 0;
 
-			snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%u/topology/%s", m->nodes[n].cores[c].threads[0], file);
-			if (cgm_read_u64_at(root_fd, path, &id) < 0)
+			snprintf(path, sizeof(path), "sys/devices/system/cpu/cpu%u/topology/%s", core->threads[0], file);
+			if (cgm_read_u64_at(root_fd, path, &id) < 0 || id > INT32_MAX)
 				return nr;
+			*(drawers ? &core->drawer_id : &core->book_id) = (int)id;
 			while (i < nr && seen[i] != id)
 				i++;
 			if (i == nr && nr < MAX_UNITS)
@@ -131,7 +133,7 @@ static unsigned count_units(int root_fd, const struct cgm_machine *m, const char
 int cgm_machine_modules(int root_fd, struct cgm_machine *m)
 {
 	read_nvm(root_fd, m);
-	m->nr_books = count_units(root_fd, m, "book_id");
-	m->nr_drawers = count_units(root_fd, m, "drawer_id");
+	m->nr_books = read_units(root_fd, m, "book_id", false);
+	m->nr_drawers = read_units(root_fd, m, "drawer_id", true);
 	return read_modules(root_fd, m);
 }

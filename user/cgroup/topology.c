@@ -164,7 +164,7 @@ static int add_cpu(int root_fd, struct cgm_numa_node *n, unsigned cpu, bool topo
 	if (!p)
 		return -ENOMEM;
 	n->cores = p;
-	p[n->nr_cores] = (struct cgm_core){ .core_id = (unsigned)core_id, .socket_id = (unsigned)socket_id };
+	p[n->nr_cores] = (struct cgm_core){ .core_id = (unsigned)core_id, .socket_id = (unsigned)socket_id, .book_id = -1, .drawer_id = -1 };
 	return add_thread(&p[n->nr_cores++], cpu);
 }
 

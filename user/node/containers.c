@@ -252,8 +252,8 @@ void cgm_containers_count_ooms(struct cgm_containers *cs, const struct cgm_snaps
 		cs->sorted[n]->new_oom_kills = 0;
 	for (size_t row = snap->nr_rows; row-- > 0;) {
 		const struct cgm_row *r = &snap->rows[row];
-		bool own = v1 || cgm_layout_has(r->layout, CGM_V_OOM_KILLS_OWN);
-		enum cgm_value value = own && !v1 ? CGM_V_OOM_KILLS_OWN : CGM_V_OOM_EVENTS;
+		bool has_own = cgm_layout_has(r->layout, CGM_V_OOM_KILLS_OWN);
+		enum cgm_value value = has_own ? CGM_V_OOM_KILLS_OWN : CGM_V_OOM_EVENTS;
 		uint64_t now = r->values[value], nr;
 		struct cgm_container *c;
 
@@ -265,7 +265,7 @@ void cgm_containers_count_ooms(struct cgm_containers *cs, const struct cgm_snaps
 		nr = c->knows_oom_kills && now > c->nr_oom_kills ? now - c->nr_oom_kills : 0;
 		c->nr_oom_kills = now;
 		c->knows_oom_kills = true;
-		if (!own && c->parent)
+		if (!v1 && !has_own && c->parent)
 			c->parent->new_oom_kills += nr;
 		if (nr > c->new_oom_kills)
 			cgm_lifecycle_oom_counted(&cs->lifecycle, r->identity->name, nr - c->new_oom_kills, r->time_ns);

@@ -57,6 +57,17 @@ static void put_caches(struct cgm_buf *b, const char *key, const struct cgm_cach
 	put_end(b, "]");
 }
 
+/* The schema has a string; none is left out. */
+static void put_unit(struct cgm_buf *b, const char *key, int id)
+{
+	char text[16];
+
+	if (id < 0)
+		return;
+	snprintf(text, sizeof(text), "%d", id);
+	put_string(b, key, text);
+}
+
 static void put_cores(struct cgm_buf *b, const struct cgm_core *c, size_t nr)
 {
 	cgm_buf_lit(b, "\"cores\":[");
@@ -75,6 +86,8 @@ static void put_cores(struct cgm_buf *b, const struct cgm_core *c, size_t nr)
 		else
 			cgm_buf_lit(b, "\"uncore_caches\":null,");
 		put_number(b, "socket_id", c[i].socket_id);
+		put_unit(b, "book_id", c[i].book_id);
+		put_unit(b, "drawer_id", c[i].drawer_id);
 		put_end(b, "}");
 	}
 	put_end(b, "]");
