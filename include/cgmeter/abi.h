@@ -291,7 +291,7 @@ struct cgm_block_request {
 	__u64 number; /* stands for its address; 0: free */
 	__u64 issue_ns;
 	struct cgm_block_key key; /* the row that it counts in */
-	__u32 bytes; /* with which it was issued */
+	__u32 bytes : 31, sync : 1; /* with which it was issued */
 };
 
 #define CGM_REQUEST_BUCKETS 4096
@@ -351,6 +351,7 @@ enum cgm_drop {
 	CGM_DROP_WAIT_MAP, /* a latency was not counted: wait map full */
 	CGM_DROP_SOCK, /* nothing could be kept for a socket: later events of it go to slot 0, and its times are not counted */
 	CGM_DROP_PACKET, /* a packet left a queue and it is not known when it came: not counted */
+	CGM_DROP_BLOCK_DONE, /* no program was told of a request's end: counted without its times, when the kernel used the request anew */
 	CGM_NR_DROPS,
 };
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "bpf/disk.h"
+#include "kernel/internal.h"
 
 #define CHUNK (64 * 1024)
 #define NR_CHUNKS 32
@@ -121,6 +122,53 @@ static uint32_t disk_and_group(struct rig *t, struct disk *d, char *path, size_t
 	slot = block_slot(t, path);
 	assert_int_not_equal(slot, CGM_SLOT_OVERFLOW);
 	return slot;
+}
+
+static size_t program_index(const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(cgm_program_defs[i].name, name) != 0)
+		assert_true(++i < cgm_nr_program_defs);
+	return i;
+}
+
+/* While nothing is told of ends, requests are issued; the kernel uses all of them again later. */
+static void test_block__ends_that_nobody_saw(void **state)
+{
+	struct rig *t = *state;
+	struct disk d = { .fd = -1 };
+	uint64_t before[CGM_NR_DROPS], after[CGM_NR_DROPS];
+	size_t done = program_index("cgm_blk_done");
+	const int rounds = 16; /* 128 requests are there to be used */
+	char path[64];
+	uint32_t slot = disk_and_group(t, &d, path, sizeof(path));
+	struct bpf_link **link = &t->kernel->links[done];
+	struct cgm_block w;
+
+	if (!*link) {
+		print_message("# skip: block_rq_complete by BTF\n");
+		skip();
+	}
+	cgm_kernel_drops(t->kernel, before);
+	bpf_link__destroy(*link);
+	group_run(t, path, write_all, &d, NULL);
+	*link = bpf_program__attach(bpf_object__find_program_by_name(t->kernel->skel->obj, "cgm_blk_done"));
+	assert_non_null(*link);
+	for (int i = 1; i < rounds; i++)
+		group_run(t, path, write_all, &d, NULL);
+	cgm_kernel_sweep(t->kernel);
+	cgm_kernel_drops(t->kernel, after);
+	w = read_block(t, slot, d.dev, CGM_BLOCK_WRITE);
+	assert_int_equal(w.bytes, rounds * NR_CHUNKS * CHUNK);
+	assert_int_equal(w.requests, rounds * NR_CHUNKS);
+	assert_int_equal(w.issued, w.requests);
+	assert_int_equal(w.sizes[2], w.requests);
+	assert_int_equal(w.sync_bytes, w.bytes);
+	assert_int_equal(cgm_hist_count(&w.issue_to_done), (rounds - 1) * NR_CHUNKS);
+	assert_true(after[CGM_DROP_BLOCK_DONE] - before[CGM_DROP_BLOCK_DONE] >= NR_CHUNKS);
+	disk_close(&d);
+	group_remove(t, path);
 }
 
 /* One request after the other: the device is busy just while one is with the driver. */
@@ -379,6 +427,7 @@ static void test_block__errors(void **state)
 static const struct CMUnitTest block[] = {
 	cmocka_unit_test_setup_teardown(test_block__direct, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__errors, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_block__ends_that_nobody_saw, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__busy_time_of_one_is_its_service_time, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__busy_time_of_two_is_shared_out, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__merges_are_the_devices, rig_setup, rig_teardown),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of storage drivers share."""
 import calendar
+import json
 import re
 import time
 
@@ -85,6 +86,17 @@ def told(agent, driver="influxdb"):
 
 def lost(page, driver="influxdb"):
     return {labels["reason"]: value for labels, value in page.all("cgmeter_sink_lost_total", driver=driver) if value}
+
+
+def through_kafka(t, agent, cluster):
+    """Runs a while; what came through the cluster is what REST had. Returns the documents."""
+    seen = run_a_while(t, agent)
+    documents = [json.loads(m) for m in cluster.stop_reading(told(agent, "kafka")[0])]
+    equal(told(agent, "kafka"), (len(documents), 0), "messages")
+    for path, samples in seen.items():
+        got = {ns_of(d["container_stats"]["timestamp"]): d["container_stats"] for d in documents if d["container_Name"] == path}
+        same(samples, got, path)
+    return documents
 
 
 def each_tick(lines, ticks):

@@ -6,6 +6,7 @@ CGM_PROMETHEUS_SECONDS=300.
 """
 import os
 import re
+import socket
 import subprocess
 import time
 
@@ -18,6 +19,8 @@ from servers import need
 
 SECONDS = int(os.environ.get("CGM_PROMETHEUS_SECONDS", "300"))
 INTERVAL = 5
+CHUNK = 256 * 1024  # of a write
+SENT = 32 * 1024  # fits into the socket's buffer
 # Families of cAdvisor's that the linter would name otherwise. Dashboards ask for them as they are.
 KEPT = {
     "cadvisor_version_info": "snake_case",
@@ -42,14 +45,16 @@ def test_promtool__names_only_what_is_cadvisors(t):
     done = subprocess.run(["promtool", "check", "metrics"], input=body, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     remarks = done.stdout.decode().splitlines()
     equal([line for line in remarks if KEPT.get(line.split(" ")[0], "\n") not in line], [], "remarks that are not expected")
-    # These are always there; the others need sockets, huge pages or the like.
-    for name in ("cadvisor_version_info", "container_cpu_load_d_average_10s", "container_fs_inodes_total", "container_memory_failcnt"):
-        assert any(line.startswith(name + " ") for line in remarks), "nothing is said of %s any more: %s" % (name, remarks)
+    told = {line.split(" ")[0] for line in remarks}
+    equal(sorted(set(KEPT) - told), [], "names that nothing is said of any more")
 
 
 def work(device, cpu):
-    direct(device, 4 * MIB, 256 * 1024, True)
+    direct(device, 4 * MIB, CHUNK, True)
     burn(cpu, 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client, server.accept()[0] as peer:
+        client.sendall(b"x" * SENT)
+        peer.recv(SENT, socket.MSG_WAITALL)
 
 
 def own_count(prometheus, name):
@@ -60,7 +65,7 @@ def own_count(prometheus, name):
 
 
 def test_server__scrapes_for_minutes_without_a_warning(t):
-    agent = t.bpf_agent(groups=("sched_switch", "block_rq_complete"))
+    agent = t.bpf_agent(groups=("sched_switch", "block_rq_complete", "sock_send|fx_send4"))
     loop, cgroup = Loop(t, 16), t.cgroup()
     worker = cgroup.worker(work, loop.device, last_cpu())
     prometheus = Prometheus(t, agent, "--enable-feature=native-histograms", interval="%ds" % INTERVAL)
@@ -75,19 +80,27 @@ def test_server__scrapes_for_minutes_without_a_warning(t):
     lib.wait_for(lambda: prometheus.number('timestamp(container_memory_usage_bytes{id="%s"})' % cgroup.path) > stood_still + 3,
                  30, "a scrape of what stands still")
     chosen = '{id="%s"}' % cgroup.path
+    on_disk = '{id="%s",device="%s"%%s}' % (cgroup.path, loop.device)
+    written = loop.stat()[3] - bytes_before
     near(prometheus.number("sum(container_cpu_usage_seconds_total%s)" % chosen), cgroup.cpu_ns() / 1e9, absolute=0.011, what="CPU time")
-    near(prometheus.number("container_memory_usage_bytes" + chosen), cgroup.memory_bytes(), absolute=64 * 4096, what="memory")
-    written = 'sum(cgmeter_container_block_bytes_total{id="%s",device="%s",operation="write"})' % (cgroup.path, loop.device)
-    equal(prometheus.number(written), loop.stat()[3] - bytes_before, "bytes written, the loop device's own count")
-    switches = sum(worker.switches())
-    slices = prometheus.number("histogram_count(sum(cgmeter_container_cpu_slice_seconds%s))" % chosen)
-    near(slices, switches, absolute=10, what="slices on a CPU, and the worker's switches")
+    usage, inactive = cgroup.memory_bytes(), cgroup.memory_stat("total_inactive_file", "inactive_file")
+    near(prometheus.number("container_memory_usage_bytes" + chosen), usage, absolute=64 * 4096, what="memory")
+    near(prometheus.number("container_memory_working_set_bytes" + chosen), max(0, usage - inactive), absolute=64 * 4096, what="working set")
+    # Of some ends no program is told; such a request seems to be at the driver until its place is used anew (bpf/block.bpf.c, end_unseen()).
+    unseen = CHUNK * prometheus.number("cgmeter_container_block_in_flight" + on_disk % ',operation="write"')
+    equal(prometheus.number("container_fs_writes_bytes_total" + on_disk % "") + unseen, written, "bytes written, the loop device's own count")
+    equal(prometheus.number("cgmeter_container_block_bytes_total" + on_disk % ',operation="write"') + unseen, written, "the same of our own family")
+    equal(prometheus.number('cgmeter_container_socket_bytes_total{id="%s",protocol="tcp",direction="transmit"}' % cgroup.path), rounds * SENT, "bytes sent")
+    near(prometheus.number("histogram_count(sum(cgmeter_container_cpu_slice_seconds%s))" % chosen), sum(worker.switches()), absolute=10, what="slices and switches")
+    near(prometheus.number("histogram_count(sum(cgmeter_container_cpu_runqueue_delay_seconds%s))" % chosen), worker.schedstat()[2], absolute=10,
+         what="waits for a CPU, and the worker's schedstat")
     window = "%ds" % (SECONDS - INTERVAL)
     equal(prometheus.number("min_over_time(up[%s])" % window), 1, "the target, all the time")
     note("%d rounds, %g scrapes" % (rounds, prometheus.number("count_over_time(up[%s])" % window)))
     for name in ("scrapes_sample_duplicate_timestamp", "scrapes_sample_out_of_bounds", "scrapes_sample_out_of_order", "scrapes_exceeded_sample_limit"):
         equal(own_count(prometheus, "prometheus_target_%s_total" % name), 0, name)
-    equal(re.findall(r"^.*level=(?:warn|error).*$", prometheus.log(), re.M), [], "warnings in its log")
+    equal(re.findall(r"^.*level=(?:warn|error).*$", prometheus.log(), re.M | re.I), [], "warnings in its log")
 
 
-lib.main(globals())
+if __name__ == "__main__":
+    lib.main(globals())

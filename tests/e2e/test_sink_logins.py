@@ -11,7 +11,7 @@ from agent import wait_for
 from authority import Authority
 from lib import equal, note
 from servers import need_speed
-from sinks import each_tick, lost, ns_of, run_a_while, same, start, told
+from sinks import each_tick, lost, run_a_while, same, start, through_kafka, told
 
 
 class Influxdb2:
@@ -159,12 +159,7 @@ def test_kafka_tls(t):
     cluster, tls, ca = kafka_tls(t)
     cluster.start_reading()
     agent = start_kafka(t, tls, "--storage_driver_kafka_ssl_ca=" + ca.path("ca.crt"), *with_certificate(ca))
-    seen = run_a_while(t, agent)
-    documents = [json.loads(m) for m in cluster.stop_reading(told(agent, "kafka")[0])]
-    equal(told(agent, "kafka"), (len(documents), 0), "messages")
-    for path, samples in seen.items():
-        got = {ns_of(d["container_stats"]["timestamp"]): d["container_stats"] for d in documents if d["container_Name"] == path}
-        same(samples, got, path)
+    documents = through_kafka(t, agent, cluster)
     equal(set(tls.peers), {"agent-7"}, "certificates of the clients")
     equal({requests[0] for requests in tls.connections if requests}, {kafka.API_VERSIONS}, "first requests")
     equal(complaints(agent), 0, "complaints: " + agent.log())

@@ -17,7 +17,7 @@ from agent import PROGRAM, free_port, wait_for
 from cgroups import trees
 from lib import equal, note
 from servers import need_speed
-from sinks import history, ns_of, run_a_while, same, start, told
+from sinks import history, ns_of, run_a_while, same, start, through_kafka, told
 
 def test_flags__faults_are_named(t):
     for flags, words in (
@@ -226,12 +226,7 @@ def test_kafka(t):
     cluster.down(True)
     agent.wait_ticks(5)
     cluster.down(False)
-    seen = run_a_while(t, agent)
-    documents = [json.loads(m) for m in cluster.stop_reading(told(agent, "kafka")[0])]
-    equal(told(agent, "kafka"), (len(documents), 0), "messages")
-    for path, samples in seen.items():
-        got = {ns_of(d["container_stats"]["timestamp"]): d["container_stats"] for d in documents if d["container_Name"] == path}
-        same(samples, got, path)
+    documents = through_kafka(t, agent, cluster)
     assert all(d["timestamp"] == d["container_stats"]["timestamp"] and d["machine_name"] == "node-1" for d in documents)
 
 

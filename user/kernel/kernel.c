@@ -50,7 +50,7 @@ const char *cgm_drop_name(enum cgm_drop d)
 		[CGM_DROP_SLOTS_FULL] = "slots_full",	  [CGM_DROP_CGROUP_DEAD] = "cgroup_removed", [CGM_DROP_SLOT_MAP] = "slot_map_busy",
 		[CGM_DROP_NO_TASK] = "task_unknown",	  [CGM_DROP_CLOCK] = "clock_backwards",	     [CGM_DROP_EVENTS] = "event_ring_full",
 		[CGM_DROP_BLOCK_MAP] = "block_map_full", [CGM_DROP_INFLIGHT] = "inflight_map_full", [CGM_DROP_SOCK] = "socket_unknown",
-		[CGM_DROP_WAIT_MAP] = "wait_map_full",	  [CGM_DROP_PACKET] = "packet_unknown",
+		[CGM_DROP_WAIT_MAP] = "wait_map_full",	  [CGM_DROP_PACKET] = "packet_unknown", [CGM_DROP_BLOCK_DONE] = "block_end_unseen",
 	};
 
 	return d < CGM_NR_DROPS ? names[d] : "unknown";
