@@ -145,23 +145,15 @@ $(B)/gen/empty.skel.h: $(B)/tools/bench/empty.bpf.o
 $(B)/tools/%.o: tools/%.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c -o $@ $<
-$(B)/bench/kernel: tools/bench/kernel.c tools/bench/attach.h $(B)/gen/empty.skel.h $(B)/libcgmeter.a
+$(B)/bench/%: tools/bench/%.c $(B)/libcgmeter.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
-$(B)/bench/slowdown: tools/bench/slowdown.c tools/bench/attach.h $(B)/gen/empty.skel.h $(B)/libcgmeter.a
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
-bench-slowdown: $(B)/bench/slowdown
-$(B)/bench/maps: tools/bench/maps.c $(B)/libcgmeter.a
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
+$(B)/bench/kernel $(B)/bench/slowdown: tools/bench/attach.h $(B)/gen/empty.skel.h
 bench-kernel: $(B)/bench/kernel
+bench-slowdown: $(B)/bench/slowdown
 bench-maps: $(B)/bench/maps
-
-$(B)/bench/sweep: tools/bench/sweep.c $(B)/libcgmeter.a
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libcgmeter.a $(LIBS)
 bench-sweep: $(B)/bench/sweep
+bench-scrape: $(B)/bench/rewrite
 
 bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*

@@ -146,6 +146,15 @@ static __always_inline void established(const struct sock *sk)
 	m->phase = SOCK_ESTABLISHED;
 }
 
+/* A FIN that came has a sequence number of its own, which the kernel counts as a byte; tcp_fin() of net/ipv4/tcp_input.c leaves SOCK_DONE. */
+static __always_inline void count_moved(__u32 slot, const struct sock *sk, const struct tcp_sock *tp)
+{
+	__u64 received = tp->bytes_received, fin = sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
+
+	count_slot(slot, CGM_C_ENDED_TX_BYTES, tp->bytes_sent - tp->bytes_retrans);
+	count_slot(slot, CGM_C_ENDED_RX_BYTES, received >= fin ? received - fin : 0);
+}
+
 static __always_inline void ended(const struct sock *sk, int old)
 {
 	struct sock_mark *m = mark_of(sk);
@@ -164,8 +173,11 @@ static __always_inline void ended(const struct sock *sk, int old)
 		tp = bpf_skc_to_tcp_sock((void *)sk);
 		if (tp)
 			sample_rtt(slot, tp);
-		if (m && m->phase == SOCK_ESTABLISHED)
+		if (m && m->phase == SOCK_ESTABLISHED) {
 			wait_slot(slot, CGM_W_TCP_LIFETIME, since(bpf_ktime_get_ns(), m->since_ns));
+			if (tp)
+				count_moved(slot, sk, tp);
+		}
 	}
 	if (m)
 		m->phase = SOCK_OTHER;

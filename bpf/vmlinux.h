@@ -295,11 +295,14 @@ struct folio___before_6_15 {
 struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags;
 };
 
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
+
+enum sock_flags { SOCK_DEAD, SOCK_DONE };
 
 struct sock {
 	struct sock_common __sk_common;
@@ -330,6 +333,7 @@ struct tcp_sock {
 	u32 write_seq, snd_nxt, rcv_nxt;
 	u32 srtt_us, mdev_us;
 	u64 delivered_mstamp;
+	u64 bytes_received, bytes_sent, bytes_retrans; /* 4.19 (ba113c3aa79a, fb31c9b9f6c8) */
 };
 
 struct msghdr;

@@ -213,6 +213,18 @@ static void test_tcp__resent_syn_ack(void **state)
 
 enum { ACTIVE_OPENS, PASSIVE_OPENS, ATTEMPT_FAILS, CONNECT_NS };
 
+#define TO_SERVER(i) (3000 * (size_t)(i)) /* of the first nothing but its FIN */
+#define TO_CLIENT 777
+
+/* Sends all of it and receives it. */
+static void move(int from, int to, size_t bytes)
+{
+	char buf[32768] = { 0 };
+
+	if (bytes && (send(from, buf, bytes, 0) != (ssize_t)bytes || recv(to, buf, bytes, MSG_WAITALL) != (ssize_t)bytes))
+		_exit(93);
+}
+
 static void connects(void *arg)
 {
 	struct told *told = arg;
@@ -227,10 +239,15 @@ static void connects(void *arg)
 		p[i] = connected(l);
 		told->n[CONNECT_NS] += cgm_clock_mono_ns() - began;
 	}
-	usleep(HELD_MS * 1000);
 	for (int i = 0; i < NR_CONNECTS; i++) {
-		close(p[i].client);
-		close(p[i].server);
+		move(p[i].client, p[i].server, TO_SERVER(i));
+		move(p[i].server, p[i].client, TO_CLIENT);
+	}
+	usleep(HELD_MS * 1000);
+	for (int i = 0; i < NR_CONNECTS; i++) { /* either end goes first */
+		close(i % 2 ? p[i].client : p[i].server);
+		usleep(1000);
+		close(i % 2 ? p[i].server : p[i].client);
 	}
 	usleep(200000);
 	told->n[ACTIVE_OPENS] = net_count("snmp", "Tcp", "ActiveOpens");
@@ -242,6 +259,7 @@ static void test_tcp__connect_and_lifetime(void **state)
 	struct rig *t = *state;
 	struct told *told = shared_page();
 	struct cgm_hist connect, life;
+	uint64_t moved = NR_CONNECTS * TO_CLIENT;
 	char path[64];
 	uint32_t slot;
 
@@ -257,6 +275,10 @@ static void test_tcp__connect_and_lifetime(void **state)
 	assert_int_equal(cgm_hist_count(&life), told->n[ACTIVE_OPENS] + told->n[PASSIVE_OPENS]);
 	assert_true(life.sum_ns >= 2 * NR_CONNECTS * HELD_MS * 1000000ULL);
 	assert_true(life.sum_ns < 2 * NR_CONNECTS * (HELD_MS + (slow() ? 3000 : 500)) * 1000000ULL);
+	for (int i = 0; i < NR_CONNECTS; i++)
+		moved += TO_SERVER(i);
+	assert_int_equal(counted(t, slot, CGM_C_ENDED_TX_BYTES), moved);
+	assert_int_equal(counted(t, slot, CGM_C_ENDED_RX_BYTES), moved);
 	group_remove(t, path);
 	munmap(told, 4096);
 }
