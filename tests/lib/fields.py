@@ -112,7 +112,8 @@ def stat_path(field):
 
 
 class Table:
-    """{field or family: (mark, words) for v1, for v2}: "+" filled, "0" filled, but may well be 0 or left out here, "-" empty, and why."""
+    """{field or family: (mark, words) for v1, for v2}: "+" filled, "*" filled where the kernel side counts, "0" filled, but may
+    well be 0 or left out here, "-" empty, and why."""
 
     def __init__(self):
         self.paths, self.families = definitions()
@@ -151,14 +152,14 @@ class Table:
 
         def one(version):
             marks = {pair[version][0] for pair in pairs}
-            return ("-", pairs[-1][version][1]) if marks == {"-"} else ("+" if "+" in marks else "0", "what it holds")
+            return ("-", pairs[-1][version][1]) if marks == {"-"} else (next(m for m in "+*0" if m in marks), "what it holds")
         return (one(0), one(1)) if pairs else None
 
     def unused(self):
         return [row[0] for number, row in enumerate(self.written) if number not in self.used]
 
     def markdown(self):
-        words = {"+": "", "0": "", "-": "absent: "}
+        words = {"+": "", "*": "", "0": "", "-": "absent: "}
         lines = ["# Fields and families", "", "Made by tests/e2e/test_fields.py from include/cgmeter/metrics.def and tests/fixtures/schema/fields.txt, after it saw "
                  "that a live agent keeps to it. What is filled from, or absent and why.", ""]
         for title, part in (("field (answer:path)", self.fields), ("family", self.metrics)):

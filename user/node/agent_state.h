@@ -40,6 +40,7 @@ struct cgm_agent {
 	uint64_t last_list_ns, last_sockets_ns; /* monotonic */
 	uint64_t due_ns; /* of the next tick, monotonic */
 	uint64_t late_ns[60]; /* how late the last ticks were */
+	uint64_t fds_counted_ns; /* monotonic; 0: the kernel says how many descriptors we have, or they were not counted yet */
 	uint64_t seen_event_drops;
 	struct cgm_events *events;
 	uint64_t summary_bytes; /* as below */
