@@ -24,6 +24,17 @@
 		}                                                                              \
 	} while (0)
 
+/* What a child found out, for its parent. */
+struct told {
+	volatile uint32_t at;
+	uint64_t n[16];
+};
+
+static inline uint32_t own_root(struct rig *t)
+{
+	return cgm_kernel_slot(t->kernel, t->config.sock_hierarchy, 1);
+}
+
 /* A child has the sockets that the test makes, and holds no link of the programs (one that is held cannot be attached anew before 6.10). */
 static inline void forget_descriptors(void)
 {
@@ -84,6 +95,15 @@ static inline uint64_t net_count(const char *file, const char *group, const char
 static inline struct sockaddr_in loopback(uint16_t port)
 {
 	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+}
+
+static inline void send_datagrams(int fd, uint16_t port, int nr, size_t bytes)
+{
+	struct sockaddr_in a = loopback(port);
+	char buf[1400] = { 0 };
+
+	for (int i = 0; i < nr; i++)
+		must(sendto(fd, buf, bytes, 0, (struct sockaddr *)&a, sizeof(a)) == (ssize_t)bytes);
 }
 
 static inline uint16_t port_of(int fd)

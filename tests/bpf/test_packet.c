@@ -2,11 +2,6 @@
 /* Waits of packets, of the group packet that is off by default: for the application, and in the queue of an interface. */
 #include "bpf/netns.h"
 
-struct told {
-	volatile uint32_t at;
-	uint64_t n[4];
-};
-
 static int setup(void **state)
 {
 	return rig_setup_with(state, "+packet");

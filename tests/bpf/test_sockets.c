@@ -8,11 +8,6 @@
 
 #include "bpf/netns.h"
 
-struct told {
-	volatile uint32_t at;
-	uint64_t n[16];
-};
-
 struct seen {
 	uint64_t v[CGM_NR_SOCK_GAUGES];
 };
