@@ -9,7 +9,7 @@ import signal
 import time
 
 # What a container runtime uses; others (devices, freezer, name=systemd) are left alone.
-V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "blkio", "pids")
+V1_CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "blkio", "pids", "hugetlb", "perf_event")
 V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 numbers = itertools.count()
 libc = ctypes.CDLL(None, use_errno=True)
