@@ -178,7 +178,7 @@ static size_t check_pages(const struct cgm_snapshot *s, const struct cgm_buf *pa
 	const char *text;
 	Prom__MetricFamily *f;
 	size_t at = 0, nr = 0;
-	char line[500];
+	char line[2000];
 
 	assert_int_equal(cgm_prometheus_render(s, &machine, CGM_PROMETHEUS_TEXT, &plain), 0);
 	cgm_buf_char(&plain, '\0');
