@@ -50,10 +50,13 @@ static __always_inline void drop(__u32 reason)
 		__sync_fetch_and_add(v, 1);
 }
 
-/* Adds to a counter of this CPU's shard: only programs with interrupts off may use it, so that nothing comes between load and store. */
-static __always_inline void add(__u64 *v, __u64 n)
+/*
+ * Adds to a counter of this CPU's shard: only programs with interrupts off may use it, so that nothing comes between load and store. shared:
+ * cfg.shard_shared, read once by the program; the verifier knows it and leaves one of the two.
+ */
+static __always_inline void add(bool shared, __u64 *v, __u64 n)
 {
-	if (cfg.shard_shared)
+	if (shared)
 		__sync_fetch_and_add(v, n);
 	else
 		*v += n;

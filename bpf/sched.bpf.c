@@ -103,7 +103,7 @@ static __always_inline struct cgm_sched *sched_row(__u32 slot)
 }
 
 /* which: enum cgm_sched_hist. The mark goes first: who does not see it does not see the count. */
-static __always_inline void sched_hist_add(struct cgm_sched *row, __u32 which, __u64 ns)
+static __always_inline void sched_hist_add(bool shared, struct cgm_sched *row, __u32 which, __u64 ns)
 {
 	struct cgm_hist *h = &row->runq_delay + which;
 	__u32 i = cgm_hist_bucket(ns), bit;
@@ -112,13 +112,13 @@ static __always_inline void sched_hist_add(struct cgm_sched *row, __u32 which, _
 		return;
 	bit = 1U << (i / 4);
 	if (!(row->quads[which] & bit)) {
-		if (cfg.shard_shared)
+		if (shared)
 			__sync_fetch_and_or(&row->quads[which], bit);
 		else
 			row->quads[which] |= bit;
 	}
-	add(&h->buckets[i], 1);
-	add(&h->sum_ns, ns);
+	add(shared, &h->buckets[i], 1);
+	add(shared, &h->sum_ns, ns);
 }
 
 /* The slot of a thread whose cgroup has to be looked up; m, where it is remembered, may be NULL. */
@@ -162,17 +162,17 @@ static __always_inline __u32 preemptor(struct task_struct *next, struct cgm_thre
 }
 
 /* taker: what is remembered of next, may be NULL; same: next is of the same cgroup. */
-static __always_inline void leave(struct task_struct *prev, struct cgm_thread *m, struct cgm_sched *row, bool preempt, __u32 state,
+static __always_inline void leave(bool shared, struct task_struct *prev, struct cgm_thread *m, struct cgm_sched *row, bool preempt, __u32 state,
 				  struct task_struct *next, struct cgm_thread *taker, bool same, __u64 now)
 {
 	__u64 arrived = prev->sched_info.last_arrival;
 	__u32 by;
 
 	if (arrived)
-		sched_hist_add(row, CGM_ON_CPU, since(now, arrived));
+		sched_hist_add(shared, row, CGM_ON_CPU, since(now, arrived));
 	/* As the kernel counts them: nvcsw for a task that was about to sleep, even when a signal kept it awake. */
 	if (!preempt && state) {
-		add(&row->voluntary, 1);
+		add(shared, &row->voluntary, 1);
 		if (m && (state & TASK_DEAD)) { /* its last switch */
 			m->pid = 0;
 		} else if (m) {
@@ -181,30 +181,30 @@ static __always_inline void leave(struct task_struct *prev, struct cgm_thread *m
 		}
 		return;
 	}
-	add(&row->involuntary, 1);
+	add(shared, &row->involuntary, 1);
 	by = preemptor(next, taker, same);
 	if (by < CGM_NR_PREEMPTORS)
-		add(&row->preempted[by], 1);
+		add(shared, &row->preempted[by], 1);
 	if (m)
 		m->left_ns = 0;
 }
 
-static __always_inline void arrive(struct task_struct *next, struct cgm_thread *m, struct cgm_sched *row, __u64 now)
+static __always_inline void arrive(bool shared, struct task_struct *next, struct cgm_thread *m, struct cgm_sched *row, __u64 now)
 {
 	__u64 queued = next->sched_info.last_queued;
 	__u32 kind, moved = next->se.nr_migrations;
 
 	if (queued)
-		sched_hist_add(row, CGM_RUNQ_DELAY, since(now, queued));
+		sched_hist_add(shared, row, CGM_RUNQ_DELAY, since(now, queued));
 	if (!m)
 		return;
 	kind = m->off_cpu;
 	if (m->left_ns && queued && kind < CGM_NR_OFF_CPU)
-		sched_hist_add(row, CGM_OFF_CPU + kind, since(queued, m->left_ns));
+		sched_hist_add(shared, row, CGM_OFF_CPU + kind, since(queued, m->left_ns));
 	m->left_ns = 0;
 	if (moved != m->nr_migrations) {
 		if (m->known)
-			add(&row->migrations, moved - m->nr_migrations);
+			add(shared, &row->migrations, moved - m->nr_migrations);
 		m->nr_migrations = moved;
 	}
 	m->known = 1;
@@ -218,6 +218,7 @@ int BPF_PROG(cgm_switch, bool preempt, struct task_struct *prev, struct task_str
 	struct cgm_thread *from = NULL, *to = NULL;
 	struct cgm_threads *table = threads();
 	struct cgm_sched *row = NULL;
+	const bool shared = cfg.shard_shared;
 
 	if (!table)
 		return 0;
@@ -233,13 +234,13 @@ int BPF_PROG(cgm_switch, bool preempt, struct task_struct *prev, struct task_str
 		prev_slot = thread_slot(prev, from, now_generation);
 		row = sched_row(prev_slot);
 		if (row)
-			leave(prev, from, row, preempt, prev_state, next, to, prev_slot == next_slot, now);
+			leave(shared, prev, from, row, preempt, prev_state, next, to, prev_slot == next_slot, now);
 	}
 	if (next_pid) {
 		if (prev_slot != next_slot)
 			row = sched_row(next_slot);
 		if (row)
-			arrive(next, to, row, now);
+			arrive(shared, next, to, row, now);
 	}
 	return 0;
 }

@@ -86,6 +86,7 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 	__u32 prev_tid = BPF_CORE_READ(prev, pid), next_tid = BPF_CORE_READ(next, pid), state = BPF_CORE_READ(prev, __state), by;
 	__u64 now = bpf_ktime_get_ns(), prev_id = 0, next_id = 0, moved;
 	struct cgm_sched *prev_row = NULL, *next_row = NULL;
+	const bool shared = cfg.shard_shared;
 	struct thread_mark *m;
 
 	if (next_tid)
@@ -95,18 +96,18 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 	m = prev_row ? thread_mark(prev_tid) : NULL;
 	if (m && prev_row) {
 		if (m->arrived_ns)
-			sched_hist_add(prev_row, CGM_ON_CPU, since(now, m->arrived_ns));
+			sched_hist_add(shared, prev_row, CGM_ON_CPU, since(now, m->arrived_ns));
 		m->left_ns = m->queued_ns = 0;
 		if (!ctx->args[0] && state) {
-			add(&prev_row->voluntary, 1);
+			add(shared, &prev_row->voluntary, 1);
 			m->left_ns = now;
 			m->off_cpu = off_cpu_kind(true, prev, state);
 		} else {
-			add(&prev_row->involuntary, 1);
+			add(shared, &prev_row->involuntary, 1);
 			m->queued_ns = now;
 			by = raw_preemptor(next, prev_id, next_id);
 			if (by < CGM_NR_PREEMPTORS)
-				add(&prev_row->preempted[by], 1);
+				add(shared, &prev_row->preempted[by], 1);
 		}
 		if (state & TASK_DEAD)
 			bpf_map_delete_elem(&cgm_raw_threads, &prev_tid);
@@ -117,13 +118,13 @@ int cgm_raw_switch(struct bpf_raw_tracepoint_args *ctx)
 	if (m->queued_ns) {
 		__u32 kind = m->off_cpu;
 
-		sched_hist_add(next_row, CGM_RUNQ_DELAY, since(now, m->queued_ns));
+		sched_hist_add(shared, next_row, CGM_RUNQ_DELAY, since(now, m->queued_ns));
 		if (m->left_ns && kind < CGM_NR_OFF_CPU)
-			sched_hist_add(next_row, CGM_OFF_CPU + kind, since(m->queued_ns, m->left_ns));
+			sched_hist_add(shared, next_row, CGM_OFF_CPU + kind, since(m->queued_ns, m->left_ns));
 	}
 	moved = BPF_CORE_READ(next, se.nr_migrations);
 	if (m->known && moved > m->nr_migrations)
-		add(&next_row->migrations, moved - m->nr_migrations);
+		add(shared, &next_row->migrations, moved - m->nr_migrations);
 	m->nr_migrations = moved;
 	m->known = 1;
 	m->arrived_ns = now;

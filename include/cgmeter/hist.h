@@ -37,49 +37,48 @@ static const __u64 cgm_hist_bounds[128] = {
 };
 
 /*
- * The first bound at or above the beginning of each eighth of each doubling from 2^9 ns on. An eighth is narrower than a bucket, so the
- * bucket of a value is this one or the next.
+ * The first bound at or above n * 64 ns, plus 4 (those below bucket 0 would be negative). A step of 64 ns is narrower than a bucket from 512 ns
+ * on, so the bucket of a value of that step is this one or the next. The same holds for steps 32 times as long, 20 buckets further on.
  */
 static const __u8 cgm_hist_guess[256] = {
-	0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9,
-	9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15, 16, 16, 17, 17, 18, 18, 19, 19, 20, 20, 21,
-	21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28, 28, 29, 29, 30, 30, 31, 31, 32, 32, 33,
-	33, 34, 34, 35, 35, 36, 36, 37, 37, 38, 38, 39, 39, 40, 40, 41, 41, 42, 42, 43, 43, 44, 44, 45,
-	45, 46, 46, 47, 47, 48, 48, 49, 49, 50, 50, 51, 51, 52, 52, 53, 53, 54, 54, 55, 55, 56, 56, 57,
-	57, 58, 58, 59, 59, 60, 60, 61, 61, 62, 62, 63, 63, 64, 64, 65, 65, 66, 66, 67, 67, 68, 68, 69,
-	69, 70, 70, 71, 71, 72, 72, 73, 73, 74, 74, 75, 75, 76, 76, 77, 77, 78, 78, 79, 79, 80, 80, 81,
-	81, 82, 82, 83, 83, 84, 84, 85, 85, 86, 86, 87, 87, 88, 88, 89, 89, 90, 90, 91, 91, 92, 92, 93,
-	93, 94, 94, 95, 95, 96, 96, 97, 97, 98, 98, 99, 99, 100, 100, 101, 101, 102, 102, 103, 103, 104, 104, 105,
+	0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 8, 8, 8, 8, 9, 9,
+	9, 9, 9, 9, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 12, 12, 12, 13, 13, 13, 13,
+	13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+	15, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 17, 17, 17, 17,
+	17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18, 18,
+	18, 18, 18, 18, 18, 18, 18, 18, 18, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19, 19,
+	19, 19, 19, 19, 19, 19, 19, 19, 19, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20,
+	20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21, 21,
 };
 
-/* The bucket of a value: the smallest i with ns <= its bound. */
+/* The bucket of a value: the smallest i with ns <= its bound. Short values take the shortest way: most waits for a CPU are. */
 static inline __attribute__((always_inline)) __u32 cgm_hist_bucket(__u64 ns)
 {
-	__u64 bits = 0, i;
-	__u32 v;
+	__u64 i, shift, base; /* of steps as long as ns needs them: the first bucket, less the 4 */
 
 	if (ns <= cgm_hist_bounds[0])
 		return 0;
-	if (ns > cgm_hist_bounds[CGM_HIST_BUCKETS - 2])
+	if (ns < 1ULL << 14) {
+		shift = 6;
+		base = 0;
+	} else if (ns < 1ULL << 19) {
+		shift = 11;
+		base = 20;
+	} else if (ns < 1ULL << 24) {
+		shift = 16;
+		base = 40;
+	} else if (ns < 1ULL << 29) {
+		shift = 21;
+		base = 60;
+	} else if (ns <= cgm_hist_bounds[CGM_HIST_BUCKETS - 2]) {
+		shift = ns < 1ULL << 34 ? 26 : 31;
+		base = ns < 1ULL << 34 ? 80 : 100;
+	} else {
 		return CGM_HIST_BUCKETS - 1;
-	v = (__u32)(ns >> 9); /* 1 to 2^27 */
-	if (v >> 16) {
-		bits = 16;
-		v >>= 16;
 	}
-	if (v >> 8) {
-		bits += 8;
-		v >>= 8;
-	}
-	if (v >> 4) {
-		bits += 4;
-		v >>= 4;
-	}
-	bits += 0x4444444433332210ULL >> (v * 4) & 7; /* the number of bits of 0 to 15, a digit each */
-	/* The highest bit of ns is bit 8 + bits; the three below it say which eighth. */
-	i = (bits - 1) * 8 + (ns >> (bits + 5) & 7);
-	__asm__ volatile("" : "+r"(i)); /* the mask must come last: the verifier of 6.1 does not know the bounds of the "or" that clang makes */
-	i = cgm_hist_guess[i & 255] & 127;
+	i = cgm_hist_guess[ns >> shift & 255] + base - 4;
+	__asm__ volatile("" : "+r"(i)); /* the mask must come last, for the verifier */
+	i &= 127;
 	return (__u32)i + (ns > cgm_hist_bounds[i]);
 }
 

@@ -242,8 +242,7 @@ def test_ladder__the_wakeup_pair_counts_as_the_single_hook(t):
 
 def test_slots__more_cgroups_than_slots(t):
     agent = t.bpf_agent("--max_cgroups=64")
-    for _ in range(80):
-        t.cgroup()
+    full = [t.cgroup().path for _ in range(80)]
     agent.wait_ticks(3)
     metrics = agent.metrics()
     assert metrics.get("cgmeter_slots_used") <= metrics.get("cgmeter_slots"), "more used than there are"
@@ -255,8 +254,11 @@ def test_slots__more_cgroups_than_slots(t):
     drops = {labels["reason"]: value for labels, value in metrics.all("cgmeter_dropped_total")}
     note("drops: %s" % drops)
     assert any("slot" in reason and value > 0 for reason, value in drops.items()), "no drop was counted: %s" % drops
-    assert metrics.sum(SWITCHES, id=last.path) == 0, "counts appeared for a cgroup without a slot"
-    assert metrics.sum(SWITCHES, id="_overflow") >= 200, "what found no slot is shown nowhere"
+    # Where others' cgroups are removed meanwhile, the last one may get the slot of one of them.
+    switches = {path: metrics.sum(SWITCHES, id=path) for path in (last.path, "_overflow")}
+    assert sum(switches.values()) >= 200, "what found no slot is shown nowhere: %s" % switches
+    others = [path for path in full if metrics.sum(SWITCHES, id=path)]
+    assert not others, "counts of others appear at %s" % others
 
 
 def test_pins__bpftool_shows_named_fields(t):

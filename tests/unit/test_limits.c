@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What clients may take of the server, and what they see when they take more. */
 #include "server.h"
+#include "output/limits.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #define MSEC CGM_NSEC_PER_MSEC
 
@@ -212,6 +214,39 @@ static void test_limits__long_answers(void **state)
 	server_stop(&s);
 }
 
+/* A server's thread whose answers begin while the watching thread looks. */
+static void *answer_on_and_on(void *arg)
+{
+	struct cgm_peer *p = arg;
+
+	for (unsigned i = 0; i < 2000000 && !cgm_peer_dropped(p); i++)
+		cgm_peer_set_phase(p, CGM_PHASE_ANSWER);
+	return NULL;
+}
+
+/* An answer that begins after the watching thread has looked at its clock is young, not 584 years old. */
+static void test_limits__answers_that_begin_meanwhile(void **state)
+{
+	const struct sockaddr_in addr = { .sin_family = AF_INET };
+	struct cgm_http_limits bounds = { 0 };
+	struct cgm_http_stats stats = { 0 };
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct cgm_limits l;
+	struct cgm_peer *p;
+	pthread_t server;
+
+	(void)state;
+	assert_int_equal(cgm_limits_start(&l, &bounds, &stats, NULL, NULL), 0);
+	p = cgm_limits_open(&l, NULL, fd, (const struct sockaddr *)&addr);
+	assert_non_null(p);
+	assert_int_equal(pthread_create(&server, NULL, answer_on_and_on, p), 0);
+	while (pthread_tryjoin_np(server, NULL) != 0)
+		cgm_limits_hurry(&l);
+	assert_int_equal(stats.drops[CGM_HTTP_DROP_ANSWER], 0);
+	cgm_limits_close(&l, p);
+	cgm_limits_stop(&l);
+}
+
 /* A byte now and then is no progress. */
 static void test_limits__slow_readers(void **state)
 {
@@ -317,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_limits__crowded),
 		cmocka_unit_test(test_limits__large_answers),
 		cmocka_unit_test(test_limits__long_answers),
+		cmocka_unit_test(test_limits__answers_that_begin_meanwhile),
 		cmocka_unit_test(test_limits__slow_readers),
 		cmocka_unit_test(test_limits__malformed),
 		cmocka_unit_test(test_http__prefix_and_endpoint),

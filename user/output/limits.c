@@ -139,7 +139,7 @@ static void look_at_answer(struct cgm_limits *l, struct cgm_peer *p, bool endles
 	uint64_t acked, wanted;
 	int waiting;
 
-	if (!endless && now - since > l->bounds.answer_ns) {
+	if (!endless && now > since && now - since > l->bounds.answer_ns) { /* since: it may have begun after now was taken */
 		drop(l, p, CGM_HTTP_DROP_ANSWER);
 		return;
 	}

@@ -34,9 +34,9 @@ struct cgm_peer {
 	uint64_t since_ns; /* atomic; of the phase, CLOCK_MONOTONIC */
 	uint32_t phase; /* atomic, enum cgm_phase */
 	uint32_t nr_requests; /* atomic; whose first line came */
-	bool closed;
+	bool closed; /* atomic: we ended it, for the sake of a bound */
 	/* Of the watching thread alone: */
-	uint64_t seen_since_ns, first_look_ns, first_acked, last_acked, moved_ns; /* atomic: we ended it, for the sake of a bound */
+	uint64_t seen_since_ns, first_look_ns, first_acked, last_acked, moved_ns;
 };
 
 struct cgm_limits {
