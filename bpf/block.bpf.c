@@ -142,6 +142,7 @@ static __always_inline struct cgm_block *block_row(struct cgm_block_key *key)
 {
 	struct cgm_block *row = bpf_map_lookup_elem(&cgm_block, key);
 
+	touch(CGM_KEYED_BLOCK);
 	if (row)
 		return row;
 	bpf_map_update_elem(&cgm_block, key, &no_block, BPF_NOEXIST);
@@ -262,8 +263,8 @@ static __always_inline __u64 device_end(const bool raw, struct cgm_device *d, __
 }
 
 /*
- * A request that was issued before it began: its place was used before, and nothing was told of that end. Seen where two CPUs are kept busy by
- * interrupts, some ends in a million, which the kernel does not count among the runs that it left out either. What it moved is counted now.
+ * A request that was issued before it began: its place was used before, and nothing was told of that end. Seen on a kernel that hides
+ * the threads of PID 1 from programs, and with them the interrupts that come while they run. What it moved is counted now.
  */
 static __always_inline bool end_unseen(const bool raw, struct cgm_at_driver *t, struct request *rq, struct cgm_block_request *in)
 {

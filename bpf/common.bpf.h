@@ -51,6 +51,27 @@ static __always_inline void drop(__u32 reason)
 }
 
 /*
+ * Key: enum cgm_keyed_map. 1: something is being counted there; user space makes it 0 when it looks. To look at a map of thousands of places
+ * in which nothing moves would be a tenth of what a sweep costs. Mapped by user space.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, CGM_NR_KEYED_MAPS);
+	__type(key, __u32);
+	__type(value, __u64);
+} cgm_touched SEC(".maps");
+
+/* Before the count. */
+static __always_inline void touch(__u32 map)
+{
+	__u64 *v = bpf_map_lookup_elem(&cgm_touched, &map);
+
+	if (v && !*v)
+		*v = 1;
+}
+
+/*
  * Adds to a counter of this CPU's shard: only programs with interrupts off may use it, so that nothing comes between load and store. shared:
  * cfg.shard_shared, read once by the program; the verifier knows it and leaves one of the two.
  */

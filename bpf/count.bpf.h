@@ -64,6 +64,7 @@ static __always_inline void wait_slot(__u32 slot, enum cgm_wait id, __u64 ns)
 	struct cgm_wait_key key = { .slot = slot, .wait = id };
 	struct cgm_hist *h = bpf_map_lookup_elem(&cgm_waits, &key);
 
+	touch(CGM_KEYED_WAIT);
 	if (!h) {
 		bpf_map_update_elem(&cgm_waits, &key, &no_hist, BPF_NOEXIST);
 		h = bpf_map_lookup_elem(&cgm_waits, &key);

@@ -133,6 +133,29 @@ static size_t program_index(const char *name)
 	return i;
 }
 
+/* A sweep passes over a map in which nothing was counted since the last one; what comes after such sweeps is not missed. */
+static void test_block__after_silence(void **state)
+{
+	struct rig *t = *state;
+	struct disk d = { .fd = -1 };
+	char path[64];
+	uint32_t slot = disk_and_group(t, &d, path, sizeof(path));
+	const struct cgm_keyed *m = &t->kernel->keyed[CGM_KEYED_BLOCK];
+	unsigned silent = 0;
+
+	for (uint64_t i = 1; i <= 20; i++) {
+		group_run(t, path, write_all, &d, NULL);
+		cgm_kernel_sweep(t->kernel);
+		assert_int_equal(read_block(t, slot, d.dev, CGM_BLOCK_WRITE).bytes, i * NR_CHUNKS * CHUNK);
+		cgm_kernel_sweep(t->kernel); /* looks once more */
+		cgm_kernel_sweep(t->kernel);
+		silent += !m->moved;
+		assert_int_equal(read_block(t, slot, d.dev, CGM_BLOCK_WRITE).bytes, i * NR_CHUNKS * CHUNK);
+	}
+	assert_true(silent > 0);
+	disk_close(&d);
+}
+
 /* While nothing is told of ends, requests are issued; the kernel uses all of them again later. */
 static void test_block__ends_that_nobody_saw(void **state)
 {
@@ -427,6 +450,7 @@ static void test_block__errors(void **state)
 static const struct CMUnitTest block[] = {
 	cmocka_unit_test_setup_teardown(test_block__direct, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__errors, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_block__after_silence, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__ends_that_nobody_saw, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__busy_time_of_one_is_its_service_time, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_block__busy_time_of_two_is_shared_out, rig_setup, rig_teardown),

@@ -93,9 +93,10 @@ def test_server__scrapes_for_minutes_without_a_warning(t):
     equal(prometheus.number("container_fs_writes_bytes_total" + on_disk % "") + unseen, written, "bytes written, the loop device's own count")
     equal(prometheus.number("cgmeter_container_block_bytes_total" + on_disk % ',operation="write"') + unseen, written, "the same of our own family")
     equal(prometheus.number('cgmeter_container_socket_bytes_total{id="%s",protocol="tcp",direction="transmit"}' % cgroup.path), rounds * SENT, "bytes sent")
-    for name, first, last in (("slice", first_switches, sum(worker.switches())), ("runqueue_delay", first_waits, worker.schedstat()[2])):
+    # Some kernels of sandboxes tell programs of nothing that the threads of PID 1 do: the switch from one of them to the worker is among that.
+    for name, first, last, hidden in (("slice", first_switches, sum(worker.switches()), 0), ("runqueue_delay", first_waits, worker.schedstat()[2], 0.03)):
         count = prometheus.number("histogram_count(sum(cgmeter_container_cpu_%s_seconds%s))" % (name, chosen))
-        assert last - first - 2 <= count <= last + 2, "%s: %s, the worker's own: %s, %s of them at its start" % (name, count, last, first)
+        assert (1 - hidden) * last - first - 2 <= count <= last + 2, "%s: %s, the worker's own: %s, %s of them at its start" % (name, count, last, first)
     window = "%ds" % (SECONDS - INTERVAL)
     equal(prometheus.number("min_over_time(up[%s])" % window), 1, "the target, all the time")
     note("%d rounds, %g scrapes" % (rounds, prometheus.number("count_over_time(up[%s])" % window)))

@@ -61,6 +61,8 @@ struct cgm_keyed {
 	uint64_t *values; /* size / 8 for each entry */
 	size_t nr, cap, cap_values;
 	bool cut; /* out of memory during the last sweep */
+	bool has_read; /* there was one */
+	bool moved; /* something was counted shortly before it, or during it */
 };
 
 /* What the kernel's statistics said of a program that is attached. */
@@ -116,6 +118,8 @@ struct cgm_kernel {
 	uint32_t *heir; /* by slot: the slot that its counts belong to now: itself, or its nearest living ancestor's */
 	uint32_t *pending_next, *pending_head; /* by slot: removed descendants whose counts are not folded yet (slot + 1 chains) */
 	struct cgm_keyed keyed[CGM_NR_KEYED_MAPS];
+	uint64_t *touched; /* of each; NULL in a kernel side that was opened by its pins, which is not the one to say that it has looked */
+	bool has_heirs; /* removed cgroups were there in the last sweep */
 
 	union cgm_any_row **retired[CGM_NR_ROWS_MAPS]; /* by slot: what was folded into it, as pinned in cgm_retired; NULL: nothing */
 	uint8_t *seen; /* by slot: registered in the listing under way */

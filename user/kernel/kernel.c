@@ -206,6 +206,7 @@ static int after_load(struct cgm_kernel *k)
 	k->meta = cgm_map_array(k->skel->maps.cgm_meta);
 	k->journal = cgm_map_array(k->skel->maps.cgm_journal);
 	k->drops = cgm_map_array(k->skel->maps.cgm_drops);
+	k->touched = cgm_map_array(k->skel->maps.cgm_touched);
 	k->walk = cgm_map_array(k->skel->maps.cgm_walk);
 	k->socks = cgm_map_array(k->skel->maps.cgm_socks);
 	k->ring = ring_buffer__new(bpf_map__fd(k->skel->maps.cgm_events), on_event, k, NULL);
@@ -218,7 +219,7 @@ static int after_load(struct cgm_kernel *k)
 		k->keyed[i].name = bpf_map__name(k->keyed[i].map);
 	}
 	k->slot_of_fd = bpf_map__fd(k->skel->maps.cgm_slot_of);
-	if (!k->slots || !k->tasks || !k->open_files || !k->socks || !k->meta || !k->journal || !k->drops || !k->walk || !k->ring)
+	if (!k->slots || !k->tasks || !k->open_files || !k->socks || !k->meta || !k->journal || !k->drops || !k->touched || !k->walk || !k->ring)
 		return -ENOMEM;
 	if (!k->adopted)
 		*k->meta = (struct cgm_meta){ .abi_version = CGM_ABI_VERSION, .nr_slots = k->nr_slots, .nr_shards = k->nr_shards };
@@ -242,6 +243,7 @@ static void unload(struct cgm_kernel *k)
 		cgm_unmap_array(k->skel->maps.cgm_meta, k->meta);
 		cgm_unmap_array(k->skel->maps.cgm_journal, k->journal);
 		cgm_unmap_array(k->skel->maps.cgm_drops, k->drops);
+		cgm_unmap_array(k->skel->maps.cgm_touched, k->touched);
 		cgm_unmap_array(k->skel->maps.cgm_walk, k->walk);
 		cgm_unmap_array(k->skel->maps.cgm_socks, k->socks);
 	}
@@ -252,6 +254,7 @@ static void unload(struct cgm_kernel *k)
 	k->meta = NULL;
 	k->journal = NULL;
 	k->drops = NULL;
+	k->touched = NULL;
 	k->walk = NULL;
 	k->socks = NULL;
 	cgm_stats_detach(k);

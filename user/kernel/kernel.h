@@ -125,6 +125,12 @@ bool cgm_kernel_slot_live(const struct cgm_kernel *k, uint32_t slot);
 
 /* Once a tick, before the reads below: runs the task iterator and reads the block map. */
 void cgm_kernel_sweep(struct cgm_kernel *k);
+/*
+ * A second after the last look, rows are in no cache. Asks for most of a slot's, some slots ahead of the reads below: for its counters first,
+ * and, once these are here, for the buckets that they say are in use. Any slot number is allowed.
+ */
+void cgm_kernel_fetch(const struct cgm_kernel *k, uint32_t slot);
+void cgm_kernel_fetch_hists(const struct cgm_kernel *k, uint32_t slot);
 /* Adds to *sum what this slot counted by itself, removed descendants included. */
 void cgm_kernel_add_sched(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum);
 void cgm_kernel_add_net(const struct cgm_kernel *k, uint32_t slot, struct cgm_net *sum);

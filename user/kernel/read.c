@@ -111,10 +111,12 @@ static uint32_t find_heir(struct cgm_kernel *k, const uint32_t *pending, size_t 
 	return CGM_SLOT_OVERFLOW;
 }
 
-static void find_heirs(struct cgm_kernel *k)
+/* False: all slots count for themselves, as they did the last time. */
+static bool find_heirs(struct cgm_kernel *k)
 {
 	_cleanup_free_ uint32_t *pending = NULL;
 	size_t nr = 0, cap = 0;
+	bool had;
 
 	memset(k->pending_head, 0, k->nr_all * sizeof(*k->pending_head));
 	for (uint32_t i = 0; i < k->nr_all; i = cgm_next_slot(k, i)) {
@@ -123,8 +125,10 @@ static void find_heirs(struct cgm_kernel *k)
 		k->heir[i] = i;
 		if (state != CGM_SLOT_DEAD && state != CGM_SLOT_DRAINING)
 			continue;
-		if (cgm_grow((void **)&pending, &cap, nr, sizeof(*pending)) < 0)
-			return; /* they count for nobody until the next sweep */
+		if (cgm_grow((void **)&pending, &cap, nr, sizeof(*pending)) < 0) {
+			k->has_heirs = true;
+			return true; /* they count for nobody until the next sweep */
+		}
 		pending[nr++] = i;
 	}
 	for (size_t i = 0; i < nr; i++) {
@@ -134,6 +138,9 @@ static void find_heirs(struct cgm_kernel *k)
 		k->pending_next[slot] = k->pending_head[heir];
 		k->pending_head[heir] = slot + 1;
 	}
+	had = k->has_heirs;
+	k->has_heirs = nr != 0;
+	return had || nr;
 }
 
 static void add_keyed(struct cgm_kernel *k, struct cgm_keyed *m, const struct cgm_block_key *key, const uint64_t *value)
@@ -158,6 +165,21 @@ static void add_keyed(struct cgm_kernel *k, struct cgm_keyed *m, const struct cg
 	e->key = *key;
 	e->next = m->head[slot];
 	m->head[slot] = (uint32_t)m->nr;
+}
+
+/*
+ * Is anything else there than the last sweep found? What was being counted then is looked at once more: a program says so before it counts.
+ * And removed cgroups, now or then, are counted for another.
+ */
+static bool has_moved(struct cgm_kernel *k, enum cgm_keyed_map map, bool new_heirs)
+{
+	struct cgm_keyed *m = &k->keyed[map];
+	bool moves = !k->touched || __atomic_exchange_n(&k->touched[map], 0, __ATOMIC_ACQ_REL);
+	bool changed = moves || m->moved || new_heirs || m->cut || !m->has_read;
+
+	m->moved = moves;
+	m->has_read = true;
+	return changed;
 }
 
 static void read_keyed(struct cgm_kernel *k, struct cgm_keyed *m)
@@ -234,13 +256,16 @@ void cgm_kernel_walk_sockets(struct cgm_kernel *k)
 
 void cgm_kernel_sweep(struct cgm_kernel *k)
 {
+	bool new_heirs;
+
 	if (!k->slots || (k->by_pins && cgm_pinned_sweep(k) < 0))
 		return;
 	walk(k, CGM_WALK_TASKS);
 	walk_files(k);
-	find_heirs(k);
-	for (size_t i = 0; i < CGM_NR_KEYED_MAPS; i++)
-		read_keyed(k, &k->keyed[i]);
+	new_heirs = find_heirs(k);
+	for (unsigned i = 0; i < CGM_NR_KEYED_MAPS; i++)
+		if (has_moved(k, (enum cgm_keyed_map)i, new_heirs))
+			read_keyed(k, &k->keyed[i]);
 	if (!k->by_pins)
 		cgm_rows_keep_ahead(k);
 }
@@ -269,6 +294,43 @@ static void add_rows(const struct cgm_kernel *k, enum cgm_rows_map map, uint32_t
 	add_slot(k, map, slot, sum);
 	for (uint32_t i = k->pending_head[slot]; i; i = k->pending_next[i - 1])
 		add_slot(k, map, i - 1, sum);
+}
+
+static void fetch(const void *from, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch((const char *)from + at);
+}
+
+void cgm_kernel_fetch(const struct cgm_kernel *k, uint32_t slot)
+{
+	if (!k->slots || slot >= k->nr_slots || !cgm_has_rows(k, slot))
+		return;
+	for (uint32_t shard = 0; shard < k->nr_shards; shard++) {
+		const struct cgm_sched *s = cgm_row_at(k, CGM_ROWS_SCHED, shard, slot);
+
+		for (unsigned i = 0; i < CGM_NR_SCHED_HISTS; i++)
+			__builtin_prefetch(&(&s->runq_delay + i)->sum_ns);
+		fetch(&s->voluntary, sizeof(*s) - offsetof(struct cgm_sched, voluntary));
+		fetch(cgm_row_at(k, CGM_ROWS_NET, shard, slot), sizeof(struct cgm_net));
+		fetch(cgm_row_at(k, CGM_ROWS_COUNTS, shard, slot), sizeof(struct cgm_counts));
+	}
+	__builtin_prefetch(&k->tasks[slot]);
+	__builtin_prefetch(&k->socks[slot]);
+	__builtin_prefetch(&k->open_files[slot]);
+}
+
+void cgm_kernel_fetch_hists(const struct cgm_kernel *k, uint32_t slot)
+{
+	if (!k->slots || slot >= k->nr_slots || !cgm_has_rows(k, slot))
+		return;
+	for (uint32_t shard = 0; shard < k->nr_shards; shard++) {
+		const struct cgm_sched *s = cgm_row_at(k, CGM_ROWS_SCHED, shard, slot);
+
+		for (unsigned i = 0; i < CGM_NR_SCHED_HISTS; i++)
+			for (uint32_t quads = __atomic_load_n(&s->quads[i], __ATOMIC_RELAXED); quads; quads &= quads - 1)
+				__builtin_prefetch(&(&s->runq_delay + i)->buckets[4 * (unsigned)__builtin_ctz(quads)]);
+	}
 }
 
 void cgm_kernel_add_sched(const struct cgm_kernel *k, uint32_t slot, struct cgm_sched *sum)

@@ -70,6 +70,12 @@ void cgm_fold(struct cgm_containers *cs, struct cgm_snapshot *snap)
 	for (size_t i = cs->nr; i-- > 0;) {
 		struct cgm_container *c = cs->sorted[i];
 
+		if (i > 2)
+			__builtin_prefetch(&cs->sorted[i - 3]->sched_slot);
+		if (i > 1)
+			cgm_kernel_fetch(cs->kernel, cs->sorted[i - 2]->sched_slot);
+		if (i > 0)
+			cgm_kernel_fetch_hists(cs->kernel, cs->sorted[i - 1]->sched_slot);
 		c->live = NULL;
 		sums = c->sums ? c->sums : cgm_sums_get(cs);
 		c->sums = NULL;
