@@ -265,6 +265,15 @@ int cgm_history_add(struct cgm_history *h, struct cgm_layout *l, uint64_t time_n
 	return 0;
 }
 
+void cgm_history_fetch(const struct cgm_history *h)
+{
+	if (!h || !h->list)
+		return;
+	for (size_t i = 0; i < h->cap_prev; i += 64 / sizeof(*h->prev))
+		__builtin_prefetch(&h->prev[i]);
+	__builtin_prefetch(h->list);
+}
+
 bool cgm_history_ends_with(const struct cgm_history *h, const struct cgm_layout *l, uint64_t time_ns, const uint64_t *values)
 {
 	return h->list && h->list->chunks[h->list->nr - 1]->layout == l && h->prev_ns <= time_ns &&

@@ -20,6 +20,8 @@ void cgm_history_free(struct cgm_history *h);
  * dropped, so that the times of a view never go backwards. 0 or -ENOMEM (then the sample is lost, the history stays whole).
  */
 int cgm_history_add(struct cgm_history *h, struct cgm_layout *l, uint64_t time_ns, const uint64_t *values);
+/* Asks the memory for what the next call of cgm_history_add() will read. NULL is allowed. */
+void cgm_history_fetch(const struct cgm_history *h);
 /* True when the newest sample has just these values and is not later than time_ns: adding it would say nothing. Writer's thread. */
 bool cgm_history_ends_with(const struct cgm_history *h, const struct cgm_layout *l, uint64_t time_ns, const uint64_t *values);
 /* Bytes of memory held; chunks that only views still hold are not in it. Writer's thread. */
