@@ -154,6 +154,7 @@ static void test_block__after_silence(void **state)
 	}
 	assert_true(silent > 0);
 	disk_close(&d);
+	group_remove(t, path);
 }
 
 /* While nothing is told of ends, requests are issued; the kernel uses all of them again later. */
