@@ -342,6 +342,41 @@ static void test_otlp_live(void **state)
 	fixture_done(&f);
 }
 
+/* Names lose their units: no two families may become one metric. */
+static void test_otlp_live__names(void **state)
+{
+	static const struct cgm_hist hist = { .buckets = { [50] = 1 }, .sum_ns = 7 };
+	struct cgm_live_block block = { .name = "/dev/vda", .op = CGM_BLOCK_WRITE, .bytes = 4096, .requests = 2, .issued = 2 };
+	struct cgm_live_wait waits[CGM_NR_WAITS] = { 0 };
+	struct cgm_dear dear;
+	struct cgm_live live = { .dear = &dear, .blocks = &block, .nr_blocks = 1, .waits = waits, .nr_waits = CGM_NR_WAITS };
+	struct cgm_buf b = { 0 };
+	struct sink_fixture f;
+	const Otlp__ResourceMetrics *r;
+	Otlp__Request *q;
+
+	(void)state;
+	make(&f, "/a");
+	f.row.live = &live;
+	for (unsigned i = 0; i < CGM_NR_WAITS; i++) {
+		waits[i].wait = (enum cgm_wait)i;
+		set_hist(&waits[i].hist, &hist, 50, 1);
+	}
+	memset(&live.net, 1, sizeof(live.net));
+	memset(&live.counts, 1, sizeof(live.counts));
+	memset(&dear, 1, sizeof(dear));
+	set_hist(&live.sched.runq_delay, &hist, 50, 1);
+	cgm_otlp_live(&f.s, &b);
+	q = unpack(&b);
+	r = q->resource_metrics[0];
+	assert_in_range(r->scope_metrics[0]->n_metrics, 40, 500);
+	for (size_t i = 0; i < r->scope_metrics[0]->n_metrics; i++)
+		assert_ptr_equal(find(r, r->scope_metrics[0]->metrics[i]->name), r->scope_metrics[0]->metrics[i]);
+	otlp__request__free_unpacked(q, NULL);
+	cgm_buf_done(&b);
+	fixture_done(&f);
+}
+
 static void test_otlp__every_allocation_fails(void **state)
 {
 	struct sink_fixture f;
@@ -369,7 +404,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_otlp__container), cmocka_unit_test(test_otlp__machine_and_pod),	    cmocka_unit_test(test_otlp__hostile),
-		cmocka_unit_test(test_otlp__nothing),	cmocka_unit_test(test_otlp_live), cmocka_unit_test(test_otlp__every_allocation_fails),
+		cmocka_unit_test(test_otlp__nothing),	cmocka_unit_test(test_otlp_live), cmocka_unit_test(test_otlp_live__names),
+		cmocka_unit_test(test_otlp__every_allocation_fails),
 	};
 
 	return cmocka_run_group_tests_name("sink_otlp", tests, NULL, NULL);
