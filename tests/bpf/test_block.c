@@ -143,7 +143,7 @@ static void test_block__after_silence(void **state)
 	const struct cgm_keyed *m = &t->kernel->keyed[CGM_KEYED_BLOCK];
 	unsigned silent = 0;
 
-	for (uint64_t i = 1; i <= 20; i++) {
+	for (uint64_t i = 1; i <= 3; i++) {
 		group_run(t, path, write_all, &d, NULL);
 		cgm_kernel_sweep(t->kernel);
 		assert_int_equal(read_block(t, slot, d.dev, CGM_BLOCK_WRITE).bytes, i * NR_CHUNKS * CHUNK);
