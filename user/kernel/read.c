@@ -304,7 +304,7 @@ static void fetch(const void *from, size_t bytes)
 
 void cgm_kernel_fetch(const struct cgm_kernel *k, uint32_t slot)
 {
-	if (!k->slots || slot >= k->nr_slots || !cgm_has_rows(k, slot))
+	if (!cgm_has_rows(k, slot))
 		return;
 	for (uint32_t shard = 0; shard < k->nr_shards; shard++) {
 		const struct cgm_sched *s = cgm_row_at(k, CGM_ROWS_SCHED, shard, slot);
@@ -322,7 +322,7 @@ void cgm_kernel_fetch(const struct cgm_kernel *k, uint32_t slot)
 
 void cgm_kernel_fetch_hists(const struct cgm_kernel *k, uint32_t slot)
 {
-	if (!k->slots || slot >= k->nr_slots || !cgm_has_rows(k, slot))
+	if (!cgm_has_rows(k, slot))
 		return;
 	for (uint32_t shard = 0; shard < k->nr_shards; shard++) {
 		const struct cgm_sched *s = cgm_row_at(k, CGM_ROWS_SCHED, shard, slot);
