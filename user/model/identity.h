@@ -5,12 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "identity/who.h"
+
 /* So many bytes behind a text of labels may be read (and mean nothing): whoever copies many of them does so in blocks. */
 #define CGM_OVER 32
-
-struct cgm_pair {
-	const char *key, *value;
-};
 
 /* What a runtime says of a container; NULL and 0: nothing. */
 struct cgm_identity_facts {

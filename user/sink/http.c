@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/http.h"
 
-/* Its type check is a macro, which would take our table's members for its own. */
-#define CURL_DISABLE_TYPECHECK
-#include <curl/curl.h>
-
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -13,20 +9,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "client/curl.h"
 #include "sink/config.h"
-#include "sink/library.h"
 
 #define CONNECT_MSEC 5000L
 
-#define FUNCTIONS(X)                                                                                                                     \
-	X(curl_global_init)                                                                                                              \
-	X(curl_easy_init) X(curl_easy_setopt) X(curl_easy_getinfo) X(curl_easy_reset) X(curl_easy_cleanup) X(curl_easy_strerror)       \
-	X(curl_multi_init) X(curl_multi_add_handle) X(curl_multi_remove_handle) X(curl_multi_perform) X(curl_multi_poll)                 \
-	X(curl_multi_info_read) X(curl_multi_cleanup) X(curl_slist_append) X(curl_slist_free_all)
-
-static struct {
-	FUNCTIONS(CGM_LIBRARY_MEMBER)
-} lib;
+static const struct cgm_curl *lib; /* once there is a client */
 
 struct cgm_http_client {
 	CURL *easy;
@@ -39,30 +27,12 @@ struct cgm_http_client {
 	char *user; /* "user:password" */
 };
 
-static int load(char *fault)
-{
-	static const char *const names[] = { "libcurl.so.4", "libcurl-gnutls.so.4", NULL };
-#define X(f) CGM_LIBRARY_SYMBOL(lib, f)
-	static const struct cgm_symbol symbols[] = { FUNCTIONS(X) };
-#undef X
-	static bool loaded;
-	int r = loaded ? 0 : cgm_library_load(names, symbols, ARRAY_SIZE(symbols), fault);
-
-	if (r < 0)
-		return r;
-	if (!loaded && lib.curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		snprintf(fault, CGM_SINK_FAULT, "libcurl does not start");
-		return -ENOMEM;
-	}
-	loaded = true;
-	return 0;
-}
-
 int cgm_http_client_new(const struct cgm_sink_config *c, struct cgm_http_client **ret, const char **ret_flag, char *fault)
 {
 	_cleanup_(cgm_http_client_freep) struct cgm_http_client *h = NULL;
 
-	if (load(fault) < 0) {
+	lib = cgm_curl_get(fault, CGM_SINK_FAULT);
+	if (!lib) {
 		*ret_flag = "--storage_driver";
 		return -EINVAL;
 	}
@@ -73,8 +43,8 @@ int cgm_http_client_new(const struct cgm_sink_config *c, struct cgm_http_client 
 		return -ENOMEM;
 	h->ca_file = c->tls_ca_file;
 	h->skip_verify = c->tls_skip_verify;
-	h->easy = lib.curl_easy_init();
-	h->multi = lib.curl_multi_init();
+	h->easy = lib->curl_easy_init();
+	h->multi = lib->curl_multi_init();
 	if (!h->easy || !h->multi)
 		return -ENOMEM;
 	*ret = TAKE_PTR(h);
@@ -83,7 +53,7 @@ int cgm_http_client_new(const struct cgm_sink_config *c, struct cgm_http_client 
 
 static void forget(struct cgm_http_client *h)
 {
-	lib.curl_slist_free_all(h->headers);
+	lib->curl_slist_free_all(h->headers);
 	h->headers = NULL;
 	if (h->user)
 		explicit_bzero(h->user, strlen(h->user));
@@ -97,16 +67,16 @@ void cgm_http_client_free(struct cgm_http_client *h)
 		return;
 	forget(h);
 	if (h->easy)
-		lib.curl_easy_cleanup(h->easy);
+		lib->curl_easy_cleanup(h->easy);
 	if (h->multi)
-		lib.curl_multi_cleanup(h->multi);
+		lib->curl_multi_cleanup(h->multi);
 	cgm_buf_done(&h->body);
 	free(h);
 }
 
 int cgm_http_header(struct cgm_http_client *h, const char *header)
 {
-	struct curl_slist *more = lib.curl_slist_append(h->headers, header);
+	struct curl_slist *more = lib->curl_slist_append(h->headers, header);
 
 	if (!more)
 		return -ENOMEM;
@@ -145,13 +115,13 @@ static size_t on_body(char *p, size_t size, size_t nr, void *arg)
 	return h->body.failed ? 0 : len;
 }
 
-#define SET(option, value) (bad |= lib.curl_easy_setopt(h->easy, option, value) != CURLE_OK)
+#define SET(option, value) (bad |= lib->curl_easy_setopt(h->easy, option, value) != CURLE_OK)
 
 static int prepare(struct cgm_http_client *h, const char *url, const char *body, size_t len)
 {
 	bool bad = false;
 
-	lib.curl_easy_reset(h->easy);
+	lib->curl_easy_reset(h->easy);
 	h->error[0] = '\0';
 	/* No 100-continue: it costs a round trip, and some servers a second. */
 	bad |= cgm_http_header(h, "Expect:") < 0;
@@ -190,9 +160,9 @@ static int run(struct cgm_http_client *h, const struct cgm_sink_stop *stop, uint
 		int running, left, msec;
 		CURLMsg *m;
 
-		if (lib.curl_multi_perform(h->multi, &running) != CURLM_OK)
+		if (lib->curl_multi_perform(h->multi, &running) != CURLM_OK)
 			return -EIO;
-		m = lib.curl_multi_info_read(h->multi, &left);
+		m = lib->curl_multi_info_read(h->multi, &left);
 		if (m && m->msg == CURLMSG_DONE) {
 			*ret = m->data.result;
 			return 0;
@@ -200,7 +170,7 @@ static int run(struct cgm_http_client *h, const struct cgm_sink_stop *stop, uint
 		msec = cgm_sink_left_msec(stop, until_ns);
 		if (!msec)
 			return -ETIMEDOUT;
-		if (lib.curl_multi_poll(h->multi, &wake, cgm_sink_stopping(stop) ? 0 : 1, msec, NULL) != CURLM_OK)
+		if (lib->curl_multi_poll(h->multi, &wake, cgm_sink_stopping(stop) ? 0 : 1, msec, NULL) != CURLM_OK)
 			return -EIO;
 	}
 }
@@ -222,14 +192,14 @@ static int call(struct cgm_http_client *h, const struct cgm_sink_stop *stop, con
 	int r;
 
 	shown_host(url, host, sizeof(host));
-	if (lib.curl_multi_add_handle(h->multi, h->easy) != CURLM_OK) {
+	if (lib->curl_multi_add_handle(h->multi, h->easy) != CURLM_OK) {
 		snprintf(fault, CGM_SINK_FAULT, "out of memory");
 		return -ENOMEM;
 	}
 	r = run(h, stop, until_ns, &code);
-	lib.curl_multi_remove_handle(h->multi, h->easy);
+	lib->curl_multi_remove_handle(h->multi, h->easy);
 	if (r < 0 || code != CURLE_OK) {
-		snprintf(fault, CGM_SINK_FAULT, "%s: %.120s", host, r == -ETIMEDOUT ? "no answer in time" : *h->error ? h->error : lib.curl_easy_strerror(code));
+		snprintf(fault, CGM_SINK_FAULT, "%s: %.120s", host, r == -ETIMEDOUT ? "no answer in time" : *h->error ? h->error : lib->curl_easy_strerror(code));
 		return r < 0 ? r : -ECONNABORTED;
 	}
 	cgm_buf_char(&h->body, '\0');
@@ -239,8 +209,8 @@ static int call(struct cgm_http_client *h, const struct cgm_sink_stop *stop, con
 	}
 	h->body.len--;
 	*ret = (struct cgm_http_answer){ .body = h->body };
-	lib.curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &ret->status);
-	if (lib.curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK && retry_after > 0)
+	lib->curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &ret->status);
+	if (lib->curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK && retry_after > 0)
 		ret->retry_after_ns = (uint64_t)MIN(retry_after, (curl_off_t)86400) * CGM_NSEC_PER_SEC;
 	return 0;
 }

@@ -12,12 +12,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "sink/config.h"
 #include "sink/detail.h"
-#include "sink/library.h"
 
 #define SLICE_MSEC 100 /* of waiting, after which the end is looked for */
 #define PURGE_MSEC 500
@@ -117,7 +117,7 @@ static int load(char *fault)
 #define X(f) CGM_LIBRARY_SYMBOL(lib, f)
 	static const struct cgm_symbol symbols[] = { FUNCTIONS(X) };
 #undef X
-	return cgm_library_load(names, symbols, ARRAY_SIZE(symbols), fault);
+	return cgm_library_load(names, symbols, ARRAY_SIZE(symbols), fault, CGM_SINK_FAULT);
 }
 
 static int set(rd_kafka_conf_t *conf, const char *flag, const char *key, const char *value, const char **ret_flag, char *fault)

@@ -11,11 +11,11 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/library.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "sink/config.h"
 #include "sink/detail.h"
-#include "sink/library.h"
 
 #define FUNCTIONS(X)                                                                                                     \
 	X(redisConnectNonBlock) X(redisFree) X(redisAppendCommandArgv) X(redisBufferWrite) X(redisBufferRead)            \
@@ -43,7 +43,7 @@ static int load(char *fault)
 #define X(f) CGM_LIBRARY_SYMBOL(lib, f)
 	static const struct cgm_symbol symbols[] = { FUNCTIONS(X) };
 #undef X
-	return cgm_library_load(names, symbols, ARRAY_SIZE(symbols), fault);
+	return cgm_library_load(names, symbols, ARRAY_SIZE(symbols), fault, CGM_SINK_FAULT);
 }
 
 static int check(const struct cgm_sink_config *c, const struct state *s, const char **ret_flag, char *fault)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is behind a cgroup. Runtimes are found when their socket appears, asked once for all containers, then listened to, each by a thread of its own;
+ * what they say is joined with the cgroups by the id that is in a cgroup's path. The sampler never waits for a runtime.
+ */
+#pragma once
+#include "identity/runtime.h"
+
+#define CGM_MAX_RUNTIMES 4
+
+struct cgm_names;
+
+/* configs: nr (at most CGM_MAX_RUNTIMES) with what they point to must live as long; one with an empty socket is left out. 0 or a negative errno. */
+struct cgm_names_config {
+	struct cgm_runtime_config config;
+	const struct cgm_runtime_driver *driver;
+};
+int cgm_names_new(const struct cgm_names_config *configs, size_t nr, struct cgm_names **ret);
+/* Ends all threads, which takes no longer than a call that is under way notices. NULL is fine. */
+void cgm_names_free(struct cgm_names *n);
+DEFINE_CLEANUP(cgm_names, cgm_names_free)
+
+/* ---- the sampler's thread; none of these waits, all accept NULL ---- */
+
+/* A cgroup is there, or is there no more. path: "/docker/0123…". */
+void cgm_names_came(struct cgm_names *n, const char *path);
+void cgm_names_went(struct cgm_names *n, const char *path);
+/* What was learned of cgroups that are there since the last call. who: fn takes a reference of its own if it keeps it. */
+typedef void cgm_names_fn(void *arg, const char *path, struct cgm_who *who);
+void cgm_names_take(struct cgm_names *n, cgm_names_fn *fn, void *arg);
+/* What is known by that id now, with a reference; NULL: nothing. Any thread. */
+struct cgm_who *cgm_names_find(struct cgm_names *n, const char *id);
+
+/* How each runtime fares. Any thread. */
+struct cgm_runtime_state {
+	const char *name;
+	char version[64], fault[CGM_RUNTIME_FAULT]; /* fault: why it is not connected; "": it is */
+	bool connected;
+	uint64_t nr_known, nr_learned, nr_calls, nr_failed, nr_connects, nr_lost; /* lost: out of memory */
+};
+size_t cgm_names_state(struct cgm_names *n, struct cgm_runtime_state ret[CGM_MAX_RUNTIMES]);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the path of a cgroup says by itself: the id of a container, the uid of a pod. Any thread. */
+#pragma once
+#include <stdbool.h>
+
+#include "base/parse.h"
+
+enum cgm_path_kind { CGM_PATH_OTHER, CGM_PATH_CONTAINER, CGM_PATH_POD, CGM_PATH_UNIT };
+
+struct cgm_path_facts {
+	enum cgm_path_kind kind;
+	struct cgm_str id; /* CONTAINER: 64 hexadecimal digits, or a name that stands behind a known prefix; a part of path */
+	const char *runtime; /* a literal, when the path tells: "docker", "podman", "containerd", "crio", "lxc"; else NULL */
+	char pod_uid[64]; /* CONTAINER within a pod, POD; "" else */
+};
+
+/*
+ * Forms that are known, with the cgroupfs and the systemd driver, at any depth (kind, docker in docker):
+ *	/docker/ID, docker-ID.scope; libpod_parent/libpod-ID, libpod-ID.scope(/container); cri-containerd-ID.scope; crio-ID.scope; /NAMESPACE/ID of containerd;
+ *	…/pod<UID>/ID, kubepods-burstable-pod<UID with _>.slice/…; lxc/NAME, lxc.payload.NAME; UNIT.service, .scope, .slice
+ */
+void cgm_path_parse(const char *path, struct cgm_path_facts *ret);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a driver of a runtime is, and what it may call. Each driver has a thread of its own, made by names.c. It connects, tells of all containers that
+ * there are (cgm_runtime_learn(), then cgm_runtime_listed()), then tells of changes as the runtime announces them, and of ids that somebody
+ * asks for. When the connection ends it returns; it is run again when the socket is there (again), with a back-off.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "identity/who.h"
+
+#define CGM_RUNTIME_FAULT 256
+#define CGM_MAX_ID 128 /* bytes of a container's id, with the end */
+
+struct cgm_runtime;
+
+struct cgm_runtime_config {
+	const char *name; /* "docker": cAdvisor's namespace */
+	const char *socket; /* path, without a scheme */
+	const char *env_whitelist; /* prefixes of the environment's keys that are wanted, comma between; "": none */
+	const char *containerd_namespace; /* "k8s.io" */
+	uint64_t timeout_ns; /* of one call */
+};
+
+struct cgm_runtime_driver {
+	/* Until the connection ends or cgm_runtime_stopping(). 0: it was asked to stop; else a negative errno with fault (CGM_RUNTIME_FAULT) saying why. */
+	int (*run)(struct cgm_runtime *r, char *fault);
+};
+extern const struct cgm_runtime_driver cgm_docker_driver; /* docker's and podman's API (docker.c) */
+extern const struct cgm_runtime_driver cgm_cri_driver; /* containerd and CRI-O, by the CRI (cri.c) */
+
+/* ---- for drivers, in the driver's thread ---- */
+
+const struct cgm_runtime_config *cgm_runtime_config(const struct cgm_runtime *r);
+/* Readable when cgm_runtime_stopping() became true or somebody wants an id: for poll(), beside the runtime's own descriptors. */
+int cgm_runtime_wake_fd(const struct cgm_runtime *r);
+bool cgm_runtime_stopping(const struct cgm_runtime *r);
+/* The connection stands, and this is who answers: shown in /metrics and by probe. */
+void cgm_runtime_connected(struct cgm_runtime *r, const char *version);
+/* A container as it is now: new, or anew. Takes who over; NULL (out of memory) is counted. */
+void cgm_runtime_learn(struct cgm_runtime *r, struct cgm_who *who);
+/* A container that the runtime no longer knows. What its cgroup was named stays until the cgroup goes. */
+void cgm_runtime_forget(struct cgm_runtime *r, const char *id);
+/* All that there are have been told since the run began, or since the last call of this: others are forgotten. */
+void cgm_runtime_listed(struct cgm_runtime *r);
+/*
+ * An id that a cgroup bears and nobody knows yet; empties the wake descriptor. The driver asks its runtime for it, and learns it or does nothing. True when
+ * there was one. Each id is told to each runtime once.
+ */
+bool cgm_runtime_next_wanted(struct cgm_runtime *r, char id[CGM_MAX_ID]);
+/* Counts a call to the runtime, and whether it failed. */
+void cgm_runtime_count_call(struct cgm_runtime *r, bool failed);
