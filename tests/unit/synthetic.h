@@ -16,6 +16,7 @@
 
 struct synth {
 	const char *names[SYNTH_ROWS]; /* sorted, "/" first */
+	uint32_t serials[SYNTH_ROWS]; /* those of another synth are others */
 	size_t nr_names;
 	struct cgm_history *history[SYNTH_ROWS];
 	struct cgm_layout *layout[SYNTH_ROWS];
@@ -34,10 +35,13 @@ static inline const char *synth_disk_name(void *arg, uint32_t major, uint32_t mi
 
 static inline void synth_init(struct synth *y, const char *const *names, size_t nr)
 {
+	static uint32_t last_serial;
+
 	assert_true(nr <= SYNTH_ROWS);
 	*y = (struct synth){ .nr_names = nr };
 	for (size_t i = 0; i < nr; i++) {
 		y->names[i] = names[i];
+		y->serials[i] = ++last_serial;
 		y->history[i] = cgm_history_new(3600 * 1000000000ULL);
 		assert_non_null(y->history[i]);
 	}
@@ -221,6 +225,7 @@ static inline struct cgm_snapshot *synth_snapshot(struct synth *y)
 
 		s->nr_rows = i + 1;
 		r->identity = cgm_identity_new(y->names[i]);
+		r->serial = y->serials[i];
 		assert_non_null(r->identity);
 		r->spec = (struct cgm_spec){ .creation_time_ns = SYNTH_FIRST_NS + 5, .has_cpu = true, .has_memory = true, .has_processes = true,
 					     .has_diskio = true, .cpu_shares = 1024, .cpu_quota_usec = 50000, .cpu_period_usec = 100000,

@@ -179,7 +179,7 @@ static void test_json_stats__every_field(void **state)
 		_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
 		json_t *j;
 
-		cgm_json_stats(&b, s->rows[i].time_ns, s->rows[i].layout, s->rows[i].values);
+		cgm_json_stats(&b, s->rows[i].time_ns, s->rows[i].layout, s->rows[i].values, NULL);
 		j = parse(&b);
 		check(j, "ContainerStats");
 		check_values(j, i, 0);
@@ -211,7 +211,7 @@ static void test_json_stats__omissions(void **state)
 	y.bare = true;
 	synth_tick(&y);
 	s = synth_snapshot(&y);
-	cgm_json_stats(&b, s->rows[0].time_ns, s->rows[0].layout, s->rows[0].values);
+	cgm_json_stats(&b, s->rows[0].time_ns, s->rows[0].layout, s->rows[0].values, NULL);
 	j = parse(&b);
 	check(j, "ContainerStats");
 	assert_null(json_object_get(j, "network"));
@@ -240,7 +240,7 @@ static void test_json_stats__limits(void **state)
 	s->rows[0].values[CGM_V_THREADS_MAX] = UINT64_MAX; /* no limit */
 	s->rows[0].values[CGM_V_CPU_LOAD_AVERAGE] = UINT64_MAX;
 	s->rows[0].values[CGM_V_CPU_USAGE_TOTAL] = UINT64_MAX;
-	cgm_json_stats(&b, s->rows[0].time_ns, s->rows[0].layout, s->rows[0].values);
+	cgm_json_stats(&b, s->rows[0].time_ns, s->rows[0].layout, s->rows[0].values, NULL);
 	j = parse(&b); /* jansson takes nothing above 2^63-1 */
 	assert_null(at_path(j, "processes.threads_max"));
 	assert_int_equal(integer_at(j, "cpu.load_average"), INT32_MAX);
@@ -252,12 +252,19 @@ static void test_json_stats__limits(void **state)
 
 /* ---- containers ---- */
 
+static struct cgm_stream *stream_of(struct cgm_snapshot *s, size_t row, bool recursive, const struct cgm_json_request *request)
+{
+	const struct cgm_selection selection = { .snapshot = s, .top = row, .recursive = recursive };
+
+	return cgm_json_containers(s, &selection, recursive ? CGM_CONTAINERS_ARRAY : CGM_CONTAINERS_ONE, request);
+}
+
 static json_t *containers(struct cgm_snapshot *s, const char *name, bool recursive, struct cgm_json_request request)
 {
 	const struct cgm_row *row = cgm_snapshot_find(s, name);
 
 	assert_non_null(row);
-	return parse_stream(cgm_json_containers(s, (size_t)(row - s->rows), recursive, &request));
+	return parse_stream(stream_of(s, (size_t)(row - s->rows), recursive, &request));
 }
 
 /* "name(child child)" of one container. */
@@ -372,7 +379,7 @@ static void test_json_containers__spec(void **state)
 	s->rows[0].spec.memory_reservation = 9223372036854771712ULL;
 	s->rows[0].spec.pids_limit = UINT64_MAX;
 	s->rows[0].spec.cpu_quota_usec = 0;
-	assert_int_equal(drain(cgm_json_containers(s, 0, false, &none), &text, &longest), 0);
+	assert_int_equal(drain(stream_of(s, 0, false, &none), &text, &longest), 0);
 	assert_text(&text, "{\"name\":\"/\",\"spec\":{\"creation_time\":\"2026-09-21T14:13:20.000000005Z\",\"start_time\":\"0001-01-01T00:00:00Z\","
 			   "\"has_cpu\":true,\"cpu\":{\"limit\":1024,\"max_limit\":0,\"mask\":\"0-1\",\"period\":100000},\"has_memory\":true,"
 			   "\"memory\":{\"limit\":18446744073709551615,\"reservation\":9223372036854771712},\"has_hugetlb\":false,"
@@ -398,7 +405,7 @@ static void test_json_containers__odd_names_small_pieces(void **state)
 	for (unsigned i = 0; i < 300; i++)
 		synth_tick(&y);
 	s = synth_snapshot(&y);
-	assert_int_equal(drain(cgm_json_containers(s, 0, true, &all), &text, &longest), 0);
+	assert_int_equal(drain(stream_of(s, 0, true, &all), &text, &longest), 0);
 	assert_true(text.len > 2000000);
 	assert_true(longest < 16384);
 	j = parse(&text);
@@ -587,7 +594,7 @@ static int render_all(struct cgm_snapshot *s)
 	size_t longest;
 	int r;
 
-	r = drain(cgm_json_containers(s, 0, true, &all), &text, &longest);
+	r = drain(stream_of(s, 0, true, &all), &text, &longest);
 	if (r == 0)
 		r = drain(cgm_json_tree(s), &text, &longest);
 	if (r == 0)

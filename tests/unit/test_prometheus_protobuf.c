@@ -587,6 +587,7 @@ static void test_series_count__is_what_a_page_has(void **state)
 		waits[i] = (struct cgm_live_wait){ .wait = i, .hist = s->rows[1].live->sched.on_cpu };
 	s->rows[1].live->waits = waits;
 	s->rows[1].live->nr_waits = CGM_NR_WAITS;
+	s->rows[1].identity->who = cgm_who_new(&(struct cgm_who){ .runtime = "docker", .id = "0" });
 	assert_int_equal(series_of(s, CGM_PROMETHEUS_TEXT, name), single + CGM_CLASSIC_SERIES * hists);
 	assert_int_equal(series_of(s, CGM_PROMETHEUS_PROTOBUF, name), single + hists);
 	/* "/" alone has interfaces and file systems: for some families its disk is left out then */

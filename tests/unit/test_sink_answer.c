@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include "sink/answer.h"
-#include "sink/resource.h"
 
 static void test_influxdb_dropped(void **state)
 {
@@ -123,57 +122,11 @@ static void test_es_version(void **state)
 	}
 }
 
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define UID "c9a1bd8a-1b2c-4f3e-9d6a-0123456789ab"
-#define UID_ "c9a1bd8a_1b2c_4f3e_9d6a_0123456789ab"
-
-static void test_resource(void **state)
-{
-	static const struct {
-		const char *path;
-		enum cgm_resource_kind kind;
-		bool id;
-		const char *runtime, *uid;
-	} cases[] = {
-		{ "/", CGM_RESOURCE_MACHINE, false, "", "" },
-		{ "/system.slice/cron.service", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/docker/" ID, CGM_RESOURCE_CONTAINER, true, "docker", "" },
-		{ "/system.slice/docker-" ID ".scope", CGM_RESOURCE_CONTAINER, true, "docker", "" },
-		{ "/machine.slice/libpod-" ID ".scope", CGM_RESOURCE_CONTAINER, true, "podman", "" },
-		{ "/machine.slice/libpod-" ID ".scope/container", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/machine.slice/libpod-conmon-" ID ".scope", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/kubepods/burstable/pod" UID, CGM_RESOURCE_POD, false, "", UID },
-		{ "/kubepods/burstable/pod" UID "/" ID, CGM_RESOURCE_CONTAINER, true, "", UID },
-		{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice", CGM_RESOURCE_POD, false, "", UID },
-		{ "/kubepods.slice/kubepods-pod" UID_ ".slice/cri-containerd-" ID ".scope", CGM_RESOURCE_CONTAINER, true, "containerd", UID },
-		{ "/kubepods.slice/kubepods-pod" UID_ ".slice/crio-" ID ".scope", CGM_RESOURCE_CONTAINER, true, "cri-o", UID },
-		{ "/kubepods/pod0123456789abcdef0123456789abcdef", CGM_RESOURCE_POD, false, "", "0123456789abcdef0123456789abcdef" },
-		{ "/kubepods/podx", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/kubepods-pod.slice", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/a-pod" UID_ ".slice", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/docker/" ID "0", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "/docker-.scope", CGM_RESOURCE_CGROUP, false, "", "" },
-		{ "", CGM_RESOURCE_CGROUP, false, "", "" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct cgm_resource r;
-
-		cgm_resource_of(cases[i].path, &r);
-		if (r.kind != cases[i].kind || r.container_id.len != (cases[i].id ? 64 : 0) || strcmp(r.runtime, cases[i].runtime) != 0 ||
-		    strcmp(r.pod_uid, cases[i].uid) != 0)
-			fail_msg("%s: %d %zu %s %s", cases[i].path, r.kind, r.container_id.len, r.runtime, r.pod_uid);
-		if (cases[i].id)
-			assert_memory_equal(r.container_id.p, ID, 64);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_influxdb_dropped), cmocka_unit_test(test_otlp),	   cmocka_unit_test(test_bulk),
-		cmocka_unit_test(test_es_version),	 cmocka_unit_test(test_resource),
+		cmocka_unit_test(test_es_version),
 	};
 
 	return cmocka_run_group_tests_name("sink_answer", tests, NULL, NULL);

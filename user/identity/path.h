@@ -7,11 +7,14 @@
 
 enum cgm_path_kind { CGM_PATH_OTHER, CGM_PATH_CONTAINER, CGM_PATH_POD, CGM_PATH_UNIT };
 
+#define CGM_POD_UID_BYTES 40
+
 struct cgm_path_facts {
 	enum cgm_path_kind kind;
-	struct cgm_str id; /* CONTAINER: 64 hexadecimal digits, or a name that stands behind a known prefix; a part of path */
+	/* CONTAINER: its id. UNIT: its name. OTHER: what would be the id if it were a container of containerd (/NAMESPACE/ID); empty: it cannot be. A part of path. */
+	struct cgm_str id;
 	const char *runtime; /* a literal, when the path tells: "docker", "podman", "containerd", "crio", "lxc"; else NULL */
-	char pod_uid[64]; /* CONTAINER within a pod, POD; "" else */
+	char pod_uid[CGM_POD_UID_BYTES]; /* of the pod that it is, or is in; "": none */
 };
 
 /*

@@ -46,8 +46,8 @@ void cgm_runtime_forget(struct cgm_runtime *r, const char *id);
 /* All that there are have been told since the run began, or since the last call of this: others are forgotten. */
 void cgm_runtime_listed(struct cgm_runtime *r);
 /*
- * An id that a cgroup bears and nobody knows yet; empties the wake descriptor. The driver asks its runtime for it, and learns it or does nothing. True when
- * there was one. Each id is told to each runtime once.
+ * An id that a cgroup bears and nobody knows yet. The driver asks its runtime for it, and learns it or does nothing. False when there is none (left),
+ * which empties the wake descriptor. An id comes again, some times within ten seconds, as long as nobody knows it.
  */
 bool cgm_runtime_next_wanted(struct cgm_runtime *r, char id[CGM_MAX_ID]);
 /* Counts a call to the runtime, and whether it failed. */

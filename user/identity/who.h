@@ -40,6 +40,8 @@ struct cgm_who *cgm_who_ref(struct cgm_who *w);
 /* NULL is fine. */
 void cgm_who_unref(struct cgm_who *w);
 DEFINE_CLEANUP(cgm_who, cgm_who_unref)
+/* Do both say the same? */
+bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b);
 /* NULL: it has no such label. */
 const char *cgm_who_label(const struct cgm_who *w, const char *key);
 /* Sets pod, pod_namespace, pod_uid and container from the labels io.kubernetes.…, which borrow from them. labels need not be sorted. */

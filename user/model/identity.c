@@ -170,6 +170,47 @@ struct cgm_identity *cgm_identity_new(const char *name)
 	return cgm_identity_new_with(name, NULL, NULL);
 }
 
+static size_t aliases(const char *name, const struct cgm_who *w, const char *ret[2])
+{
+	if (!w)
+		return 0;
+	if (strcmp(w->runtime, "containerd") == 0) {
+		ret[0] = w->id;
+		ret[1] = name;
+		return 2;
+	}
+	ret[0] = w->name ? w->name : w->id;
+	ret[1] = w->id;
+	return w->name ? 2 : 1;
+}
+
+size_t cgm_identity_aliases(const struct cgm_identity *i, const char *ret[2])
+{
+	return aliases(i->name, i->who, ret);
+}
+
+const char *cgm_identity_shown(const struct cgm_identity *i)
+{
+	const char *names[2];
+
+	return cgm_identity_aliases(i, names) ? names[0] : i->name;
+}
+
+struct cgm_identity *cgm_identity_new_who(const char *name, struct cgm_who *who, const struct cgm_label_rules *rules)
+{
+	const char *names[2];
+	struct cgm_identity_facts f = { 0 };
+	struct cgm_identity *i;
+
+	if (who)
+		f = (struct cgm_identity_facts){ .image = who->image, .labels = who->labels, .envs = who->envs, .nr_labels = who->nr_labels, .nr_envs = who->nr_envs };
+	f.alias = aliases(name, who, names) ? names[0] : NULL;
+	i = cgm_identity_new_with(name, &f, rules);
+	if (i && who)
+		i->who = cgm_who_ref(who);
+	return i;
+}
+
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i)
 {
 	__atomic_add_fetch(&i->refs, 1, __ATOMIC_RELAXED);
@@ -178,8 +219,10 @@ struct cgm_identity *cgm_identity_ref(struct cgm_identity *i)
 
 void cgm_identity_unref(struct cgm_identity *i)
 {
-	if (i && __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		free(i);
+	if (!i || __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	cgm_who_unref(i->who);
+	free(i);
 }
 
 void cgm_identity_look(struct cgm_identity *i)

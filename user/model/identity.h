@@ -38,6 +38,7 @@ struct cgm_identity {
 		uint32_t name_len, value_len;
 	} *shown;
 	size_t nr_shown;
+	struct cgm_who *who; /* what the runtime says of it, whole; NULL: nobody knows it */
 	uint64_t looked_ns; /* atomic, CLOCK_MONOTONIC: when a person last looked at it; 0: never. The one word that readers write */
 };
 
@@ -50,6 +51,12 @@ struct cgm_identity *cgm_identity_new(const char *name);
 void cgm_identity_look(struct cgm_identity *i);
 bool cgm_identity_looked(const struct cgm_identity *i, uint64_t now_ns, uint64_t within_ns);
 struct cgm_identity *cgm_identity_new_with(const char *name, const struct cgm_identity_facts *facts, const struct cgm_label_rules *rules);
+/* With what a runtime says: name and image from it, and a reference to all the rest. who may be NULL. */
+struct cgm_identity *cgm_identity_new_who(const char *name, struct cgm_who *who, const struct cgm_label_rules *rules);
+/* Its other names, as cAdvisor has them: docker and podman name and id, containerd id and cgroup. How many; they live as long as the identity. */
+size_t cgm_identity_aliases(const struct cgm_identity *i, const char *ret[2]);
+/* The name by which cAdvisor's storage drivers know it: the first of these, else the cgroup's path. */
+const char *cgm_identity_shown(const struct cgm_identity *i);
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
 void cgm_identity_unref(struct cgm_identity *i);
 

@@ -87,7 +87,7 @@ struct cgm_row {
 	struct cgm_summary *summary; /* a reference; NULL: none */
 	struct cgm_history_view trail; /* see model/trail.h; its samples have times of history's */
 	uint32_t serial; /* of the container, never used again; a container that takes the name of a former one has another */
-	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, and in which any of its cells (model/cells.h) changed last */
+	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, or got the name that it has; and in which any of its cells (model/cells.h) changed last */
 	uint32_t parent; /* row index; the root is its own parent */
 	uint32_t depth; /* 0 for "/" */
 };
@@ -138,6 +138,15 @@ struct cgm_sink_status {
 	uint64_t last_success_ns; /* since the epoch; 0: none yet */
 };
 
+/* A runtime that is asked who containers are; counts since the start. */
+struct cgm_runtime_status {
+	const char *name; /* a literal */
+	char version[64];
+	bool connected;
+	uint64_t nr_known, nr_calls, nr_failed, nr_connects, nr_lost; /* see struct cgm_runtime_state */
+};
+#define CGM_MAX_RUNTIME_STATUS 4
+
 struct cgm_self {
 	uint64_t start_time_ns;
 	uint64_t nr_ticks, nr_missed_ticks; /* a tick that began more than half an interval late */
@@ -175,6 +184,8 @@ struct cgm_self {
 	size_t nr_maps;
 	struct cgm_sink_status *sinks;
 	size_t nr_sinks;
+	struct cgm_runtime_status runtimes[CGM_MAX_RUNTIME_STATUS];
+	size_t nr_runtimes;
 	const char *cgroup_mode; /* "v1", "hybrid", "v2" */
 	struct cgm_http_stats http;
 };
@@ -186,7 +197,7 @@ struct cgm_snapshot {
 	uint64_t mono_ns; /* the same moment by CLOCK_MONOTONIC: rates of two snapshots stay right when the clock is set */
 	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
 	size_t nr_rows;
-	uint64_t set_seq; /* seq of the snapshot in which the set of rows, or the parent of any, changed last */
+	uint64_t set_seq; /* seq of the snapshot in which the set of rows, or the parent or the name of any, changed last */
 	struct cgm_row *overflow; /* identity and live alone: counts of cgroups that found no slot; the root's have them, too. NULL: none */
 	struct cgm_self self;
 	void *arena; /* memory of rows' values, live and programs; freed with the snapshot */

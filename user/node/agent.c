@@ -62,6 +62,7 @@ static void discover(struct cgm_agent *a, uint64_t now)
 		cgm_containers_list(&a->containers);
 		a->last_list_ns = now;
 	}
+	cgm_containers_take_names(&a->containers);
 	cgm_containers_sort(&a->containers);
 }
 
@@ -486,6 +487,11 @@ static int open_all(struct cgm_agent *a)
 	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
 	a->containers.filter = (struct cgm_filter){ a->o->docker_only, a->o->raw_prefixes };
 	a->containers.incomplete = true; /* lists at the first tick */
+	r = cgm_runtimes_open(&o->runtimes, o->env_whitelist, &a->containers.names);
+	if (r < 0) {
+		cgm_error("cannot start the threads that ask runtimes: %s", strerror(-r));
+		return r;
+	}
 	a->store = cgm_store_new();
 	a->events = a->store ? cgm_events_new(&a->o->events, cgm_store_bell(a->store)) : NULL;
 	a->containers.lifecycle.events = a->events;
@@ -552,6 +558,7 @@ static void close_all(struct cgm_agent *a)
 {
 	cgm_sinks_stop(a->sinks); /* first: it is the only one that has to wait, and /metrics tells of it */
 	cgm_http_stop(a->http);
+	cgm_names_free(a->containers.names);
 	cgm_containers_done(&a->containers);
 	cgm_events_free(a->events);
 	cgm_store_free(a->store);

@@ -73,6 +73,7 @@ static int add(struct cgm_containers *cs, const char *name, struct cgm_container
 	cs->sorted[cs->nr++] = c;
 	cs->unsorted = true;
 	cgm_lifecycle_came(&cs->lifecycle, c);
+	cgm_names_came(cs->names, name);
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -92,6 +93,7 @@ static void drop(struct cgm_containers *cs, struct cgm_container *c, bool events
 	}
 	cgm_hash_del(&cs->by_name, c->identity->name);
 	cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
+	cgm_names_went(cs->names, c->identity->name);
 	container_free(c);
 }
 
@@ -105,6 +107,7 @@ size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow)
 		if (c->gone && !is_root(c)) {
 			cgm_hash_del(&cs->by_name, c->identity->name);
 			cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
+			cgm_names_went(cs->names, c->identity->name);
 			container_free(c);
 			cs->unsorted = true;
 		} else {
@@ -114,6 +117,31 @@ size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow)
 	}
 	cs->nr = kept;
 	return nr - kept;
+}
+
+static void on_name(void *arg, const char *path, struct cgm_who *who)
+{
+	struct cgm_containers *cs = arg;
+	struct cgm_container *c = cgm_hash_get(&cs->by_name, path);
+	struct cgm_identity *named = c ? cgm_identity_new_who(path, who, &cs->label_rules) : NULL;
+
+	if (!c)
+		return;
+	/* The key of the table lives in the identity; for one that is there put() needs no memory. */
+	if (!named || cgm_hash_put(&cs->by_name, named->name, c) < 0) {
+		cgm_identity_unref(named);
+		cgm_log_once(CGM_LOG_WARNING, "out of memory: %s is shown without the name that its runtime gave it", path);
+		return;
+	}
+	named->looked_ns = __atomic_load_n(&c->identity->looked_ns, __ATOMIC_RELAXED);
+	cgm_identity_unref(c->identity);
+	c->identity = named;
+	c->renamed = true;
+}
+
+void cgm_containers_take_names(struct cgm_containers *cs)
+{
+	cgm_names_take(cs->names, on_name, cs);
 }
 
 void cgm_containers_done(struct cgm_containers *cs)

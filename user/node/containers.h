@@ -11,6 +11,7 @@
 #include "cgroup/cgroup.h"
 #include "cgroup/details.h"
 #include "cgroup/netns.h"
+#include "identity/names.h"
 #include "kernel/kernel.h"
 #include "model/cells.h"
 #include "model/snapshot.h"
@@ -64,6 +65,7 @@ struct cgm_container {
 	uint32_t listed; /* number of the listing that saw it last */
 	uint32_t index, depth; /* place in the sorted array */
 	bool gone; /* vanished while it was read */
+	bool renamed; /* since it was published last */
 	bool hidden; /* by the filter: it is counted for its parents, and not sampled */
 	double load, load_d; /* tasks, exponential averages over 10 s */
 	struct cgm_sums *sums; /* during the fold: what descendants counted; NULL: nothing yet */
@@ -80,6 +82,7 @@ struct cgm_containers {
 	struct cgm_worker *worker; /* NULL: no dear readings are wanted */
 	struct cgm_details_config details;
 	struct cgm_label_rules label_rules;
+	struct cgm_names *names; /* NULL: no runtime is asked */
 	struct cgm_lifecycle lifecycle;
 	struct cgm_filter filter;
 	struct cgm_hash by_name;
@@ -97,6 +100,8 @@ void cgm_containers_done(struct cgm_containers *cs);
 int cgm_containers_list(struct cgm_containers *cs);
 /* A life-cycle event of the kernel side (a cgm_event_fn; arg is the table). */
 void cgm_containers_event(void *arg, const struct cgm_event *e);
+/* Takes over what runtimes have said of containers since the last call. */
+void cgm_containers_take_names(struct cgm_containers *cs);
 /* Drops all that are marked as gone. events_follow: the kernel is still to say so. Returns how many. */
 size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow);
 /*

@@ -10,6 +10,7 @@
 
 #include "kernel/groups.h"
 #include "model/events.h"
+#include "node/runtimes.h"
 #include "output/http.h"
 #include "sink/sink.h"
 
@@ -23,6 +24,7 @@ struct cgm_options {
 	uint64_t interval_ns, sockets_interval_ns, list_interval_ns, keep_ns, machine_interval_ns;
 	bool store_labels, show_timestamps, show_created, show_empty_labels;
 	const char *label_whitelist, *env_whitelist;
+	struct cgm_runtime_options runtimes;
 	const char *collector_cert, *collector_key; /* accepted, as is app_limit */
 	uint64_t app_limit;
 	const char *perf_config; /* path; "": none */

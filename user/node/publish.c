@@ -80,6 +80,9 @@ static void note_change(struct cgm_agent *a, const struct cgm_snapshot *snap, st
 		c->serial = ++a->last_serial;
 		c->born_seq = snap->seq;
 	}
+	if (c->renamed)
+		c->born_seq = snap->seq; /* to who has seen it, it is new */
+	c->renamed = false;
 	if (c->born_seq == snap->seq || memcmp(&now, &c->cells, sizeof(now)) != 0) {
 		c->cells = now;
 		c->changed_seq = snap->seq;
@@ -94,7 +97,7 @@ void cgm_publish_set(struct cgm_agent *a, struct cgm_snapshot *snap)
 	uint64_t digest = snap->nr_rows;
 
 	for (size_t i = 0; i < snap->nr_rows; i++) {
-		digest = (digest ^ snap->rows[i].serial) * 0x9e3779b97f4a7c15ULL;
+		digest = (digest ^ snap->rows[i].serial ^ snap->rows[i].born_seq << 32) * 0x9e3779b97f4a7c15ULL;
 		digest = (digest ^ digest >> 29 ^ snap->rows[i].parent) * 0xbf58476d1ce4e5b9ULL;
 	}
 	if (digest != a->set_digest)
@@ -197,6 +200,27 @@ static void read_process(struct cgm_agent *a, struct cgm_self *self)
 	self->nr_perf_left_out = a->perf ? __atomic_load_n(&a->perf->nr_left_out, __ATOMIC_RELAXED) : 0;
 }
 
+_Static_assert(CGM_MAX_RUNTIME_STATUS >= CGM_MAX_RUNTIMES, "a snapshot has room for every runtime");
+
+static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
+{
+	struct cgm_runtime_state s[CGM_MAX_RUNTIMES];
+
+	self->nr_runtimes = cgm_names_state(names, s);
+	for (size_t i = 0; i < self->nr_runtimes; i++) {
+		self->runtimes[i] = (struct cgm_runtime_status){
+			.name = s[i].name,
+			.connected = s[i].connected,
+			.nr_known = s[i].nr_known,
+			.nr_calls = s[i].nr_calls,
+			.nr_failed = s[i].nr_failed,
+			.nr_connects = s[i].nr_connects,
+			.nr_lost = s[i].nr_lost,
+		};
+		memcpy(self->runtimes[i].version, s[i].version, sizeof(s[i].version));
+	}
+}
+
 void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 {
 	static const char *const modes[] = { "v1", "hybrid", "v2" };
@@ -223,5 +247,6 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	cgm_kernel_drops(a->kernel, snap->self.drops);
 	snap->self.cgroup_mode = modes[a->trees.mode];
 	name_disks(a, snap->overflow ? snap->overflow->live : NULL);
+	read_runtimes(a->containers.names, &snap->self);
 	cgm_cost_publish(&a->cost, snap);
 }

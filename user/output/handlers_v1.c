@@ -24,6 +24,7 @@ static enum MHD_Result answer_containers(struct cgm_request *rq, bool recursive)
 	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	const char *name = cgm_request_container(rq);
 	struct cgm_json_request request;
+	struct cgm_selection selection;
 	const struct cgm_row *row;
 	enum MHD_Result answer;
 
@@ -36,7 +37,8 @@ static enum MHD_Result answer_containers(struct cgm_request *rq, bool recursive)
 		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "failed to get subcontainers for container \"%s\" with error: unknown container \"%s\"", name, name);
 	if (!row)
 		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "failed to get container \"%s\" with error: unknown container \"%s\"", name, name);
-	return cgm_answer_stream(rq, cgm_json_containers(s, (size_t)(row - s->rows), recursive, &request));
+	selection = (struct cgm_selection){ .snapshot = s, .top = (size_t)(row - s->rows), .recursive = recursive };
+	return cgm_answer_stream(rq, cgm_json_containers(s, &selection, recursive ? CGM_CONTAINERS_ARRAY : CGM_CONTAINERS_ONE, &request));
 }
 
 enum MHD_Result cgm_handle_containers(struct cgm_request *rq)
@@ -49,18 +51,28 @@ enum MHD_Result cgm_handle_subcontainers(struct cgm_request *rq)
 	return answer_containers(rq, true);
 }
 
-/* No runtime is asked who a container is, so no cgroup is one of Docker's: all of them are none. */
+/* One by its id or name, or all, of which there may be none. */
 enum MHD_Result cgm_handle_docker(struct cgm_request *rq)
 {
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
+	struct cgm_selection selection = { .snapshot = s, .recursive = true, .runtime = "docker" };
+	const char *id = *rq->rest ? rq->rest + 1 : "";
 	struct cgm_json_request request;
 	enum MHD_Result answer;
-	const char *id = *rq->rest ? rq->rest + 1 : "";
+	int r = 0;
 
+	if (!s)
+		return cgm_answer_too_early(rq);
 	if (!parse_body(rq, &request, &answer))
 		return answer;
-	if (!*id)
-		return cgm_answer_static(rq, "application/json", "{}", 2);
 	if (strchr(id, '/'))
 		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown request for Docker container \"%s\": an id or a name is one word", id);
-	return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "failed to get Docker container \"%s\" with error: unable to find container \"%s\" in \"docker\" namespace", id, id);
+	if (*id) {
+		selection.recursive = false;
+		r = cgm_selection_find(s, selection.runtime, id, &selection.top);
+	}
+	if (r < 0)
+		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "failed to get Docker container \"%s\" with error: %s \"%s\" in \"docker\" namespace", id,
+					r == -EEXIST ? "more than one container begins with" : "unable to find container", id);
+	return cgm_answer_stream(rq, cgm_json_containers(s, &selection, CGM_CONTAINERS_MAP, &request));
 }

@@ -20,19 +20,21 @@ static void wanted_done(struct wanted *w)
 	cgm_snapshot_unref(w->snapshot);
 }
 
-/* Names that a runtime gave. No runtime is asked yet who a container is: there is none of that name, and all of them are none. */
+/* Names that a runtime gave. */
 static enum MHD_Result select_by_runtime(struct cgm_request *rq, struct wanted *w, bool *ret_done)
 {
 	const char *name = cgm_request_container(rq), *runtime = cgm_id_type_name(w->query.type);
+	int r;
 
-	if (w->query.recursive && strcmp(name, "/") == 0) {
-		w->selection = (struct cgm_selection){ .snapshot = w->snapshot, .top = w->snapshot->nr_rows };
-		*ret_done = true;
-		return MHD_YES;
-	}
-	if (w->query.recursive)
+	w->selection = (struct cgm_selection){ .snapshot = w->snapshot, .recursive = w->query.recursive, .runtime = runtime };
+	if (w->query.recursive && strcmp(name, "/") != 0)
 		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "invalid request for %s container \"%s\" with subcontainers: 'recursive' is only for /", runtime, name);
-	return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unable to find container \"%s\" in \"%s\" namespace", name + 1, runtime);
+	r = w->query.recursive ? 0 : cgm_selection_find(w->snapshot, runtime, name + 1, &w->selection.top);
+	if (r < 0)
+		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "%s \"%s\" in \"%s\" namespace",
+					r == -EEXIST ? "more than one container begins with" : "unable to find container", name + 1, runtime);
+	*ret_done = true;
+	return MHD_YES;
 }
 
 /*
@@ -102,6 +104,14 @@ enum MHD_Result cgm_handle_machine_stats(struct cgm_request *rq)
 	return cgm_answer_stream(rq, cgm_json_v2(w.snapshot, CGM_V2_MACHINE_STATS, &w.selection, w.query.count));
 }
 
+/* The cgroup's path of the first row that was asked for; NULL: none was. */
+static const char *wanted_name(const struct wanted *w)
+{
+	size_t row = cgm_selection_first(&w->selection);
+
+	return row < w->snapshot->nr_rows ? w->snapshot->rows[row].identity->name : NULL;
+}
+
 /* Nobody collects metrics of applications: the container that was asked for has none. */
 enum MHD_Result cgm_handle_appmetrics(struct cgm_request *rq)
 {
@@ -113,8 +123,8 @@ enum MHD_Result cgm_handle_appmetrics(struct cgm_request *rq)
 	if (!done)
 		return r;
 	cgm_buf_char(&text, '{');
-	if (w.selection.top < w.snapshot->nr_rows) {
-		cgm_json_string(&text, cgm_request_container(rq));
+	if (wanted_name(&w)) {
+		cgm_json_string(&text, wanted_name(&w));
 		cgm_buf_lit(&text, ":{}");
 	}
 	cgm_buf_char(&text, '}');
@@ -125,21 +135,23 @@ enum MHD_Result cgm_handle_ps(struct cgm_request *rq)
 {
 	_cleanup_(wanted_done) struct wanted w;
 	struct cgm_processes list;
+	const char *name;
 	bool done;
 	enum MHD_Result r = want(rq, &w, &done);
 	int e;
 
 	if (!done)
 		return r;
-	if (!rq->http->config.trees || w.selection.top >= w.snapshot->nr_rows)
+	name = wanted_name(&w);
+	if (!rq->http->config.trees || !name)
 		return cgm_answer_static(rq, type_json, "[]", 2);
-	e = cgm_processes_open(rq->http->config.trees, cgm_request_container(rq), &list);
+	e = cgm_processes_open(rq->http->config.trees, name, &list);
 	if (e == -ENOENT || e == -EINVAL) /* it ended since the snapshot */
 		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "unknown container \"%s\"", cgm_request_container(rq));
 	if (e < 0)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "cannot list the processes of \"%s\": %s", cgm_request_container(rq),
 					strerror(-e));
-	return cgm_answer_stream(rq, cgm_json_processes(&list, w.selection.top == 0));
+	return cgm_answer_stream(rq, cgm_json_processes(&list, name[1] == '\0'));
 }
 
 /* ---- the machine ---- */

@@ -34,8 +34,8 @@ void cgm_json_chop(struct cgm_buf *b);
 
 /* ---- json_stats.c: one sample ---- */
 
-/* A ContainerStats object. values lie as the layout says. */
-void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values);
+/* A ContainerStats object. values lie as the layout says; health: of the container now, NULL: it has no check. */
+void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health);
 
 /* ---- json_extras.c: parts of it, each with the comma in front ---- */
 
@@ -65,8 +65,10 @@ bool cgm_json_stats_has(const struct cgm_layout *l, enum cgm_stats_part part);
 
 /* ---- json_spec.c: ContainerSpec ---- */
 
-void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec);
-void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec);
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity);
+void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity);
+/* "aliases":[…],"namespace":"docker", of what a runtime knows; nothing of others. */
+void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity);
 
 /* ---- json_request.c: the body of a request ---- */
 
@@ -85,11 +87,11 @@ int cgm_json_request_parse(const char *text, size_t len, struct cgm_json_request
 
 /* ---- json_container.c: ContainerInfo ---- */
 
-/*
- * ContainerInfo of the row with that index; recursive: an array of it and all its descendants. Takes a reference of s.
- * NULL when out of memory.
- */
-struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, size_t row, bool recursive, const struct cgm_json_request *request);
+/* One ContainerInfo; an array of them; an object with the cgroup's path before each. */
+enum cgm_containers_form { CGM_CONTAINERS_ONE, CGM_CONTAINERS_ARRAY, CGM_CONTAINERS_MAP };
+/* ContainerInfo of the selected rows of s; CGM_CONTAINERS_ONE: there is just one. Takes a reference of s. NULL when out of memory. */
+struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, const struct cgm_selection *selection, enum cgm_containers_form form,
+				       const struct cgm_json_request *request);
 
 /* ---- json_machine.c: MachineInfo, and Attributes of v2 ---- */
 

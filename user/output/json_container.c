@@ -20,6 +20,8 @@ struct containers {
 	struct cgm_snapshot *snapshot;
 	struct cgm_json_request request;
 	struct cgm_selection selection;
+	enum cgm_containers_form form;
+	bool began, any;
 	size_t row; /* == nr_rows: all written */
 	enum phase phase;
 	size_t child; /* next candidate */
@@ -68,7 +70,7 @@ static int put_spec_and_seek(struct containers *c, struct cgm_buf *b)
 
 	c->phase = AT_STATS;
 	cgm_buf_lit(b, "\"spec\":");
-	cgm_json_spec_v1(b, &row->spec);
+	cgm_json_spec_v1(b, &row->spec, row->identity);
 	if (r < 0 || c->samples.nr_left) {
 		cgm_buf_lit(b, ",\"stats\":[");
 		return r;
@@ -80,12 +82,13 @@ static int put_spec_and_seek(struct containers *c, struct cgm_buf *b)
 
 static int put_sample(struct containers *c, struct cgm_buf *b)
 {
+	const struct cgm_who *who = c->snapshot->rows[c->row].identity->who;
 	int r = cgm_samples_next(&c->samples);
 
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		cgm_json_stats(b, c->samples.iter.time_ns, c->samples.iter.layout, c->samples.iter.values);
+		cgm_json_stats(b, c->samples.iter.time_ns, c->samples.iter.layout, c->samples.iter.values, who ? who->health : NULL);
 		cgm_buf_char(b, ',');
 		if (c->samples.nr_left)
 			return 0;
@@ -98,13 +101,25 @@ static int put_sample(struct containers *c, struct cgm_buf *b)
 
 static void put_head(struct containers *c, struct cgm_buf *b)
 {
-	if (c->row != c->selection.top)
+	const struct cgm_identity *id = c->snapshot->rows[c->row].identity;
+
+	if (c->any)
 		cgm_buf_char(b, ',');
-	else if (c->selection.recursive)
-		cgm_buf_char(b, '[');
-	cgm_buf_lit(b, "{\"name\":");
-	cgm_json_string(b, c->snapshot->rows[c->row].identity->name);
+	c->any = true;
+	if (c->form == CGM_CONTAINERS_MAP) {
+		cgm_json_string(b, id->name);
+		cgm_buf_char(b, ':');
+	}
+	cgm_buf_char(b, '{');
+	if (id->who) {
+		cgm_buf_lit(b, "\"id\":");
+		cgm_json_string(b, id->who->id);
+		cgm_buf_char(b, ',');
+	}
+	cgm_buf_lit(b, "\"name\":");
+	cgm_json_string(b, id->name);
 	cgm_buf_char(b, ',');
+	cgm_json_aliases(b, id);
 	c->child = c->row + 1;
 	c->any_child = false;
 	c->phase = AT_CHILDREN;
@@ -113,8 +128,16 @@ static void put_head(struct containers *c, struct cgm_buf *b)
 static int containers_next(struct cgm_stream *stream, struct cgm_buf *out)
 {
 	struct containers *c = (struct containers *)stream;
+	static const char opens[][2] = { "", "[", "{" }, closes[][2] = { "", "]", "}" };
 	int r = 0;
 
+	if (!c->began)
+		cgm_buf_str(out, opens[c->form]);
+	c->began = true;
+	if (c->row >= c->snapshot->nr_rows) { /* none at all */
+		cgm_buf_str(out, closes[c->form]);
+		return out->failed ? -ENOMEM : 0;
+	}
 	switch (c->phase) {
 	case AT_ROW:
 		put_head(c, out);
@@ -133,8 +156,7 @@ static int containers_next(struct cgm_stream *stream, struct cgm_buf *out)
 		return -ENOMEM;
 	if (c->row < c->snapshot->nr_rows)
 		return 1;
-	if (c->selection.recursive)
-		cgm_buf_char(out, ']');
+	cgm_buf_str(out, closes[c->form]);
 	return out->failed ? -ENOMEM : 0;
 }
 
@@ -148,7 +170,8 @@ static void containers_free(struct cgm_stream *stream)
 	free(c);
 }
 
-struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, size_t row, bool recursive, const struct cgm_json_request *request)
+struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, const struct cgm_selection *selection, enum cgm_containers_form form,
+				       const struct cgm_json_request *request)
 {
 	struct containers *c = cgm_calloc(1, sizeof(*c));
 
@@ -157,7 +180,8 @@ struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, size_t row, bool 
 	c->stream = (struct cgm_stream){ .next = containers_next, .free = containers_free };
 	c->snapshot = cgm_snapshot_ref(s);
 	c->request = *request;
-	c->selection = (struct cgm_selection){ .snapshot = s, .top = row, .recursive = recursive };
-	c->row = row;
+	c->selection = *selection;
+	c->form = form;
+	c->row = cgm_selection_first(&c->selection);
 	return &c->stream;
 }

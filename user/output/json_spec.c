@@ -22,11 +22,66 @@ static void put_has(struct cgm_buf *b, const char *key, bool v)
 	cgm_json_bool(b, v);
 }
 
-static void put_times(struct cgm_buf *b, const struct cgm_spec *spec)
+/* A container's own times are its runtime's; the cgroup's is when it was started last. */
+static void put_times(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_who *who)
 {
 	cgm_buf_lit(b, "{\"creation_time\":");
-	cgm_json_time(b, spec->creation_time_ns);
-	cgm_buf_lit(b, ",\"start_time\":\"0001-01-01T00:00:00Z\"");
+	cgm_json_time(b, who && who->created_ns ? who->created_ns : spec->creation_time_ns);
+	if (!who) {
+		cgm_buf_lit(b, ",\"start_time\":\"0001-01-01T00:00:00Z\"");
+		return;
+	}
+	cgm_buf_lit(b, ",\"start_time\":");
+	cgm_json_time(b, who->started_ns ? who->started_ns : spec->creation_time_ns);
+}
+
+static void put_pairs(struct cgm_buf *b, const char *head, const struct cgm_pair *pairs, size_t nr)
+{
+	if (!nr)
+		return;
+	cgm_buf_str(b, head);
+	for (size_t i = 0; i < nr; i++) {
+		cgm_json_string(b, pairs[i].key);
+		cgm_buf_char(b, ':');
+		cgm_json_string(b, pairs[i].value);
+		cgm_buf_char(b, ',');
+	}
+	cgm_json_chop(b);
+	cgm_buf_char(b, '}');
+}
+
+static void put_who(struct cgm_buf *b, const struct cgm_who *who)
+{
+	if (!who)
+		return;
+	put_pairs(b, ",\"labels\":{", who->labels, who->nr_labels);
+	put_pairs(b, ",\"envs\":{", who->envs, who->nr_envs);
+}
+
+static void put_image(struct cgm_buf *b, const struct cgm_who *who)
+{
+	if (!who || !who->image || !*who->image)
+		return;
+	cgm_buf_lit(b, ",\"image\":");
+	cgm_json_string(b, who->image);
+}
+
+void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity)
+{
+	const char *names[2];
+	size_t nr = cgm_identity_aliases(identity, names);
+
+	if (!nr)
+		return;
+	cgm_buf_lit(b, "\"aliases\":[");
+	for (size_t i = 0; i < nr; i++) {
+		cgm_json_string(b, names[i]);
+		cgm_buf_char(b, ',');
+	}
+	cgm_json_chop(b);
+	cgm_buf_lit(b, "],\"namespace\":");
+	cgm_json_string(b, identity->who->runtime);
+	cgm_buf_char(b, ',');
 }
 
 static void put_cpu(struct cgm_buf *b, const struct cgm_spec *spec)
@@ -69,9 +124,10 @@ static void put_processes(struct cgm_buf *b, const struct cgm_spec *spec)
 	cgm_buf_char(b, '}');
 }
 
-void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec)
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity)
 {
-	put_times(b, spec);
+	put_times(b, spec, identity->who);
+	put_who(b, identity->who);
 	put_cpu(b, spec);
 	put_memory(b, spec);
 	put_has(b, "hugetlb", spec->has_hugetlb);
@@ -80,12 +136,19 @@ void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec)
 	put_has(b, "filesystem", spec->has_filesystem);
 	put_has(b, "diskio", spec->has_diskio);
 	put_has(b, "custom_metrics", false);
+	put_image(b, identity->who);
 	cgm_buf_char(b, '}');
 }
 
-void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec)
+void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity)
 {
-	put_times(b, spec);
+	put_times(b, spec, identity->who);
+	if (identity->who) {
+		cgm_buf_char(b, ',');
+		cgm_json_aliases(b, identity);
+		cgm_json_chop(b);
+	}
+	put_who(b, identity->who);
 	put_cpu(b, spec);
 	put_memory(b, spec);
 	put_has(b, "hugetlb", spec->has_hugetlb);
@@ -94,5 +157,6 @@ void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec)
 	put_has(b, "network", spec->has_network);
 	put_has(b, "filesystem", spec->has_filesystem);
 	put_has(b, "diskio", spec->has_diskio);
+	put_image(b, identity->who);
 	cgm_buf_char(b, '}');
 }

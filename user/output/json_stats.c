@@ -449,7 +449,7 @@ void cgm_json_stats_rest(struct cgm_buf *b, const struct cgm_layout *l, const ui
 	cgm_json_resctrl(b, l, values);
 }
 
-void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values)
+void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health)
 {
 	pthread_once(&once, build_skeleton);
 	cgm_buf_lit(b, "{\"timestamp\":");
@@ -472,5 +472,7 @@ void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout
 		cgm_buf_lit(b, ",\"oom_events\":");
 		cgm_json_u64(b, values[CGM_V_OOM_EVENTS]);
 	}
-	cgm_buf_lit(b, ",\"health\":{\"status\":\"\"}}");
+	cgm_buf_lit(b, ",\"health\":{\"status\":");
+	cgm_json_string(b, health ? health : "");
+	cgm_buf_lit(b, "}}");
 }

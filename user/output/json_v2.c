@@ -345,7 +345,7 @@ static int begin_samples(struct v2 *v, struct cgm_buf *b)
 	v->before.has = false;
 	if (v->kind == CGM_V21_STATS) {
 		cgm_buf_lit(b, "{\"spec\":");
-		cgm_json_spec_v2(b, &row->spec);
+		cgm_json_spec_v2(b, &row->spec, row->identity);
 		if (v->samples.nr_left)
 			cgm_buf_lit(b, ",\"stats\":[");
 	} else {
@@ -370,7 +370,7 @@ static int put_row(struct v2 *v, struct cgm_buf *b)
 	if (v->kind != CGM_V2_SPEC && v->kind != CGM_V2_SUMMARY)
 		return begin_samples(v, b);
 	if (v->kind == CGM_V2_SPEC)
-		cgm_json_spec_v2(b, &row->spec);
+		cgm_json_spec_v2(b, &row->spec, row->identity);
 	else
 		r = put_summary(b, row);
 	v->row = cgm_selection_next(&v->selection, v->row);

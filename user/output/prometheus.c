@@ -154,6 +154,7 @@ static uint64_t no_limit_is_0(uint64_t bytes)
 /* Families from the row's time and spec. False: no sample. */
 static bool spec_value(const struct cgm_row *row, enum cgm_family_id f, uint64_t *ret)
 {
+	const struct cgm_who *w = row->identity->who;
 	const struct cgm_spec *s = &row->spec;
 
 	switch (f) {
@@ -161,8 +162,10 @@ static bool spec_value(const struct cgm_row *row, enum cgm_family_id f, uint64_t
 		*ret = row->time_ns / 1000000000; /* whole seconds, as the next two in cAdvisor */
 		return true;
 	case CGM_F_START_TIME:
+		*ret = (w && w->started_ns ? w->started_ns : s->creation_time_ns) / 1000000000;
+		return true;
 	case CGM_F_CREATION_TIME:
-		*ret = s->creation_time_ns / 1000000000;
+		*ret = (w && w->created_ns ? w->created_ns : s->creation_time_ns) / 1000000000;
 		return true;
 	case CGM_F_SPEC_CPU_PERIOD:
 		*ret = s->cpu_period_usec;
@@ -424,7 +427,7 @@ static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
 				cgm_prom_dirtied(r, &r->s->rows[i]);
 		return;
 	default:
-		if (cgm_prom_extra_family(r, f))
+		if (cgm_prom_extra_family(r, f) || cgm_prom_runtime_family(r, f))
 			return;
 		if (r->row > 0 || !(cgm_prom_agent_family(r, f) || cgm_prom_machine_family(r, f)))
 			put_spec(r, f);

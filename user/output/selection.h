@@ -13,6 +13,7 @@ struct cgm_selection {
 	size_t top; /* nr_rows: nothing is selected */
 	bool recursive;
 	bool skip_root; /* "/" itself is left out */
+	const char *runtime; /* with recursive: only rows of that runtime's containers; NULL: all */
 };
 
 /* The first and the next row; nr_rows at the end. */
@@ -23,6 +24,12 @@ size_t cgm_selection_next(const struct cgm_selection *s, size_t row);
  * run, which also holds strangers ("/a-b" after "/a").
  */
 bool cgm_selection_in_run(const struct cgm_snapshot *s, size_t row, size_t top);
+
+/*
+ * The container of a runtime ("docker") by its id, by its name, or by what no other's id or name begins with. 0; -ENOENT: none; -EEXIST: more
+ * than one begins so.
+ */
+int cgm_selection_find(const struct cgm_snapshot *s, const char *runtime, const char *word, size_t *ret_row);
 
 /* The newest samples of a history, oldest first. */
 struct cgm_samples {

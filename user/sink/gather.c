@@ -153,7 +153,7 @@ static void gather_row(struct cgm_sinks *sinks, const struct cgm_snapshot *snap,
 	struct cgm_sink_sample s = newest(sinks, snap, row);
 	uint64_t last_ns = before ? before->time_ns : 0;
 
-	*now = (struct cgm_sink_seen){ .identity = cgm_identity_ref(row->identity), .time_ns = row->time_ns };
+	*now = (struct cgm_sink_seen){ .identity = cgm_identity_ref(row->identity), .serial = row->serial, .time_ns = row->time_ns };
 	if (before)
 		now->encoded_ns = before->encoded_ns;
 	if ((!before || !gapless) && encode_history(sinks, &s, last_ns, now, &last_ns) < 0)
@@ -190,7 +190,7 @@ static void gather_rows(struct cgm_sinks *sinks, const struct cgm_snapshot *snap
 			lose_samples(sinks, CGM_SINK_GONE, missed);
 		if (old < sinks->nr_seen && order == 0) {
 			before = &sinks->seen[old++];
-			if (before->identity != row->identity) { /* another cgroup of that name */
+			if (before->serial != row->serial) { /* another cgroup of that name */
 				lose_samples(sinks, CGM_SINK_GONE, missed);
 				before = NULL;
 			}

@@ -185,7 +185,7 @@ static uint64_t influxdb_encode(const void *state, const struct cgm_sink_sample 
 	uint64_t nr;
 
 	(void)state;
-	put_tag(&before, "container_name", s->row->identity->name);
+	put_tag(&before, "container_name", cgm_identity_shown(s->row->identity));
 	put_tag(&after, "machine", s->machine);
 	nr = cgm_series_each(s, CGM_IN_INFLUXDB, put_line, &l);
 	if (before.failed || after.failed)

@@ -32,6 +32,7 @@ struct cgm_sink {
 /* Who was in the last snapshot that the gatherer saw, in its order. */
 struct cgm_sink_seen {
 	struct cgm_identity *identity;
+	uint32_t serial; /* see struct cgm_row */
 	uint64_t time_ns; /* of the newest sample that it had */
 	uint64_t encoded_ns; /* of the last sample that was encoded */
 };

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "identity/path.h"
 #include "sink/otlp.h"
 #include "sink/otlp_write.h"
-#include "sink/resource.h"
 
 enum where { IN_SYSTEM = 1, IN_POD = 2, IN_CONTAINER = 4 };
 enum number { INT, NS, USEC, MSEC };
@@ -38,10 +38,11 @@ static const struct entry entries[] = {
 
 static enum where where_of(const struct cgm_sink_sample *s)
 {
-	struct cgm_resource r;
+	const char *path = s->row->identity->name;
+	struct cgm_path_facts f;
 
-	cgm_resource_of(s->row->identity->name, &r);
-	return r.kind == CGM_RESOURCE_MACHINE ? IN_SYSTEM : r.kind == CGM_RESOURCE_POD ? IN_POD : IN_CONTAINER;
+	cgm_path_parse(path, &f);
+	return path[1] == '\0' ? IN_SYSTEM : f.kind == CGM_PATH_POD ? IN_POD : IN_CONTAINER;
 }
 
 static void put_number(struct cgm_otlp *o, enum number number, const struct cgm_otlp_attribute *attributes, uint64_t v)

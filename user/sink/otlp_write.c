@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "sink/resource.h"
+#include "identity/path.h"
 #include "sink/text.h"
 
 enum {
@@ -69,21 +69,47 @@ static void put_name(struct cgm_buf *b, uint8_t tag, const char *key, const char
 		put_attribute(b, tag, key, (struct cgm_str){ text.p, text.len });
 }
 
+/* By the semantic conventions for container and k8s. */
+static void put_who(struct cgm_buf *b, const struct cgm_who *w, bool with_uid)
+{
+	const struct {
+		const char *key, *value;
+	} texts[] = {
+		{ "container.id", w->id },
+		{ "container.name", w->name },
+		{ "container.image.name", w->image },
+		{ "k8s.pod.name", w->pod },
+		{ "k8s.namespace.name", w->pod_namespace },
+		{ "k8s.pod.uid", with_uid ? w->pod_uid : NULL },
+		{ "k8s.container.name", w->container },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (texts[i].value && *texts[i].value)
+			put_name(b, RESOURCE_ATTRIBUTE, texts[i].key, texts[i].value);
+}
+
 static void put_resource(struct cgm_buf *b, const struct cgm_sink_sample *s)
 {
 	size_t mark = cgm_pb_begin(b, RESOURCE);
-	struct cgm_resource r;
+	const struct cgm_identity *id = s->row->identity;
+	const struct cgm_who *w = id->who;
+	struct cgm_path_facts f;
+	const char *runtime;
 
-	cgm_resource_of(s->row->identity->name, &r);
+	cgm_path_parse(id->name, &f);
+	runtime = w ? w->runtime : f.kind == CGM_PATH_CONTAINER ? f.runtime : NULL;
 	if (*s->machine)
 		put_name(b, RESOURCE_ATTRIBUTE, "host.name", s->machine);
-	if (*r.pod_uid)
-		put_attribute(b, RESOURCE_ATTRIBUTE, "k8s.pod.uid", cgm_str(r.pod_uid));
-	if (r.container_id.len)
-		put_attribute(b, RESOURCE_ATTRIBUTE, "container.id", r.container_id);
-	if (*r.runtime)
-		put_attribute(b, RESOURCE_ATTRIBUTE, "container.runtime.name", cgm_str(r.runtime));
-	put_name(b, RESOURCE_ATTRIBUTE, "cgmeter.cgroup", s->row->identity->name);
+	if (*f.pod_uid)
+		put_attribute(b, RESOURCE_ATTRIBUTE, "k8s.pod.uid", cgm_str(f.pod_uid));
+	if (w)
+		put_who(b, w, !*f.pod_uid);
+	else if (f.kind == CGM_PATH_CONTAINER)
+		put_attribute(b, RESOURCE_ATTRIBUTE, "container.id", f.id);
+	if (runtime)
+		put_attribute(b, RESOURCE_ATTRIBUTE, "container.runtime.name", cgm_str(strcmp(runtime, "crio") == 0 ? "cri-o" : runtime));
+	put_name(b, RESOURCE_ATTRIBUTE, "cgmeter.cgroup", id->name);
 	cgm_pb_end(b, mark);
 }
 

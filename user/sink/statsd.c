@@ -84,7 +84,7 @@ static void put_point(void *arg, const struct cgm_series_point *p)
 
 static uint64_t statsd_encode(const void *state, const struct cgm_sink_sample *s, struct cgm_buf *out)
 {
-	struct line l = { .out = out, .db = ((const struct state *)state)->db, .container = s->row->identity->name };
+	struct line l = { .out = out, .db = ((const struct state *)state)->db, .container = cgm_identity_shown(s->row->identity) };
 
 	return cgm_series_each(s, CGM_IN_STATSD, put_point, &l);
 }

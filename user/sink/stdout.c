@@ -54,7 +54,7 @@ static uint64_t stdout_encode(const void *state, const struct cgm_sink_sample *s
 	const struct state *st = state;
 
 	cgm_buf_lit(out, "cName=");
-	cgm_text_word(out, s->row->identity->name);
+	cgm_text_word(out, cgm_identity_shown(s->row->identity));
 	cgm_buf_lit(out, " host=");
 	cgm_text_word(out, st->host ? st->host : s->machine);
 	cgm_buf_lit(out, " timestamp=");
