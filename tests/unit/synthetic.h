@@ -17,6 +17,7 @@
 struct synth {
 	const char *names[SYNTH_ROWS]; /* sorted, "/" first */
 	uint32_t serials[SYNTH_ROWS]; /* those of another synth are others */
+	const struct cgm_who *who[SYNTH_ROWS]; /* what a runtime says; NULL: no runtime knows it */
 	size_t nr_names;
 	struct cgm_history *history[SYNTH_ROWS];
 	struct cgm_layout *layout[SYNTH_ROWS];
@@ -210,6 +211,16 @@ static inline struct cgm_live *synth_live(struct cgm_snapshot *s, size_t row)
 	return l;
 }
 
+static inline struct cgm_identity *synth_identity(const struct synth *y, size_t row)
+{
+	static const struct cgm_label_rules all = { .store = true };
+	struct cgm_who *who = y->who[row] ? cgm_who_new(y->who[row]) : NULL;
+	struct cgm_identity *i = cgm_identity_new_who(y->names[row], who, &all);
+
+	cgm_who_unref(who);
+	return i;
+}
+
 /* The picture after the last tick. */
 static inline struct cgm_snapshot *synth_snapshot(struct synth *y)
 {
@@ -224,7 +235,7 @@ static inline struct cgm_snapshot *synth_snapshot(struct synth *y)
 		struct cgm_row *r = &s->rows[i];
 
 		s->nr_rows = i + 1;
-		r->identity = cgm_identity_new(y->names[i]);
+		r->identity = synth_identity(y, i);
 		r->serial = y->serials[i];
 		assert_non_null(r->identity);
 		r->spec = (struct cgm_spec){ .creation_time_ns = SYNTH_FIRST_NS + 5, .has_cpu = true, .has_memory = true, .has_processes = true,
