@@ -71,6 +71,7 @@ static void test_json_rows__what_changed(void **state)
 	assert_int_equal(json_array_size(json_object_get(json_object_get(j, "names"), "id")), 1);
 	assert_int_equal(element(json_object_get(json_object_get(j, "names"), "id"), 0), 12);
 	assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(j, "names"), "name"), 0)), "/a/b");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(j, "names"), "title"), 0)), "");
 	json_decref(j);
 	j = stream_json(cgm_json_rows(s, 9)); /* nothing */
 	assert_int_equal(json_array_size(changed(j, "row")), 0);
@@ -157,12 +158,39 @@ static void test_json_rows__every_allocation_fails(void **state)
 	synth_done(&y);
 }
 
+static void test_json_rows__titles(void **state)
+{
+	static const struct cgm_who who[] = {
+		{ .runtime = "docker", .id = "00", .name = "we\"b" },
+		{ .runtime = "containerd", .id = "01", .name = "app", .container = "app", .pod = "shop-1", .pod_namespace = "shop" },
+		{ .runtime = "containerd", .id = "02", .is_sandbox = true, .pod = "shop-1", .pod_namespace = "shop" },
+	};
+	static const char *const wanted[] = { "", "we\"b", "shop/shop-1/app", "shop/shop-1/sandbox" };
+	struct synth y;
+	struct cgm_snapshot *s;
+	json_t *j;
+
+	(void)state;
+	synth_init(&y, names, ARRAY_SIZE(names));
+	for (size_t i = 0; i < ARRAY_SIZE(who); i++)
+		y.who[i + 1] = &who[i];
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	j = stream_json(cgm_json_rows(s, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(j, "names"), "title"), i)), wanted[i]);
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json_rows__all),
 		cmocka_unit_test(test_json_rows__what_changed),
 		cmocka_unit_test(test_json_rows__not_known_is_null),
+		cmocka_unit_test(test_json_rows__titles),
 		cmocka_unit_test(test_json_rows__many),
 		cmocka_unit_test(test_json_rows__every_allocation_fails),
 	};

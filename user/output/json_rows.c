@@ -27,7 +27,7 @@ struct rows {
 #define ROWS_A_PIECE 1024
 
 /* The pieces of the answer, in order; then one for each cell. */
-enum { HEAD, IDS, PARENTS, NAME_IDS, NAMES, INDEXES, CELLS };
+enum { HEAD, IDS, PARENTS, NAME_IDS, NAMES, TITLES, INDEXES, CELLS };
 
 static bool is_new_set(const struct rows *r)
 {
@@ -51,11 +51,27 @@ static bool is_named(const struct rows *r, const struct cgm_row *row)
 	return !r->since_seq || row->born_seq > r->since_seq;
 }
 
+/* What people call it: a pod's container by namespace, pod and name, others by what the runtime calls them; "": the cgroup's path must do. */
+static void put_title(struct cgm_buf *b, const struct cgm_who *w)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf t = { 0 };
+
+	if (w && w->pod && w->pod_namespace)
+		cgm_buf_printf(&t, "%s/%s/%s", w->pod_namespace, w->pod, w->is_sandbox || !w->container ? "sandbox" : w->container);
+	else if (w)
+		cgm_buf_str(&t, w->name ? w->name : w->id);
+	cgm_buf_char(&t, '\0');
+	if (t.failed)
+		b->failed = true;
+	else
+		cgm_json_string(b, t.p);
+}
+
 static void put_element(struct cgm_buf *b, struct rows *r, size_t i)
 {
 	const struct cgm_row *row = &r->snapshot->rows[i];
 
-	if ((r->piece == NAME_IDS || r->piece == NAMES) && !is_named(r, row))
+	if (r->piece >= NAME_IDS && r->piece <= TITLES && !is_named(r, row))
 		return;
 	if (r->listed)
 		cgm_buf_char(b, ',');
@@ -73,6 +89,9 @@ static void put_element(struct cgm_buf *b, struct rows *r, size_t i)
 	case NAMES:
 		cgm_json_string(b, row->identity->name);
 		break;
+	case TITLES:
+		put_title(b, row->identity->who);
+		break;
 	case INDEXES:
 		cgm_buf_u64(b, r->changed[i]);
 		break;
@@ -89,7 +108,7 @@ static void open_piece(struct cgm_buf *b, const struct rows *r)
 {
 	static const char *const keys[] = {
 		[IDS] = ",\"ids\":[",	   [PARENTS] = ",\"parents\":[", [NAME_IDS] = ",\"names\":{\"id\":[",
-		[NAMES] = ",\"name\":[", [INDEXES] = ",\"changed\":{\"row\":[",
+		[NAMES] = ",\"name\":[", [TITLES] = ",\"title\":[", [INDEXES] = ",\"changed\":{\"row\":[",
 	};
 
 	if (r->piece < CELLS) {
@@ -102,7 +121,7 @@ static void open_piece(struct cgm_buf *b, const struct rows *r)
 
 static bool is_left_out(const struct rows *r)
 {
-	return r->piece > HEAD && r->piece <= NAMES && !is_new_set(r);
+	return r->piece > HEAD && r->piece <= TITLES && !is_new_set(r);
 }
 
 /* One piece, or a part of one that is long. */
@@ -121,7 +140,7 @@ static void put_piece(struct cgm_buf *b, struct rows *r)
 		put_element(b, r, r->at);
 	if (end < nr)
 		return;
-	cgm_buf_str(b, r->piece == NAMES ? "]}" : "]");
+	cgm_buf_str(b, r->piece == TITLES ? "]}" : "]");
 	r->piece++;
 	r->at = 0;
 	r->listed = false;

@@ -83,10 +83,13 @@ export class Model {
 	// Who is there, and below whom.
 	arrange(answer) {
 		const names = new Map(answer.names.id.map((id, i) => [id, answer.names.name[i]]));
+		const titles = new Map(answer.names.id.map((id, i) => [id, answer.names.title[i]]));
 		const by_id = new Map();
 		this.order = answer.ids.map((id) => {
 			const node = this.by_id.get(id) || this.node(id, names.get(id) || '?');
 			by_id.set(id, node);
+			if (titles.has(id))
+				this.entitle(node, titles.get(id));
 			node.children = [];
 			return node;
 		});
@@ -102,8 +105,15 @@ export class Model {
 	}
 
 	node(id, name) {
-		return { id, name, label: label(name), lower: name.toLowerCase(), children: [], parent: null, open: !!this.opened && this.opened.has(name),
+		return { id, name, title: '', label: label(name), lower: name.toLowerCase(), children: [], parent: null, open: !!this.opened && this.opened.has(name),
 			cells: null, key: null, shown: true, rings: null, past: null };
+	}
+
+	// What a runtime calls it; the path still finds it.
+	entitle(node, title) {
+		node.title = title;
+		node.label = title || label(node.name);
+		node.lower = `${node.name} ${title}`.toLowerCase();
 	}
 
 	setCells(changed, seconds) {
@@ -249,7 +259,7 @@ export class Model {
 		const bare = (n) => n.label_full || (n.label_full = n.name.slice(n.name.lastIndexOf('/') + 1)
 			.replace(/^(docker|libpod|cri-containerd|crio)-/, '').replace(/\.scope$/, ''));
 		const nodes = [...this.nodes.values()];
-		const found = nodes.filter((n) => bare(n) === text);
-		return found.length ? found : nodes.filter((n) => bare(n).startsWith(text));
+		const found = nodes.filter((n) => bare(n) === text || n.title === text);
+		return found.length ? found : nodes.filter((n) => bare(n).startsWith(text) || (n.title && n.title.startsWith(text)));
 	}
 }

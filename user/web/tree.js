@@ -236,7 +236,7 @@ export class TreeView {
 		setText(row.twist, open === null ? '' : open ? '▾' : '▸');
 		setText(row.label, node.label);
 		setText(row.path, state.flat && node.parent ? ` in ${shorten(node.parent.name)}` : '');
-		setAttr(row.text, 'title', node.name);
+		setAttr(row.text, 'title', node.title ? `${node.title}, ${node.name}` : node.name);
 		setAttr(e, 'aria-rowindex', i + 2);
 		setAttr(e, 'aria-level', depth + 1);
 		setAttr(e, 'aria-posinset', index);
