@@ -74,6 +74,14 @@ class Cgroup:
             for name in ("cpuset.cpus", "cpuset.mems"):
                 write(self.file("cpuset", name), read(os.path.join(os.path.dirname(self.dirs["cpuset"]), name)))
 
+    @classmethod
+    def at(cls, path):
+        """One that somebody else has made and will remove."""
+        cgroup = cls.__new__(cls)
+        cgroup.path, cgroup.workers = path, []
+        cgroup.dirs = {name: point + path for name, point in trees.mounts.items()}
+        return cgroup
+
     @staticmethod
     def enable(parent):
         for controller in V2_CONTROLLERS:
