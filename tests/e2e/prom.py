@@ -134,15 +134,15 @@ class Metrics:
             if "sum" not in row:
                 raise Broken("%s: no sum" % what)
 
-    def all(self, name, **labels):
+    def all(self, name, /, **labels):
         """[(labels, value)] of the samples that have at least these labels."""
         wanted = labels.items()
         return [(own, value) for own, value in self.by_name.get(name, []) if all(own.get(k) == v for k, v in wanted)]
 
-    def sum(self, name, **labels):
+    def sum(self, name, /, **labels):
         return sum(value for _, value in self.all(name, **labels))
 
-    def get(self, name, **labels):
+    def get(self, name, /, **labels):
         """The one sample with these labels."""
         found = self.all(name, **labels)
         if len(found) != 1:

@@ -23,9 +23,10 @@
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define OTHER_ID "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define PATIENCE_MSEC 5000
+#define UID "7b2f5c5e-98a2-4a6b-9f0e-3d1c2b4a5968"
 
 /* What the driver is to do next; it takes one order after the other. */
-enum order { NOTHING, LEARN, FORGET, LISTED, FAIL, ANSWER_WANTED };
+enum order { NOTHING, LEARN, SANDBOX, FORGET, LISTED, FAIL, ANSWER_WANTED };
 
 static struct {
 	pthread_mutex_t lock;
@@ -71,6 +72,9 @@ static int run(struct cgm_runtime *r, char *fault)
 		order = play.order;
 		if (order == LEARN)
 			cgm_runtime_learn(r, who(r, play.id, play.name));
+		else if (order == SANDBOX)
+			cgm_runtime_learn(r, cgm_who_new(&(struct cgm_who){ .runtime = "containerd", .id = play.id, .name = play.name, .is_sandbox = true,
+									    .pod_uid = UID, .created_ns = strcmp(play.id, OTHER_ID) == 0 ? 2 : 1 }));
 		else if (order == FORGET)
 			cgm_runtime_forget(r, play.id);
 		else if (order == LISTED)
@@ -360,6 +364,30 @@ static void test_names__end_is_prompt(void **state)
 	*state = NULL;
 }
 
+/* A pod's own cgroup bears no container's id: its sandbox names it. */
+static void test_names__pod(void **state)
+{
+	cgm_names_came(*state, "/kubepods/burstable/pod" UID);
+	cgm_names_came(*state, "/kubepods/burstable/pod" UID "/" ID);
+	give(SANDBOX, ID, "first");
+	take_until(*state, 2);
+	give(SANDBOX, OTHER_ID, "second"); /* made anew */
+	take_until(*state, 3);
+	assert_string_equal(got.path, "/kubepods/burstable/pod" UID);
+	assert_string_equal(got.name, "second");
+	give(SANDBOX, ID, "old");
+	take_until(*state, 4);
+	assert_string_equal(got.path, "/kubepods/burstable/pod" UID "/" ID); /* and not the pod */
+	cgm_names_went(*state, "/kubepods/burstable/pod" UID);
+	cgm_names_came(*state, "/kubepods/burstable/pod" UID);
+	take_until(*state, 5);
+	assert_string_equal(got.name, "second");
+	give(FORGET, OTHER_ID, "");
+	cgm_names_went(*state, "/kubepods/burstable/pod" UID);
+	cgm_names_came(*state, "/kubepods/burstable/pod" UID);
+	take_nothing(*state);
+}
+
 static void test_names__null(void **state)
 {
 	struct cgm_runtime_state s[CGM_MAX_RUNTIMES];
@@ -405,6 +433,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names__forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names__runtime_breaks_and_comes_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names__end_is_prompt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names__pod, setup, teardown),
 		cmocka_unit_test(test_names__null),
 		cmocka_unit_test(test_names__out_of_memory),
 	};

@@ -21,6 +21,7 @@
 #include "identity/path.h"
 
 #define LOOK_MSEC 1000 /* between two looks for a socket */
+#define CALL_NS (5 * CGM_NSEC_PER_SEC) /* of one call to a runtime, unless an option says another */
 #define MAX_BACKOFF_MSEC 30000
 #define MAX_WANTED 4096 /* ids that wait for a driver */
 #define NR_ASKS 6
@@ -39,6 +40,7 @@ struct known {
 struct place {
 	char *path, *id;
 	const char *runtime; /* as the path tells; NULL: it does not */
+	bool is_pod; /* id is the pod's uid; who will be its sandbox */
 	bool any_name; /* the id is no 64 digits: containerd's own, or no container at all */
 	struct cgm_who *who; /* as it was handed out last, or will be; NULL: nobody knows it */
 	bool fresh; /* in names.fresh */
@@ -56,6 +58,7 @@ struct cgm_runtime {
 	bool has_thread;
 	int wake_fd;
 	bool running; /* the driver is, and takes ids */
+	bool said; /* that it does not answer */
 	char (*wanted)[CGM_MAX_ID];
 	size_t nr_wanted, cap_wanted;
 	uint64_t listing;
@@ -68,6 +71,7 @@ struct cgm_names {
 	struct cgm_runtime runtimes[CGM_MAX_RUNTIMES];
 	size_t nr_runtimes;
 	struct cgm_hash known; /* by id */
+	struct cgm_hash sandboxes; /* those of them, the newest of each pod, by the pod's uid */
 	struct cgm_hash by_path, by_id; /* places; by_id: the first of each id */
 	struct place **fresh, **unresolved;
 	size_t nr_fresh, cap_fresh, nr_unresolved, cap_unresolved;
@@ -119,7 +123,7 @@ static bool may_be(const struct place *p, const struct known *k)
 
 static void resolve(struct cgm_names *n, struct place *p)
 {
-	struct known *k = cgm_hash_get(&n->known, p->id);
+	struct known *k = cgm_hash_get(p->is_pod ? &n->sandboxes : &n->known, p->id);
 
 	if (k && may_be(p, k))
 		name_place(n, p, k->who);
@@ -167,7 +171,9 @@ static struct place *place_new(const char *path)
 	struct cgm_path_facts f;
 
 	cgm_path_parse(path, &f);
-	if ((f.kind != CGM_PATH_CONTAINER && f.kind != CGM_PATH_OTHER) || !f.id.len || f.id.len >= CGM_MAX_ID)
+	if (f.kind == CGM_PATH_POD)
+		f.id = cgm_str(f.pod_uid);
+	if (f.kind == CGM_PATH_UNIT || !f.id.len || f.id.len >= CGM_MAX_ID)
 		return NULL;
 	p = cgm_calloc(1, sizeof(*p));
 	if (!p)
@@ -175,7 +181,8 @@ static struct place *place_new(const char *path)
 	p->path = cgm_strdup(path);
 	p->id = cgm_strndup(f.id.p, f.id.len);
 	p->runtime = f.runtime;
-	p->any_name = f.kind == CGM_PATH_OTHER || f.id.len != 64;
+	p->is_pod = f.kind == CGM_PATH_POD;
+	p->any_name = !p->is_pod && (f.kind == CGM_PATH_OTHER || f.id.len != 64);
 	return p->path && p->id ? TAKE_PTR(p) : NULL;
 }
 
@@ -194,7 +201,7 @@ void cgm_names_came(struct cgm_names *n, const char *path)
 		} else {
 			TAKE_PTR(made);
 			resolve(n, p);
-			if (!p->who && cgm_grow((void **)&n->unresolved, &n->cap_unresolved, n->nr_unresolved, sizeof(struct place *)) == 0) {
+			if (!p->who && !p->is_pod && cgm_grow((void **)&n->unresolved, &n->cap_unresolved, n->nr_unresolved, sizeof(struct place *)) == 0) {
 				n->unresolved[n->nr_unresolved++] = p;
 				p->unresolved = true;
 				ask(n, p);
@@ -338,6 +345,30 @@ static void known_free(struct known *k)
 }
 DEFINE_CLEANUP(known, known_free)
 
+static bool names_pod(const struct cgm_who *w)
+{
+	return w->is_sandbox && w->pod_uid && *w->pod_uid;
+}
+
+/* Out of the tables, and freed. */
+static void forget(struct cgm_names *n, struct known *k)
+{
+	cgm_hash_del(&n->known, k->who->id);
+	if (names_pod(k->who) && cgm_hash_get(&n->sandboxes, k->who->pod_uid) == k)
+		cgm_hash_del(&n->sandboxes, k->who->pod_uid);
+	known_free(k);
+}
+
+/* A pod that was made anew has two for a while. False: out of memory. */
+static bool note_sandbox(struct cgm_names *n, struct known *k)
+{
+	const struct known *other = names_pod(k->who) ? cgm_hash_get(&n->sandboxes, k->who->pod_uid) : NULL;
+
+	if (!names_pod(k->who) || (other && other->who->created_ns > k->who->created_ns))
+		return true;
+	return cgm_hash_put(&n->sandboxes, k->who->pod_uid, k) == 0;
+}
+
 /* Of two runtimes that know an id (containerd, and docker which uses it) the first in the table has the say. */
 static bool overrules(const struct cgm_runtime *r, const struct known *k)
 {
@@ -346,9 +377,13 @@ static bool overrules(const struct cgm_runtime *r, const struct known *k)
 
 static void tell_places(struct cgm_names *n, const struct known *k)
 {
+	bool pod = names_pod(k->who) && cgm_hash_get(&n->sandboxes, k->who->pod_uid) == k;
+
 	for (struct place *p = cgm_hash_get(&n->by_id, k->who->id); p; p = p->next)
 		if (may_be(p, k))
 			name_place(n, p, k->who);
+	for (struct place *p = pod ? cgm_hash_get(&n->by_id, k->who->pod_uid) : NULL; p; p = p->next)
+		name_place(n, p, k->who);
 }
 
 /* With the lock. who stays the caller's. */
@@ -368,12 +403,12 @@ static int learn(struct cgm_names *n, struct cgm_runtime *r, struct cgm_who *who
 	if (!made)
 		return -ENOMEM;
 	*made = (struct known){ .who = cgm_who_ref(who), .by = r, .listing = r->listing };
-	if (k) { /* the key lives in what it says */
-		cgm_hash_del(&n->known, who->id);
-		known_free(k);
-	}
+	if (k) /* the key lives in what it says */
+		forget(n, k);
 	if (cgm_hash_put(&n->known, who->id, made) < 0)
 		return -ENOMEM;
+	if (!note_sandbox(n, made))
+		r->state.nr_lost++;
 	r->state.nr_learned++;
 	tell_places(n, TAKE_PTR(made));
 	return 0;
@@ -397,10 +432,8 @@ void cgm_runtime_forget(struct cgm_runtime *r, const char *id)
 
 	pthread_mutex_lock(&n->lock);
 	k = cgm_hash_get(&n->known, id);
-	if (k && k->by == r) {
-		cgm_hash_del(&n->known, id);
-		known_free(k);
-	}
+	if (k && k->by == r)
+		forget(n, k);
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -412,10 +445,8 @@ void cgm_runtime_listed(struct cgm_runtime *r)
 
 	pthread_mutex_lock(&n->lock);
 	while ((k = cgm_hash_next(&n->known, &pos)))
-		if (k->by == r && k->listing != r->listing) {
-			cgm_hash_del(&n->known, k->who->id);
-			known_free(k);
-		}
+		if (k->by == r && k->listing != r->listing)
+			forget(n, k);
 	r->listing++;
 	pthread_mutex_unlock(&n->lock);
 }
@@ -482,32 +513,34 @@ static void set_running(struct cgm_runtime *r, bool running)
 	pthread_mutex_unlock(&n->lock);
 }
 
-/* True: it is another fault than before, or it was connected. */
-static bool note_fault(struct cgm_runtime *r, const char *fault)
+static void note_fault(struct cgm_runtime *r, const char *fault)
 {
 	struct cgm_names *n = r->names;
-	bool news;
 
 	pthread_mutex_lock(&n->lock);
-	news = strcmp(r->state.fault, fault) != 0;
 	snprintf(r->state.fault, sizeof(r->state.fault), "%s", fault);
 	r->state.connected = false;
 	pthread_mutex_unlock(&n->lock);
-	return news;
 }
 
-/* Once through the driver. True: it was connected. */
+/* Once through the driver. True: it was connected. Tries that fail one after the other are said once. */
 static bool run_once(struct cgm_runtime *r)
 {
 	uint64_t before = r->state.nr_connects; /* written by this thread alone */
 	char fault[CGM_RUNTIME_FAULT] = "the connection ended";
+	bool connected;
 
 	set_running(r, true);
 	(void)r->driver->run(r, fault);
 	set_running(r, false);
-	if (!cgm_runtime_stopping(r) && note_fault(r, fault))
-		cgm_warning("%s: %s; containers keep the names that they have, and it is tried again", r->config.name, fault);
-	return r->state.nr_connects != before;
+	connected = r->state.nr_connects != before;
+	if (!cgm_runtime_stopping(r)) {
+		note_fault(r, fault);
+		if (connected || !r->said)
+			cgm_warning("%s: %s; containers keep the names that they have, and it is tried again", r->config.name, fault);
+		r->said = true;
+	}
+	return connected;
 }
 
 static void *runtime_main(void *arg)
@@ -541,6 +574,8 @@ static int runtime_start(struct cgm_names *n, const struct cgm_names_config *c)
 
 	*r = (struct cgm_runtime){ .names = n, .config = c->config, .driver = c->driver, .listing = 1, .state.name = c->config.name };
 	snprintf(r->state.fault, sizeof(r->state.fault), "%s", no_socket);
+	if (!r->config.timeout_ns)
+		r->config.timeout_ns = CALL_NS;
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake_fd < 0)
 		return -errno;
@@ -592,6 +627,7 @@ void cgm_names_free(struct cgm_names *n)
 	while ((p = cgm_hash_next(&n->by_path, &pos)))
 		place_free(p);
 	cgm_hash_done(&n->known);
+	cgm_hash_done(&n->sandboxes);
 	cgm_hash_done(&n->by_path);
 	cgm_hash_done(&n->by_id);
 	free(n->fresh);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who is behind a cgroup. Runtimes are found when their socket appears, asked once for all containers, then listened to, each by a thread of its own;
- * what they say is joined with the cgroups by the id that is in a cgroup's path. The sampler never waits for a runtime.
+ * what they say is joined with the cgroups by the id that is in a cgroup's path; a pod's own cgroup is joined with its sandbox, by the pod's uid. The sampler never waits for a runtime.
  */
 #pragma once
 #include "identity/runtime.h"

@@ -21,7 +21,7 @@ struct cgm_runtime_config {
 	const char *socket; /* path, without a scheme */
 	const char *env_whitelist; /* prefixes of the environment's keys that are wanted, comma between; "": none */
 	const char *containerd_namespace; /* "k8s.io" */
-	uint64_t timeout_ns; /* of one call */
+	uint64_t timeout_ns; /* of one call; 0: 5 s. A driver never sees 0 */
 };
 
 struct cgm_runtime_driver {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "identity/path.h"
 #include "model/label.h"
 
 static const char label_prefix[] = "container_label_", env_prefix[] = "container_env_";
@@ -200,8 +201,16 @@ struct cgm_identity *cgm_identity_new_who(const char *name, struct cgm_who *who,
 {
 	const char *names[2];
 	struct cgm_identity_facts f = { 0 };
+	struct cgm_path_facts path;
 	struct cgm_identity *i;
 
+	cgm_path_parse(name, &path);
+	if (who && path.kind == CGM_PATH_POD) {
+		i = cgm_identity_new(name);
+		if (i)
+			i->pod = cgm_who_ref(who);
+		return i;
+	}
 	if (who)
 		f = (struct cgm_identity_facts){ .image = who->image, .labels = who->labels, .envs = who->envs, .nr_labels = who->nr_labels, .nr_envs = who->nr_envs };
 	f.alias = aliases(name, who, names) ? names[0] : NULL;
@@ -222,6 +231,7 @@ void cgm_identity_unref(struct cgm_identity *i)
 	if (!i || __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	cgm_who_unref(i->who);
+	cgm_who_unref(i->pod);
 	free(i);
 }
 

@@ -38,7 +38,8 @@ struct cgm_identity {
 		uint32_t name_len, value_len;
 	} *shown;
 	size_t nr_shown;
-	struct cgm_who *who; /* what the runtime says of it, whole; NULL: nobody knows it */
+	struct cgm_who *who; /* what the runtime says of the container, whole; NULL: it is none, or nobody knows it */
+	struct cgm_who *pod; /* of a pod's own cgroup: its sandbox, which bears the pod's names; else NULL */
 	uint64_t looked_ns; /* atomic, CLOCK_MONOTONIC: when a person last looked at it; 0: never. The one word that readers write */
 };
 
@@ -51,7 +52,10 @@ struct cgm_identity *cgm_identity_new(const char *name);
 void cgm_identity_look(struct cgm_identity *i);
 bool cgm_identity_looked(const struct cgm_identity *i, uint64_t now_ns, uint64_t within_ns);
 struct cgm_identity *cgm_identity_new_with(const char *name, const struct cgm_identity_facts *facts, const struct cgm_label_rules *rules);
-/* With what a runtime says: name and image from it, and a reference to all the rest. who may be NULL. */
+/*
+ * With what a runtime says: name and image from it, and a reference to all the rest. Of a pod's own cgroup it only becomes pod: nothing of cAdvisor's
+ * shows it. who may be NULL.
+ */
 struct cgm_identity *cgm_identity_new_who(const char *name, struct cgm_who *who, const struct cgm_label_rules *rules);
 /* Its other names, as cAdvisor has them: docker and podman name and id, containerd id and cgroup. How many; they live as long as the identity. */
 size_t cgm_identity_aliases(const struct cgm_identity *i, const char *ret[2]);

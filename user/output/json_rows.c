@@ -51,12 +51,15 @@ static bool is_named(const struct rows *r, const struct cgm_row *row)
 	return !r->since_seq || row->born_seq > r->since_seq;
 }
 
-/* What people call it: a pod's container by namespace, pod and name, others by what the runtime calls them; "": the cgroup's path must do. */
-static void put_title(struct cgm_buf *b, const struct cgm_who *w)
+/* What people call it: a pod by namespace and name, its container by its name behind that, others by what the runtime calls them; "": the cgroup's path must do. */
+static void put_title(struct cgm_buf *b, const struct cgm_identity *i)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf t = { 0 };
+	const struct cgm_who *w = i->who;
 
-	if (w && w->pod && w->pod_namespace)
+	if (i->pod && i->pod->pod && i->pod->pod_namespace)
+		cgm_buf_printf(&t, "%s/%s", i->pod->pod_namespace, i->pod->pod);
+	else if (w && w->pod && w->pod_namespace)
 		cgm_buf_printf(&t, "%s/%s/%s", w->pod_namespace, w->pod, w->is_sandbox || !w->container ? "sandbox" : w->container);
 	else if (w)
 		cgm_buf_str(&t, w->name ? w->name : w->id);
@@ -90,7 +93,7 @@ static void put_element(struct cgm_buf *b, struct rows *r, size_t i)
 		cgm_json_string(b, row->identity->name);
 		break;
 	case TITLES:
-		put_title(b, row->identity->who);
+		put_title(b, row->identity);
 		break;
 	case INDEXES:
 		cgm_buf_u64(b, r->changed[i]);
