@@ -178,6 +178,12 @@ static void keep_text(struct cgm_cri_facts *f, struct cgm_str s, const char **to
 		*to = keep(f, s);
 }
 
+/* A text may begin with a zero. */
+static bool has_id(const struct cgm_cri_facts *f)
+{
+	return f->who.id && *f->who.id;
+}
+
 static int read_pair(struct cgm_str m, struct cgm_str *key, struct cgm_str *value)
 {
 	struct cgm_pb_field field;
@@ -381,7 +387,7 @@ static int decode_response(struct cgm_str m, struct cgm_cri_facts *f, int (*stat
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? r : f->who.id ? 0 : -EINVAL;
+	return r < 0 ? r : has_id(f) ? 0 : -EINVAL;
 }
 
 int cgm_cri_decode_container(struct cgm_str m, struct cgm_cri_facts *f)
@@ -469,7 +475,7 @@ int cgm_containerd_decode_container(struct cgm_str m, struct cgm_cri_facts *f)
 		if (r < 0)
 			return r;
 	}
-	if (r < 0 || !f->who.id)
+	if (r < 0 || !has_id(f))
 		return -EINVAL;
 	for (size_t i = 0; i < f->who.nr_labels; i++) {
 		const struct cgm_pair *label = &f->who.labels[i];
