@@ -126,10 +126,12 @@ class Containerd:
         need()
         self.folder = tempfile.mkdtemp(prefix="cgmtest-containerd-")
         self.socket = self.folder + "/c.sock"
+        self.namespace = "cgmtest-%d" % os.getpid()
         self.cri = cri
         self.log_name, self.process = self.folder + "/log", None
         self.pods, self.own = [], []  # [(namespace, id)]
         self.namespaces, self.cgroups = set(), set()
+        self.leftovers = set()
         self.parents = {}  # {directory that runc may make: whether it was there}
         self.note_parents("/kubepods", "/kubepods/burstable")
         with open(self.folder + "/config.toml", "w") as f:
@@ -233,6 +235,7 @@ class Containerd:
             1: {1: name, 2: uid, 3: namespace}, 3: "%s/logs/%s" % (self.folder, uid), 6: dict(labels or {}, **pod.labels),
             8: {1: pod.cgroup, 2: {1: {1: NODE}}}}
         pod.sandbox = first_text(self.runtime("RunPodSandbox", {1: pod.config}))
+        self.note_container("k8s.io", pod.sandbox)
         for container, command in containers:
             self.run_container(pod, container, command, labels, envs)
         return pod
@@ -244,6 +247,7 @@ class Containerd:
             10: {"io.kubernetes.container.restartCount": str(restarts)}, 11: "%s/%d.log" % (name, restarts), 15: {2: {3: {1: NODE}}}}
         os.makedirs("%s/logs/%s/%s" % (self.folder, pod.uid, name), exist_ok=True)
         pod.containers[name] = first_text(self.runtime("CreateContainer", {1: pod.sandbox, 2: config, 3: pod.config}))
+        self.note_container("k8s.io", pod.containers[name])
         self.runtime("StartContainer", {1: pod.containers[name]})
         return pod.containers[name]
 
@@ -260,16 +264,19 @@ class Containerd:
 
     # ---- containers without the CRI ----
 
-    def ctr_run(self, name, command=SLEEP, namespace="cgmtest", labels=None):
-        """Its cgroup is /NAMESPACE/NAME."""
+    def ctr_run(self, name, command=SLEEP, namespace=None, labels=None):
+        """Its cgroup is /NAMESPACE/NAME. runc keeps its state by these two for the whole machine: a namespace of our own, unless told."""
+        namespace = namespace or self.namespace
         self.import_image(namespace)
         self.note_parents("/" + namespace)
         self.cgroups.add("/%s/%s" % (namespace, name))
         self.own.append((namespace, name))
+        self.note_container(namespace, name)
         options = [word for pair in (labels or {}).items() for word in ("--label", "%s=%s" % pair)]
-        self.ctr(namespace, "run", "-d", *options, IMAGE, name, *command)
+        self.ctr(namespace, "run", "-d", "--null-io", *options, IMAGE, name, *command)
 
-    def ctr_remove(self, name, namespace="cgmtest"):
+    def ctr_remove(self, name, namespace=None):
+        namespace = namespace or self.namespace
         self.ctr(namespace, "tasks", "rm", "-f", name)
         self.ctr(namespace, "containers", "rm", name)
         self.own.remove((namespace, name))
@@ -285,6 +292,9 @@ class Containerd:
             self.attempt(self.ctr_remove, name, namespace)
         self.stop()
         self.kill_shims()
+        for path in self.leftovers:
+            self.attempt(os.unlink if not os.path.isdir(path) else shutil.rmtree, path)
+        self.attempt(os.rmdir, "/run/containerd/runc/" + self.namespace)
         self.unmount()
         for path in self.cgroups:
             self.remove_cgroup(path)
@@ -311,6 +321,12 @@ class Containerd:
                 continue
             if b"shim" in words[0] and self.socket.encode() in words:
                 self.attempt(os.kill, int(pid), signal.SIGKILL)
+
+    def note_container(self, namespace, name):
+        """The socket that its shim leaves behind (containerd runtime/v2/shim, SocketAddress), and runc's state, which is left when it is killed."""
+        path = "%s/%s/%s" % (self.socket, namespace, name)
+        self.leftovers.add("/run/containerd/s/" + hashlib.sha256(path.encode()).hexdigest())
+        self.leftovers.add("/run/containerd/runc/%s/%s" % (namespace, name))
 
     def unmount(self):
         with open("/proc/self/mountinfo") as f:

@@ -20,6 +20,8 @@
 #define RETRY_NS (100 * CGM_NSEC_PER_MSEC)
 #define MAX_TRIES 4
 
+_Static_assert(CGM_GRPC_FAULT == CGM_RUNTIME_FAULT, "a call's fault is the driver's");
+
 /* ---- calls ---- */
 
 int cgm_cri_call(struct cgm_cri *c, const char *service, const char *method, const char *namespace, const struct cgm_buf *request, struct cgm_buf *answer,
