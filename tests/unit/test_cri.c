@@ -162,15 +162,16 @@ static int release_texts(void **state)
 	return 0;
 }
 
-/* An old containerd (v1alpha2): all that there is; an id that it does not know yet, and knows a moment later; its end. */
+/* An old containerd (v1alpha2): all that there is; an id that it does not know yet; one that is created, and runs a moment later; its end. */
 static void test_run__containerd(void **state)
 {
 	static const struct grpc_answer unimplemented = { .manner = GRPC_TRAILERS_ONLY, .status = 12 }, not_found = { .status = 5 };
+	static const struct cgm_str created = CGM_STR("\x0a\x04\x0a\x02xy");
 	const struct grpc_answer script[] = {
 		unimplemented, say("version"), say("sandboxes"), say("sandbox_status"), say("containers"), say("container_status"), say("container_status_exited"),
 		say("own_namespaces"), say("own_containers"), say("own_tasks"),
 		/* wanted */ not_found, not_found, say("own_namespaces"), not_found,
-		/* again */ say("container_status"),
+		/* wanted */ { .message = created }, /* again */ say("container_status"),
 	};
 	struct grpc_server s;
 	struct cgm_runtime r;
@@ -190,12 +191,18 @@ static void test_run__containerd(void **state)
 	assert_string_equal(r.learned[3]->id, "plain1");
 	assert_int_equal(r.learned[3]->pid, 4160);
 	wake(&r, FRONT, false);
-	WAIT_FOR(__atomic_load_n(&r.nr_learned, __ATOMIC_ACQUIRE) == 5);
+	WAIT_FOR(__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE) == 14);
+	usleep(200000); /* it is not for the driver to ask again */
+	wake(&r, "xy", false);
+	WAIT_FOR(__atomic_load_n(&r.nr_learned, __ATOMIC_ACQUIRE) == 6);
+	assert_int_equal(r.learned[4]->state, CGM_STATE_CREATED);
+	assert_int_equal(r.learned[5]->state, CGM_STATE_RUNNING);
 	assert_asked(&s, 3, SANDBOX);
 	assert_asked(&s, 5, FRONT);
 	assert_asked(&s, 10, FRONT);
 	assert_asked(&s, 13, FRONT);
-	assert_asked(&s, 14, FRONT);
+	assert_asked(&s, 14, "xy");
+	assert_asked(&s, 15, "xy");
 	grpc_end(&s);
 	run_done(&r);
 	assert_int_equal(r.result, -ECONNRESET);

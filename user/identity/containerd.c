@@ -41,8 +41,9 @@ static bool is_wanted(const struct cgm_cri *c, struct cgm_str name)
 	for (size_t i = 0; i < name.len; i++)
 		if (!isalnum((unsigned char)name.p[i]) && name.p[i] != '-' && name.p[i] != '_' && name.p[i] != '.')
 			return false;
-	/* docker's containers are its driver's. */
-	return name.len && name.len < MAX_NAMESPACE && !cgm_str_eq(name, "moby") && !(c->service && cgm_str_eq(name, c->config->containerd_namespace));
+	if (!name.len || name.len >= MAX_NAMESPACE || cgm_str_eq(name, "moby"))
+		return false; /* docker's containers are its driver's */
+	return !c->service || !c->config->containerd_namespace || !cgm_str_eq(name, c->config->containerd_namespace);
 }
 
 static int add_namespace(void *arg, struct cgm_str name)

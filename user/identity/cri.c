@@ -16,7 +16,7 @@
 #include "identity/json_cri.h"
 
 #define LIST_NS (30 * CGM_NSEC_PER_SEC)
-/* 0.1, 0.3, 0.9, 2.7 s after an id was asked for: containerd shows a sandbox only when it runs, some time after its cgroup is there. */
+/* 0.1, 0.3, 0.9, 2.7 s after a container was found that is not started yet: its cgroup is there before its first process. */
 #define RETRY_NS (100 * CGM_NSEC_PER_MSEC)
 #define MAX_TRIES 4
 
@@ -235,16 +235,16 @@ static int ask(struct cgm_cri *c, const char *id, enum cgm_who_state *ret)
 	return r;
 }
 
-/* Asks; what is not there yet, or not started yet, is asked for again. */
+/* Asks; what is not started yet is asked for again. An id that is not known here comes again by itself. */
 static int ask_for(struct cgm_cri *c, struct cgm_cri_pending *p)
 {
 	enum cgm_who_state state = CGM_STATE_UNKNOWN;
 	uint64_t wait_ns = RETRY_NS;
 	int r = ask(c, p->id, &state);
 
-	if (r < 0 && !cgm_grpc_answered(r))
-		return r;
-	if ((r == 0 && state != CGM_STATE_CREATED) || p->nr_tries == MAX_TRIES || c->nr_pending == CGM_CRI_MAX_PENDING)
+	if (r < 0)
+		return cgm_grpc_answered(r) ? 0 : r;
+	if (state != CGM_STATE_CREATED || p->nr_tries == MAX_TRIES || c->nr_pending == CGM_CRI_MAX_PENDING)
 		return 0;
 	for (unsigned i = 0; i < p->nr_tries; i++)
 		wait_ns *= 3;

@@ -16,7 +16,7 @@ struct cgm_cri_known {
 	uint64_t round; /* of the listing that saw it last */
 };
 
-/* An id that is not known yet, or not yet started: to be asked again. */
+/* A container that is not started yet: to be asked again. */
 struct cgm_cri_pending {
 	char id[CGM_MAX_ID];
 	uint64_t at_ns;
