@@ -125,6 +125,8 @@ class Containerd:
     def __init__(self, config=CONFIG, cri=True):
         need()
         self.folder = tempfile.mkdtemp(prefix="cgmtest-containerd-")
+        # An overlay does not lie on an overlay, which the root of a guest is.
+        subprocess.run(["mount", "-t", "tmpfs", "cgmtest", self.folder], check=True)
         self.socket = self.folder + "/c.sock"
         self.namespace = "cgmtest-%d" % os.getpid()
         self.cri = cri
@@ -301,7 +303,8 @@ class Containerd:
         for directory, was_there in sorted(self.parents.items(), reverse=True):
             if not was_there:
                 self.attempt(os.rmdir, directory)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        subprocess.run(["umount", "-l", self.folder], check=True)
+        os.rmdir(self.folder)
 
     @staticmethod
     def attempt(call, *arguments):
