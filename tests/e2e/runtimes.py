@@ -113,6 +113,8 @@ class Runtime:
 
     def __init__(self, name):
         self.dir = tempfile.mkdtemp(prefix="cgmtest-%s-" % name)
+        # An overlay does not lie on an overlay, which the root of a guest is.
+        subprocess.run(["mount", "-t", "tmpfs", "cgmtest", self.dir], check=True)
         self.socket = self.dir + "/api.sock"
         self.log_file = open(self.dir + "/log", "wb")
         self.process = None
