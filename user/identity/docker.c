@@ -346,17 +346,17 @@ static int get_must(struct docker *d, const char *path, size_t max_bytes)
 	return r;
 }
 
-static int greet(struct docker *d)
+/* Podman gathers all about itself for its version, and runs programs: on a slow machine that takes longer than a call may, which is no reason to know nothing. */
+static int ask_version(struct docker *d, char *ret, size_t size)
 {
-	char version[64];
 	int r = get_must(d, "/version", VERSION_BYTES);
 
-	if (r < 0)
-		return r;
-	if (cgm_docker_version(d->body.p, d->body.len, version, sizeof(version)) < 0)
+	snprintf(ret, size, "unknown");
+	if (r == -ETIMEDOUT)
+		return 0;
+	if (r == 0 && cgm_docker_version(d->body.p, d->body.len, ret, size) < 0)
 		return fail(d, -EPROTO, "GET /version: not what this API answers");
-	cgm_runtime_connected(d->r, version);
-	return 0;
+	return r;
 }
 
 /* since: the server answers before it listens, and tells what happened between. */
@@ -471,6 +471,7 @@ static int follow(struct docker *d)
 
 static int serve(struct docker *d)
 {
+	char version[64];
 	int r;
 
 	d->end = &d->first;
@@ -482,11 +483,13 @@ static int serve(struct docker *d)
 	d->stream.easy = d->lib->curl_easy_init();
 	if (!d->multi || !d->call.easy || !d->stream.easy)
 		return no_memory(d);
-	r = greet(d);
+	r = ask_version(d, version, sizeof(version));
 	if (r == 0)
 		r = listen_to_events(d);
-	if (r == 0)
-		r = list(d);
+	if (r < 0)
+		return r;
+	cgm_runtime_connected(d->r, version);
+	r = list(d);
 	return r < 0 ? r : follow(d);
 }
 
