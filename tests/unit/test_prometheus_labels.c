@@ -92,12 +92,12 @@ static void test_identity_new_with__keys_that_collide(void **state)
 static void test_env_is_wanted__by_prefix(void **state)
 {
 	(void)state;
-	assert_true(cgm_env_is_wanted("FOO_, BAR", "FOO_X"));
-	assert_true(cgm_env_is_wanted("FOO_, BAR", "BARBARA"));
-	assert_false(cgm_env_is_wanted("FOO_, BAR", "FOO"));
-	assert_false(cgm_env_is_wanted("", "FOO"));
-	assert_false(cgm_env_is_wanted(NULL, "FOO"));
-	assert_false(cgm_env_is_wanted(",,", "FOO"));
+	assert_true(cgm_env_is_wanted("FOO_, BAR", cgm_str("FOO_X")));
+	assert_true(cgm_env_is_wanted("FOO_, BAR", cgm_str("BARBARA")));
+	assert_false(cgm_env_is_wanted("FOO_, BAR", cgm_str("FOO")));
+	assert_false(cgm_env_is_wanted("", cgm_str("FOO")));
+	assert_false(cgm_env_is_wanted(NULL, cgm_str("FOO")));
+	assert_false(cgm_env_is_wanted(",,", cgm_str("FOO")));
 }
 
 static void test_identity_new_with__every_allocation_fails_once(void **state)

@@ -20,25 +20,13 @@ static void json_freep(json_t **j)
 	json_decref(*j);
 }
 
-static bool wanted(const char *key, size_t len, const char *prefixes)
-{
-	struct cgm_str rest = cgm_str(prefixes), prefix;
-
-	while (cgm_next_field(&rest, ',', &prefix)) {
-		prefix = cgm_trim(prefix);
-		if (prefix.len && prefix.len <= len && memcmp(key, prefix.p, prefix.len) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* env: "KEY=VALUE". The texts have room for all. */
 static int add_env(struct cgm_cri_info *i, char **end, const char *env, const char *prefixes)
 {
 	const char *equals = strchr(env, '=');
 	struct cgm_pair *pair;
 
-	if (!equals || equals == env || !wanted(env, (size_t)(equals - env), prefixes))
+	if (!equals || equals == env || !cgm_env_is_wanted(prefixes, (struct cgm_str){ env, (size_t)(equals - env) }))
 		return 0;
 	if (cgm_grow((void **)&i->envs, &i->cap_envs, i->nr_envs, sizeof(*i->envs)) < 0)
 		return -ENOMEM;

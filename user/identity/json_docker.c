@@ -149,16 +149,6 @@ static int read_labels(const json_t *labels, struct draft *d)
 	return 0;
 }
 
-static bool is_wanted(const char *key, size_t len, const char *whitelist)
-{
-	struct cgm_str list = cgm_str(whitelist), prefix;
-
-	while (cgm_next_field(&list, ',', &prefix))
-		if (prefix.len && prefix.len <= len && memcmp(key, prefix.p, prefix.len) == 0)
-			return true;
-	return false;
-}
-
 static int keys_size(const json_t *env, size_t *ret)
 {
 	size_t size = 0;
@@ -192,7 +182,7 @@ static int read_env(const json_t *env, const char *whitelist, struct draft *d)
 		const char *text = json_string_value(json_array_get(env, i)), *equals = strchr(text, '=');
 		size_t len = equals ? (size_t)(equals - text) : 0;
 
-		if (!len || !is_wanted(text, len, whitelist))
+		if (!len || !cgm_env_is_wanted(whitelist, (struct cgm_str){ text, len }))
 			continue;
 		d->w.envs[d->w.nr_envs++] = (struct cgm_pair){ room, equals + 1 };
 		for (size_t k = 0; k < len; k++)

@@ -167,3 +167,15 @@ void cgm_who_pod_labels(struct cgm_who *w)
 	if (w->is_sandbox)
 		w->container = NULL;
 }
+
+bool cgm_env_is_wanted(const char *whitelist, struct cgm_str key)
+{
+	struct cgm_str rest = cgm_str(whitelist ? whitelist : ""), one;
+
+	while (cgm_next_field(&rest, ',', &one)) {
+		one = cgm_trim(one);
+		if (one.len && one.len <= key.len && memcmp(key.p, one.p, one.len) == 0)
+			return true;
+	}
+	return false;
+}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 
 struct cgm_pair {
 	const char *key, *value;
@@ -46,3 +47,5 @@ bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b);
 const char *cgm_who_label(const struct cgm_who *w, const char *key);
 /* Sets pod, pod_namespace, pod_uid and container from the labels io.kubernetes.…, which borrow from them. labels need not be sorted; is_sandbox is set before. */
 void cgm_who_pod_labels(struct cgm_who *w);
+/* --env_metadata_whitelist: does the key begin with one of these words, comma between? An empty list wants none. */
+bool cgm_env_is_wanted(const char *whitelist, struct cgm_str key);

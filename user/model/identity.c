@@ -59,18 +59,6 @@ static bool in_list(const char *list, const char *key)
 	return false;
 }
 
-bool cgm_env_is_wanted(const char *whitelist, const char *key)
-{
-	struct cgm_str rest = cgm_str(whitelist ? whitelist : ""), one;
-
-	while (cgm_next_field(&rest, ',', &one)) {
-		one = cgm_trim(one);
-		if (one.len && strncmp(key, one.p, one.len) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Those that the rules show, each name once, sorted. How many. */
 static size_t choose(const struct cgm_identity_facts *f, const struct cgm_label_rules *rules, struct candidate *ret)
 {

@@ -64,9 +64,6 @@ const char *cgm_identity_shown(const struct cgm_identity *i);
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
 void cgm_identity_unref(struct cgm_identity *i);
 
-/* --env_metadata_whitelist: does the key begin with one of these words, comma between? An empty list wants none. */
-bool cgm_env_is_wanted(const char *whitelist, const char *key);
-
 /*
  * The labels of many containers as cAdvisor writes them: each has every label that any of them has, with "" for what it has not. To Prometheus
  * an empty label is none; this is for others. identities: nr of them. NULL: out of memory.
