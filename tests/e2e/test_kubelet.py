@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The kubelet's endpoints, with pods of a real containerd: names, and numbers that are the kernel's."""
+import uuid
+
+import lib
+import prom
+from agent import by_speed, wait_for
+from cgroups import Cgroup
+from containerd import Containerd
+from lib import equal, near
+
+BURN = ("/bin/busybox", "sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exec sleep 100000")
+
+
+def pod_of(summary, name):
+    return next((pod for pod in summary["pods"] if pod["podRef"]["name"] == name), None)
+
+
+def container_of(pod, name):
+    return next((c for c in pod["containers"] if c["name"] == name), None) if pod else None
+
+
+def complete(agent, name, containers):
+    """The pod, when it has just these containers."""
+    pod = pod_of(agent.json("/stats/summary"), name)
+    return pod if pod and sorted(c["name"] for c in pod["containers"]) == sorted(containers) else None
+
+
+def test_kubelet__pods(t):
+    service = t.enter_context(Containerd())
+    agent = t.agent("--docker=", "--podman=", "--crio=", "--containerd=unix://" + service.socket)
+    uid = str(uuid.uuid4())
+    made = service.run_pod("web-0", "shop", uid, [("front", BURN), ("back", ("/bin/busybox", "sleep", "100000"))])
+    pod = wait_for(lambda: complete(agent, "web-0", ["front", "back"]), by_speed(15, 120), lambda: "pod: %s" % agent.json("/stats/summary")["pods"])
+    equal(pod["podRef"], {"name": "web-0", "namespace": "shop", "uid": uid}, "podRef")
+    paths = {name: Cgroup.at("%s/%s" % (made.cgroup, container)) for name, container in made.containers.items()}
+    whole = Cgroup.at(made.cgroup)
+    wait_for(lambda: paths["front"].cpu_ns() > 100000000, by_speed(30, 200), "work")
+
+    def settled():
+        before = whole.cpu_ns()
+        agent.wait_ticks()
+        summary = agent.json("/stats/summary")
+        return whole.cpu_ns() == before and summary
+    summary = wait_for(settled, by_speed(40, 300), "end of the work")
+    pod = pod_of(summary, "web-0")
+    for name, cgroup in paths.items():
+        near(container_of(pod, name)["cpu"]["usageCoreNanoSeconds"], cgroup.cpu_ns(), relative=0.01, what="CPU of " + name)
+    near(pod["cpu"]["usageCoreNanoSeconds"], whole.cpu_ns(), relative=0.01, what="CPU of the pod")
+    assert container_of(pod, "front")["memory"]["workingSetBytes"] > 0, pod
+    assert summary["node"]["cpu"]["usageCoreNanoSeconds"] > pod["cpu"]["usageCoreNanoSeconds"], "the node has less than a pod"
+    short = agent.json("/stats/summary?only_cpu_and_memory=true")
+    equal(set(pod_of(short, "web-0")), {"podRef", "startTime", "containers", "cpu", "memory"}, "short form of a pod")
+
+    # What metrics-server asks.
+    resource = metrics_at(agent, "/metrics/resource")
+    labels = {"container": "front", "namespace": "shop", "pod": "web-0"}
+    near(resource.get("container_cpu_usage_seconds_total", **labels) * 1e9, paths["front"].cpu_ns(), relative=0.01, what="CPU in /metrics/resource")
+    near(resource.get("pod_cpu_usage_seconds_total", namespace="shop", pod="web-0") * 1e9, whole.cpu_ns(), relative=0.01, what="CPU of the pod there")
+    assert resource.get("container_memory_working_set_bytes", **labels) > 0
+    equal(sorted(own["container"] for own, _ in resource.all("container_cpu_usage_seconds_total", pod="web-0")), ["back", "front"], "containers: no sandbox")
+
+    service.remove_pod(made)
+    wait_for(lambda: not pod_of(agent.json("/stats/summary"), "web-0"), by_speed(15, 120), "end of the pod")
+
+
+def metrics_at(agent, path):
+    answer = agent.get(path)
+    equal(answer.status, 200, path)
+    return prom.Metrics(answer.body.decode())
+
+
+lib.main(globals())
