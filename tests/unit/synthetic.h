@@ -10,14 +10,15 @@
 #include "base/mem.h"
 #include "model/snapshot.h"
 
-#define SYNTH_ROWS 16
+#define SYNTH_ROWS 24
 #define SYNTH_FIRST_NS 1790000000000000000ULL /* 2026-09-21T14:13:20Z */
 #define SYNTH_STEP_NS 1000000000ULL
 
 struct synth {
 	const char *names[SYNTH_ROWS]; /* sorted, "/" first */
 	uint32_t serials[SYNTH_ROWS]; /* those of another synth are others */
-	const struct cgm_who *who[SYNTH_ROWS]; /* what a runtime says; NULL: no runtime knows it */
+	const struct cgm_who *who[SYNTH_ROWS]; /* what a runtime says, of a pod's own cgroup its sandbox's; NULL: no runtime knows it */
+	const char *iface[SYNTH_ROWS]; /* an interface of that row, beside those of "/"; NULL: none */
 	size_t nr_names;
 	struct cgm_history *history[SYNTH_ROWS];
 	struct cgm_layout *layout[SYNTH_ROWS];
@@ -119,6 +120,8 @@ static inline void synth_fill(struct synth *y, size_t row, unsigned tick)
 		for (unsigned v = 0; v < CGM_NR_NUMA_VALUES; v++)
 			cgm_sample_numa(s, node)->v[v] = synth_value(row, tick, 900 + 10 * node + v);
 	synth_fill_extras(s, row, tick);
+	for (unsigned v = 0; y->iface[row] && v < CGM_NR_IFACE_VALUES; v++)
+		cgm_sample_iface(s, y->iface[row])->v[v] = synth_value(row, tick, 700 + v);
 	if (row)
 		return;
 	for (unsigned v = 0; v < CGM_NR_IFACE_VALUES; v++) {

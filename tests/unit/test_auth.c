@@ -70,7 +70,7 @@ static bool has(const struct cgm_buf *answer, const char *text)
 static void test_auth__every_route(void **state)
 {
 	static const char *const paths[] = { "/", "/metrics", "/api/v1.3/containers/", "/api/v1.3/machine", "/api/cgmeter/tree", "/containers/a",
-					     "/nothing", "/healthzx", "/%zz" };
+					     "/nothing", "/healthzx", "/%zz", "/stats/summary", "/metrics/resource", "/metrics/cadvisor" };
 	struct cgm_http_config config = all_files();
 	_cleanup_(cgm_buf_done) struct cgm_buf answer = { 0 };
 	struct server s;

@@ -129,6 +129,32 @@ static void test_query_events__cases(void **state)
 	}
 }
 
+static void test_query_kubelet__cases(void **state)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} good[] = { { "\0", false }, { "only_cpu_and_memory\0true\0", true }, { "only_cpu_and_memory\0\0", false }, { "only_cpu_and_memory\0001\0", true },
+		     { "only_cpu_and_memory\0false\0other\0x\0", false } };
+	struct cgm_query strict = query("only_cpu_and_memory\0yes\0", false), lax = query("only_cpu_and_memory\0yes\0", true);
+	char fault[CGM_FAULT_BYTES];
+	bool only;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		struct cgm_query in = query(good[i].text, false);
+
+		only = false;
+		assert_int_equal(cgm_query_kubelet(&in, &only, fault), 0);
+		assert_int_equal(only, good[i].want);
+	}
+	only = false;
+	assert_int_equal(cgm_query_kubelet(&strict, &only, fault), -EINVAL);
+	assert_non_null(strstr(fault, "'only_cpu_and_memory'"));
+	assert_int_equal(cgm_query_kubelet(&lax, &only, fault), 0); /* the kubelet passes over it */
+	assert_false(only);
+}
+
 /* A long value is cut in the message, not behind it. */
 static void test_query__long_values(void **state)
 {
@@ -149,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_query_containers__cases),
 		cmocka_unit_test(test_query_events__cases),
+		cmocka_unit_test(test_query_kubelet__cases),
 		cmocka_unit_test(test_query__long_values),
 	};
 

@@ -43,6 +43,11 @@ static void test_route_find__rest(void **state)
 		{ "/", "/", "" },
 		{ "/metrics", "/metrics", "" },
 		{ "/metrics/x", NULL, NULL },
+		{ "/metrics/resource", "/metrics/resource", "" },
+		{ "/metrics/cadvisor", "/metrics/cadvisor", "" },
+		{ "/metrics/resource/v1alpha1", NULL, NULL },
+		{ "/stats/summary", "/stats/summary", "" },
+		{ "/stats", NULL, NULL },
 		{ "/api/v1.3/containers", "/api/VER/containers/*", "" },
 		{ "/api/v1.0/containers/a/b", "/api/VER/containers/*", "/a/b" },
 		{ "/api/v1.3/containersx", "/api/*", "/v1.3/containersx" },
@@ -99,7 +104,8 @@ static void test_routes_types__as_cadvisor(void **state)
 
 static void test_reference__has_every_route_and_parameter(void **state)
 {
-	static const char *const words[] = { "`/api/VER/machinestats`", "`/metrics`", "`max_age`", "`num_stats`", "`start_time`", "v2.0, v2.1", "307" };
+	static const char *const words[] = { "`/api/VER/machinestats`", "`/metrics`", "`max_age`", "`num_stats`", "`start_time`", "v2.0, v2.1", "307",
+					     "`/stats/summary`", "`only_cpu_and_memory`" };
 	struct cgm_buf b = { 0 };
 
 	(void)state;

@@ -306,33 +306,51 @@ static void put_one(struct cgm_buf *b, const struct cgm_identity *i, const struc
 	}
 }
 
-struct cgm_label_union *cgm_label_union_new(const struct cgm_identity *const *identities, size_t nr)
+struct cgm_label_union *cgm_label_union_new_with(cgm_label_put_fn put, size_t nr, void *arg)
 {
 	struct cgm_label_union *u = cgm_calloc(1, sizeof(*u));
-	_cleanup_free_ const struct cgm_shown_label **all = NULL;
-	bool aliases = false, images = false;
-	size_t nr_all;
 
 	if (!u)
 		return NULL;
 	u->ends = cgm_calloc(nr + 1, sizeof(*u->ends));
-	if (!u->ends || collect(identities, nr, &all, &nr_all) < 0) {
-		cgm_label_union_free(u);
-		return NULL;
-	}
-	for (size_t i = 0; i < nr; i++) {
-		aliases |= identities[i]->has_alias;
-		images |= identities[i]->has_image;
-	}
-	for (size_t i = 0; i < nr; i++) {
-		put_one(&u->text, identities[i], all, nr_all, aliases, images);
+	for (size_t i = 0; u->ends && i < nr; i++) {
+		put(&u->text, i, arg);
 		u->ends[i] = u->text.len;
 	}
-	if (!cgm_buf_reserve(&u->text, CGM_OVER)) {
-		cgm_label_union_free(u);
+	if (u->ends && cgm_buf_reserve(&u->text, CGM_OVER))
+		return u;
+	cgm_label_union_free(u);
+	return NULL;
+}
+
+/* What cgm_label_union_new() puts: all has each label that any of them has. */
+struct all_labels {
+	const struct cgm_identity *const *identities;
+	const struct cgm_shown_label **all;
+	size_t nr_all;
+	bool aliases, images;
+};
+
+static void put_all(struct cgm_buf *b, size_t index, void *arg)
+{
+	const struct all_labels *a = arg;
+
+	put_one(b, a->identities[index], a->all, a->nr_all, a->aliases, a->images);
+}
+
+struct cgm_label_union *cgm_label_union_new(const struct cgm_identity *const *identities, size_t nr)
+{
+	_cleanup_free_ const struct cgm_shown_label **all = NULL;
+	struct all_labels a = { .identities = identities };
+
+	if (collect(identities, nr, &all, &a.nr_all) < 0)
 		return NULL;
+	a.all = all;
+	for (size_t i = 0; i < nr; i++) {
+		a.aliases |= identities[i]->has_alias;
+		a.images |= identities[i]->has_image;
 	}
-	return u;
+	return cgm_label_union_new_with(put_all, nr, &a);
 }
 
 void cgm_label_union_free(struct cgm_label_union *u)

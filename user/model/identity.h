@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "identity/who.h"
 
 /* So many bytes behind a text of labels may be read (and mean nothing): whoever copies many of them does so in blocks. */
@@ -70,6 +71,9 @@ void cgm_identity_unref(struct cgm_identity *i);
  */
 struct cgm_label_union;
 struct cgm_label_union *cgm_label_union_new(const struct cgm_identity *const *identities, size_t nr);
+/* The same with other texts: put appends that of the container with the index. */
+typedef void (*cgm_label_put_fn)(struct cgm_buf *b, size_t index, void *arg);
+struct cgm_label_union *cgm_label_union_new_with(cgm_label_put_fn put, size_t nr, void *arg);
 void cgm_label_union_free(struct cgm_label_union *u);
 /* The text of the container with that index; CGM_OVER bytes may be read behind it. */
 const char *cgm_label_union_text(const struct cgm_label_union *u, size_t index, size_t *ret_len);

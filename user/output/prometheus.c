@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "kernel/groups.h"
 #include "model/label.h"
+#include "output/kubelet.h"
 #include "output/prometheus_write.h"
 
 #define ROWS_A_STEP 16 /* a step of a histogram family is some 50 to 100 KB */
@@ -229,7 +230,7 @@ static bool put_row_cpus(struct cgm_prometheus *r, const struct cgm_row *row)
 static void put_cpu_usage(struct cgm_prometheus *r)
 {
 	static const struct cgm_prom_text total = TEXT(",cpu=\"total\"} ");
-	bool percpu = !(r->s->self.groups_off >> CGM_G_PERCPU & 1);
+	bool percpu = !(r->s->self.groups_off >> CGM_G_PERCPU & 1) && !r->network;
 
 	for (size_t i = r->row; i < r->row_end; i++) {
 		const struct cgm_row *row = &r->s->rows[i];
@@ -290,6 +291,16 @@ static void put_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 
 	for (size_t i = r->row; i < r->row_end; i++)
 		cgm_prom_disks(r, e, &r->s->rows[i], also_fs);
+}
+
+static void put_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
+{
+	for (size_t i = r->row; i < r->row_end; i++) {
+		size_t as = r->network ? r->network[i] : i;
+
+		if (as < r->s->nr_rows)
+			cgm_prom_ifaces(r, e, &r->s->rows[i], &r->s->rows[as]);
+	}
 }
 
 /*
@@ -466,8 +477,7 @@ static void put_series(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 		put_disks(r, e);
 		break;
 	case IFACE:
-		for (size_t i = r->row; i < r->row_end; i++)
-			cgm_prom_ifaces(r, e, &r->s->rows[i]);
+		put_ifaces(r, e);
 		break;
 	case FS:
 		for (size_t i = r->row; i < r->row_end; i++)
@@ -508,6 +518,19 @@ static enum cgm_group provider(const struct cgm_prometheus *r, const struct cgm_
 	return cgm_group_of_source(source, families[e->family].group);
 }
 
+/* The kubelet shows these groups of cAdvisor's, and nothing of ours. */
+static bool is_of_kubelet(const struct cgm_prom_family *f)
+{
+	static const char *const words[] = { "container_", "machine_", "cadvisor_" };
+	const uint64_t groups = 1ULL << CGM_G_CORE | 1ULL << CGM_G_MACHINE | 1ULL << CGM_G_CPU | 1ULL << CGM_G_CPULOAD | 1ULL << CGM_G_MEMORY |
+				1ULL << CGM_G_DISK | 1ULL << CGM_G_DISKIO | 1ULL << CGM_G_NETWORK | 1ULL << CGM_G_PROCESSES;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strncmp(f->name, words[i], strlen(words[i])) == 0)
+			return groups >> f->group & 1;
+	return false;
+}
+
 /* Is an entry's group hidden, or does nobody count for it? */
 static bool is_off(const struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 {
@@ -515,6 +538,8 @@ static bool is_off(const struct cgm_prometheus *r, const struct cgm_prom_entry *
 	enum cgm_group family = families[e->family].group, counts;
 
 	if (family != CGM_G_NONE && self->groups_off >> family & 1)
+		return true;
+	if (r->network && !is_of_kubelet(&families[e->family]))
 		return true;
 	if (!self->groups_idle)
 		return false;
@@ -571,12 +596,12 @@ static int init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const st
 	*r = (struct cgm_prometheus){
 		.s = s, .machine = machine, .open_metrics = format == CGM_PROMETHEUS_OPENMETRICS, .stamp = &no_stamp
 	};
-	if (s->self.show_timestamps) {
+	if (s->self.show_timestamps || format == CGM_PROMETHEUS_KUBELET) {
 		stamp_init(&r->row_stamp, s->time_ns, r->open_metrics);
-		if (machine)
+		if (machine && format != CGM_PROMETHEUS_KUBELET)
 			stamp_init(&r->machine_stamp, machine->time_ns, r->open_metrics);
 	}
-	if (s->self.show_empty_labels && labels_init(r) < 0)
+	if (format == CGM_PROMETHEUS_KUBELET ? cgm_kubelet_labels(s, &r->labels, &r->network) < 0 : s->self.show_empty_labels && labels_init(r) < 0)
 		return -ENOMEM;
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++)
 		le_init(&r->le[i], cgm_prom_bound(i), r->open_metrics);
@@ -590,6 +615,7 @@ static void done(struct cgm_prometheus *r)
 {
 	cgm_protobuf_free(r->protobuf);
 	cgm_label_union_free(r->labels);
+	free(r->network);
 }
 
 /* Its length stands in front in protobuf, and a header alone may have to be taken back: no piece ends here. */

@@ -12,6 +12,7 @@ enum cgm_prometheus_format {
 	CGM_PROMETHEUS_TEXT, /* text/plain; version=0.0.4; charset=utf-8 */
 	CGM_PROMETHEUS_OPENMETRICS, /* application/openmetrics-text; version=1.0.0; charset=utf-8 */
 	CGM_PROMETHEUS_PROTOBUF, /* application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited */
+	CGM_PROMETHEUS_KUBELET, /* text, and what the kubelet's /metrics/cadvisor shows of it: its families, its labels, the time of each sample */
 	CGM_NR_PROMETHEUS_FORMATS,
 };
 

@@ -82,7 +82,7 @@ void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, co
 	}
 }
 
-void cgm_prom_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row)
+void cgm_prom_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row, const struct cgm_row *as)
 {
 	for (uint32_t i = 0; i < row->layout->nr_blocks; i++) {
 		const struct cgm_layout_block *b = &row->layout->blocks[i];
@@ -93,7 +93,7 @@ void cgm_prom_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e, c
 		own.len = 0;
 		cgm_prom_label(&own, true, "interface", b->name);
 		cgm_prom_text_add(&own, "} ");
-		cgm_prom_row(r, row, &own, row->values[b->first + e->index], e->digits);
+		cgm_prom_row(r, as, &own, row->values[b->first + e->index], e->digits);
 	}
 }
 

@@ -80,6 +80,7 @@ struct cgm_prometheus {
 	enum { CGM_PROM_CLOSED, CGM_PROM_HEADER, CGM_PROM_OPEN } state;
 	size_t header_at; /* in out */
 	struct cgm_label_union *labels; /* of the rows; NULL: as their identities have them */
+	uint32_t *network; /* as the kubelet shows it: see cgm_kubelet_labels(); NULL: as it is */
 	struct cgm_prom_stamp row_stamp, machine_stamp;
 	const struct cgm_prom_stamp *stamp; /* of the family */
 	/* Samples of the family are followed by when they began to count; the name of those. 0: they are not. */
@@ -254,9 +255,9 @@ static inline void cgm_prom_row(struct cgm_prometheus *r, const struct cgm_row *
 /* prometheus.c: the family's name, less _total of a counter, ends in its unit. */
 bool cgm_prom_has_unit(const struct cgm_prom_family *f);
 
-/* prometheus_devices.c: the samples of one row. also_fs: leave out a disk for which the row has a file system. labels: `,a="b"` */
+/* prometheus_devices.c: the samples of one row. also_fs: leave out a disk for which the row has a file system. labels: `,a="b"`. as: whose labels they have */
 void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row, bool also_fs);
-void cgm_prom_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row);
+void cgm_prom_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row, const struct cgm_row *as);
 void cgm_prom_fs(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const struct cgm_row *row);
 void cgm_prom_blocks(struct cgm_prometheus *r, enum cgm_family_id f, const struct cgm_row *row);
 /* Pages by NUMA node. */

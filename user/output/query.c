@@ -28,6 +28,7 @@ static const struct param {
 	{ CGM_PARAMS_EVENTS, "stream", "true, false", "false", "instead of past events those to come, as they come, one JSON object a line" },
 	{ CGM_PARAMS_STORAGE, "label", "text", "", "only file systems with that label; \"root\" is that of /" },
 	{ CGM_PARAMS_STORAGE, "uuid", "text", "", "the one file system with that UUID, as an object" },
+	{ CGM_PARAMS_KUBELET, "only_cpu_and_memory", "true, false", "false", "leave out what is neither: network, file systems, I/O, swap, processes" },
 	{ CGM_PARAMS_BODY, "num_stats", "whole number, -1 or more", "60", "in a JSON object in the body: the newest so many samples, -1: all that are held" },
 	{ CGM_PARAMS_BODY, "start", "time as in RFC 3339", "", "likewise: samples not before that" },
 	{ CGM_PARAMS_BODY, "end", "time as in RFC 3339", "", "likewise: samples not after that" },
@@ -189,6 +190,13 @@ int cgm_query_events(const struct cgm_query *q, struct cgm_events_query *ret, ch
 	if (r == 0)
 		*ret = e;
 	return r;
+}
+
+/* ---- the kubelet's Summary ---- */
+
+int cgm_query_kubelet(const struct cgm_query *q, bool *ret_only_cpu_and_memory, char fault[CGM_FAULT_BYTES])
+{
+	return parse_bool(q, "only_cpu_and_memory", ret_only_cpu_and_memory, fault);
 }
 
 /* ---- the reference ---- */

@@ -14,6 +14,7 @@ enum cgm_params {
 	CGM_PARAMS_STORAGE = 4,
 	CGM_PARAMS_BODY = 8, /* ContainerInfoRequest of v1, in the body */
 	CGM_PARAMS_AGE = 16, /* max_age alone */
+	CGM_PARAMS_KUBELET = 32, /* of /stats/summary */
 };
 
 /* Where they come from: the value of the first parameter of that name, decoded; NULL: none. One without a value is "". */
@@ -47,6 +48,9 @@ struct cgm_events_query {
 	uint64_t start_ns, end_ns; /* 0: no bound */
 };
 int cgm_query_events(const struct cgm_query *q, struct cgm_events_query *ret, char fault[CGM_FAULT_BYTES]);
+
+/* of the kubelet's Summary; *ret stays as it is without the parameter. */
+int cgm_query_kubelet(const struct cgm_query *q, bool *ret_only_cpu_and_memory, char fault[CGM_FAULT_BYTES]);
 
 /* The reference: a line of a Markdown table for each parameter of these. */
 void cgm_query_describe(unsigned params, struct cgm_buf *out);

@@ -197,6 +197,12 @@ enum MHD_Result cgm_handle_ps(struct cgm_request *rq);
 enum MHD_Result cgm_handle_appmetrics(struct cgm_request *rq);
 enum MHD_Result cgm_handle_events(struct cgm_request *rq);
 
+/* ---- handlers_kubelet.c ---- */
+
+enum MHD_Result cgm_handle_kubelet_summary(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_resource(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_cadvisor(struct cgm_request *rq);
+
 /* ---- handlers_text.c ---- */
 
 enum MHD_Result cgm_handle_validate(struct cgm_request *rq);

@@ -343,6 +343,7 @@ enum MHD_Result cgm_answer_metrics(struct cgm_request *rq, struct cgm_body *body
 		[CGM_PROMETHEUS_TEXT] = "text/plain; version=0.0.4; charset=utf-8",
 		[CGM_PROMETHEUS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
 		[CGM_PROMETHEUS_PROTOBUF] = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+		[CGM_PROMETHEUS_KUBELET] = "text/plain; version=0.0.4; charset=utf-8",
 	};
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer_with_free_callback_cls(body->text.len, body->text.p, release_body, body);

@@ -15,6 +15,9 @@
 static const struct cgm_route routes[] = {
 	{ READ, "/healthz", cgm_handle_healthz, "\"ok\" while the agent runs" },
 	{ READ, "/metrics", cgm_handle_metrics, "Prometheus text, OpenMetrics or protobuf, by Accept", .params = CGM_PARAMS_AGE },
+	{ READ, "/metrics/resource", cgm_handle_kubelet_resource, "the kubelet's: CPU and working set of node, pods and containers, as metrics-server asks for them" },
+	{ READ, "/metrics/cadvisor", cgm_handle_kubelet_cadvisor, "the kubelet's: cAdvisor's families, labelled by container, pod and namespace" },
+	{ BODY, "/stats/summary", cgm_handle_kubelet_summary, "the kubelet's Summary: node, pods and containers", .params = CGM_PARAMS_KUBELET },
 	{ READ, "/validate", cgm_handle_validate, "what this machine offers and lacks, as text" },
 	{ READ, "/debug/status", cgm_handle_debug, "the agent's own state, as text" },
 	{ BODY, "/api/VER/machine", cgm_handle_machine, "MachineInfo: processors, memory, disks, interfaces", CGM_V1_ALL | CGM_V2_ALL },

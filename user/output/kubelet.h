@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kubelet's statistics from a snapshot: the Summary API, /metrics/resource, and whose labels /metrics/cadvisor has. A pod is known by its
+ * containers, its sandbox and its own cgroup, which bear the same uid; who does not know of Kubernetes is in none. Any thread.
+ */
+#pragma once
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "cgroup/machine.h"
+#include "model/snapshot.h"
+#include "output/stream.h"
+
+/* ---- kubelet_pods.c: which rows are a pod's ---- */
+
+struct cgm_kubelet_member {
+	const struct cgm_row *row;
+	const struct cgm_who *who;
+	enum cgm_kubelet_role { CGM_POD_OWN, CGM_POD_SANDBOX, CGM_POD_CONTAINER } role;
+};
+
+/* Members by uid of their pod, then role, then name; of those with the same name in a pod the newest alone. Refers to the snapshot, which must outlive it. */
+struct cgm_kubelet_pods {
+	struct cgm_kubelet_member *members;
+	size_t nr;
+};
+/* 0 or -ENOMEM. */
+int cgm_kubelet_pods_init(const struct cgm_snapshot *s, struct cgm_kubelet_pods *ret);
+void cgm_kubelet_pods_done(struct cgm_kubelet_pods *p);
+
+struct cgm_kubelet_pod {
+	const char *uid, *name, *namespace; /* name, namespace: "" when nobody said */
+	const struct cgm_row *own, *sandbox; /* NULL: not seen */
+	const struct cgm_kubelet_member *containers; /* by name */
+	size_t nr_containers;
+	const struct cgm_row *network; /* whose interfaces are the pod's; NULL: none has any (the host's network) */
+	uint64_t start_ns; /* the sandbox's; else when the cgroup came; else when the first container did */
+};
+/* The pod that begins at *at (0: the first), which is moved behind it. False: none is left. */
+bool cgm_kubelet_pods_next(const struct cgm_kubelet_pods *p, size_t *at, struct cgm_kubelet_pod *ret);
+/* The name of a container in its pod. */
+const char *cgm_kubelet_container_name(const struct cgm_who *w);
+
+/* ---- kubelet_rows.c: what a row means to the kubelet ---- */
+
+/* When the container was created, as the runtime says, else its cgroup. who may be NULL. */
+uint64_t cgm_kubelet_start_ns(const struct cgm_row *row, const struct cgm_who *who);
+/* Nanoseconds of CPU a second, over the last two samples. 1; 0: there is one sample, or the counter fell; -ENOMEM. */
+int cgm_kubelet_cpu_rate(const struct cgm_row *row, uint64_t *ret);
+/* Is that a limit? Without one the files say 2^63 less a page, or all ones. */
+bool cgm_kubelet_is_limit(uint64_t bytes);
+/* The most bytes of swap that it may have. False: no limit. */
+bool cgm_kubelet_swap_limit(const struct cgm_snapshot *s, const struct cgm_row *row, uint64_t *ret);
+/* The interface that stands for all: eth0, else the first that has moved a byte. NULL: none. */
+const struct cgm_layout_block *cgm_kubelet_interface(const struct cgm_row *row);
+bool cgm_kubelet_has_interfaces(const struct cgm_row *row);
+
+/* ---- kubelet_summary.c ---- */
+
+/* What no row says of the node. 0 and "": not known. */
+struct cgm_kubelet_node {
+	char name[HOST_NAME_MAX + 1]; /* in small letters, as Kubernetes names nodes */
+	uint64_t time_ns, boot_time_ns;
+	uint64_t memory_bytes, swap_bytes; /* swap may be 0 where memory is known */
+	uint64_t max_pid, nr_tasks;
+	char root_device[CGM_FS_DEVICE]; /* of the file system of / */
+};
+/* machine may be NULL. */
+void cgm_kubelet_node_read(int root_fd, const struct cgm_machine *machine, uint64_t boot_time_ns, struct cgm_kubelet_node *ret);
+/* /stats/summary: the node, then a pod a piece. node is copied. Takes a reference of s. NULL: out of memory. */
+struct cgm_stream *cgm_kubelet_summary(struct cgm_snapshot *s, const struct cgm_kubelet_node *node, bool only_cpu_and_memory);
+
+/* ---- kubelet_resource.c ---- */
+
+/* /metrics/resource as text, some rows a piece. Takes a reference of s. NULL: out of memory. */
+struct cgm_stream *cgm_kubelet_resource(struct cgm_snapshot *s);
+
+/* ---- kubelet_labels.c ---- */
+
+/*
+ * The labels of each row as the kubelet has them: container, id, image, name, namespace, pod. And by row: whose labels stand at its interfaces, a
+ * row index; UINT32_MAX: nobody's, another row of the pod shows them. 0 or -ENOMEM.
+ */
+int cgm_kubelet_labels(const struct cgm_snapshot *s, struct cgm_label_union **ret_labels, uint32_t **ret_network);
