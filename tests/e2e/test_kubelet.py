@@ -62,7 +62,15 @@ def test_kubelet__pods(t):
     assert resource.get("container_memory_working_set_bytes", **labels) > 0
     equal(sorted(own["container"] for own, _ in resource.all("container_cpu_usage_seconds_total", pod="web-0")), ["back", "front"], "containers: no sandbox")
 
+    # What dashboards ask.
+    page = metrics_at(agent, "/metrics/cadvisor")
+    near(page.get("container_cpu_usage_seconds_total", cpu="total", **labels) * 1e9, paths["front"].cpu_ns(), relative=0.01, what="CPU in /metrics/cadvisor")
+    equal(page.all("container_memory_working_set_bytes", pod="web-0", container="", id=made.cgroup)[0][0]["namespace"], "shop", "the pod's own cgroup")
+    equal({own["container"] for own, _ in page.all("container_start_time_seconds", pod="web-0")}, {"", "front", "back"}, "containers, the sandbox and the pod")
+    assert not any(name.startswith("cgmeter_") for name in page.families), "families that are no kubelet's"
+
     service.remove_pod(made)
+    service.remove_cgroup(made.cgroup)  # as the kubelet does
     wait_for(lambda: not pod_of(agent.json("/stats/summary"), "web-0"), by_speed(15, 120), "end of the pod")
 
 
