@@ -110,6 +110,36 @@ static void test_summary__pod_whose_cgroup_was_not_seen(void **state)
 	synth_done(&y);
 }
 
+/* A sandbox that was made anew stands for the pod; without one its cgroup's word does. */
+static void test_summary__start_of_a_pod(void **state)
+{
+	static const char *const names[] = { "/", BURN_PATH, BURN_PATH "/3" HEX, BURN_PATH "/4" HEX, QUIET_PATH };
+	struct cgm_who newer = burn_sandbox;
+	struct synth y;
+	struct cgm_snapshot *s;
+	json_t *j;
+
+	(void)state;
+	newer.created_ns = AT(20);
+	newer.id = "4" HEX;
+	synth_init(&y, names, ARRAY_SIZE(names));
+	y.who[1] = y.who[2] = &burn_sandbox;
+	y.who[3] = &newer;
+	y.who[4] = &quiet_sandbox;
+	synth_tick(&y);
+	s = synth_snapshot(&y);
+	j = summary(s, false);
+	assert_text(pod_of(j, "burn"), "startTime", "2026-09-21T14:13:00Z");
+	assert_text(pod_of(j, "quiet"), "startTime", "2026-09-21T14:12:30Z");
+	/* No containers, no number of processes, and yet a list. */
+	assert_int_equal(json_array_size(json_object_get(pod_of(j, "burn"), "containers")), 0);
+	assert_null(json_object_get(pod_of(j, "burn"), "process_stats"));
+	check(j, "Summary");
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
 static void test_summary__network(void **state)
 {
 	struct synth y;
@@ -581,6 +611,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_summary__pods_and_their_containers),
 		cmocka_unit_test(test_summary__pod_whose_cgroup_was_not_seen),
+		cmocka_unit_test(test_summary__start_of_a_pod),
 		cmocka_unit_test(test_summary__network),
 		cmocka_unit_test(test_summary__node),
 		cmocka_unit_test(test_summary__pressure_and_swap),

@@ -61,6 +61,66 @@ static void test_resource__samples(void **state)
 	synth_done(&y);
 }
 
+/* 200 pods with two containers each: more than a piece holds. Their names need to be escaped, and of the pods there is nothing but the containers. */
+static struct cgm_snapshot *many_pods(struct synth *y)
+{
+	static const char *const root[] = { "/" };
+	struct cgm_snapshot *few, *s = cgm_snapshot_new(401);
+
+	synth_init(y, root, 1);
+	synth_tick(y);
+	few = synth_snapshot(y);
+	assert_non_null(s);
+	for (unsigned i = 0; i < 401; i++) {
+		struct cgm_row *r = &s->rows[i];
+		struct cgm_who w = { .runtime = "containerd", .container = i % 2 ? "a\"b" : "c" }, *who;
+		char name[64], uid[64], id[16];
+
+		snprintf(name, sizeof(name), i ? "/%03u" : "/", i);
+		snprintf(uid, sizeof(uid), "uid-%03u", (i - 1) / 2);
+		snprintf(id, sizeof(id), "%03u", i);
+		w.id = id;
+		w.pod = w.pod_uid = uid;
+		who = i ? cgm_who_new(&w) : NULL;
+		*r = (struct cgm_row){ .identity = cgm_identity_new_who(name, who, NULL), .spec = few->rows[0].spec, .time_ns = few->time_ns };
+		assert_non_null(r->identity);
+		cgm_who_unref(who);
+		r->layout = cgm_layout_ref(few->rows[0].layout);
+		r->values = cgm_snapshot_alloc(s, r->layout->nr_values * sizeof(*r->values));
+		assert_non_null(r->values);
+		memcpy(r->values, few->rows[0].values, r->layout->nr_values * sizeof(*r->values));
+		s->nr_rows = i + 1;
+	}
+	cgm_snapshot_unref(few);
+	return s;
+}
+
+static void test_resource__many_pieces(void **state)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 }, json = { 0 };
+	struct checker options = { .timestamps = true };
+	struct synth y;
+	struct cgm_snapshot *s = many_pods(&y);
+	size_t longest;
+	json_t *j;
+
+	(void)state;
+	assert_int_equal(drain(cgm_kubelet_resource(s), &b, &longest), 0);
+	assert_true(longest < 16384 && b.len > 10 * longest);
+	/* cpu, memory, start, limit and usage of swap; the node's three; two that say that nothing failed */
+	assert_int_equal(check_page_with(&b, false, &options), 400 * 5 + 3 + 2);
+	cgm_buf_char(&b, '\0');
+	assert_line(&b, "\ncontainer_memory_working_set_bytes{container=\"a\\\"b\",namespace=\"\",pod=\"uid-199\"} ");
+	assert_int_equal(drain(cgm_kubelet_summary(s, &kubelet_node, false), &json, &longest), 0);
+	assert_true(longest < 16384);
+	j = parse(&json);
+	check(j, "Summary");
+	assert_int_equal(json_array_size(json_object_get(j, "pods")), 200);
+	json_decref(j);
+	cgm_snapshot_unref(s);
+	synth_done(&y);
+}
+
 static void compare_text(const struct cgm_buf *ours, const char *file, const struct exception *newer, size_t nr_newer, const struct exception *missing,
 			 size_t nr_missing)
 {
@@ -207,11 +267,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resource__samples),
+		cmocka_unit_test(test_resource__many_pieces),
 		cmocka_unit_test(test_resource__as_recorded),
 		cmocka_unit_test(test_cadvisor__labels),
 		cmocka_unit_test(test_cadvisor__network_of_a_pod_once),
 		cmocka_unit_test(test_cadvisor__as_recorded),
 	};
 
-	return cmocka_run_group_tests_name("kubelet_metrics", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("kubelet_metrics", tests, read_kubelet_schema, free_schema);
 }
