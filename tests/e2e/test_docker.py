@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Containers of a real dockerd and of a real podman: names, images, labels, environment, health and state, as they come, change and go."""
+import json
+import subprocess
 import time
 
 import lib
 import runtimes
-from agent import by_speed, wait_for
+from agent import PROGRAM, by_speed, wait_for
 from lib import equal, near
 from cgroups import Cgroup
 
@@ -60,6 +62,11 @@ def live(t, runtime, service, agent):
     near(agent.metrics().get("container_start_time_seconds", id=path), time.time(), absolute=by_speed(30, 200), what="start")
     equal(agent.metrics().get("container_health_state", id=path), -1, "it has no health check")
     assert spec["creation_time"] <= spec["start_time"], spec
+
+    top = subprocess.run([PROGRAM, "top", "-b", "-n", "1", "--json", "--url=http://127.0.0.1:%d" % agent.port], stdout=subprocess.PIPE, check=True).stdout
+    equal([row["title"] for row in json.loads(top)["containers"] if row["name"] == path], ["web"], "title in top")
+    names = agent.json("/api/cgmeter/rows")["names"]
+    equal(names["title"][names["name"].index(path)], "web", "title on the page")
 
     service.command("rename", "web", "shop")
     wait_named(agent, "shop")

@@ -33,6 +33,7 @@ static void test_batch_json(void **state)
 
 	(void)state;
 	setup(&m, &v);
+	m.rows[3].title = "web";
 	cgm_batch_json(&m, &v, "maps", "maps /x \"y\"", &out);
 	/* One line, whatever the names. */
 	assert_ptr_equal(memchr(out.p, '\n', out.len), out.p + out.len - 1);
@@ -47,6 +48,7 @@ static void test_batch_json(void **state)
 	row = json_array_get(rows, 2);
 	assert_string_equal(json_string_value(json_object_get(row, "name")), "/a/evil\"\n\x1b\xef\xbf\xbd\xe2\x80\xae");
 	assert_int_equal(json_object_size(row), CGM_NR_COLUMNS);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 3), "title")), "web");
 	for (unsigned i = 0; i < CGM_NR_COLUMNS; i++)
 		assert_non_null(json_object_get(row, cgm_columns[i].json));
 	assert_true(json_number_value(json_object_get(row, "cpu_percent")) > 33.3329 &&

@@ -93,6 +93,28 @@ static void test_feed__what_is_written_is_read(void **state)
 }
 
 /* Without a kernel side nothing of it is known, and bytes are those of the files. */
+static void test_feed__titles(void **state)
+{
+	static const struct cgm_who web = {.runtime = "docker", .id = "00", .name = "we\tb\\"},
+				    app = {.runtime = "containerd", .id = "01", .container = "app", .pod = "shop-1", .pod_namespace = "shop"};
+	struct fixture x = {0};
+
+	(void)state;
+	synth_init(&x.y, names, ARRAY_SIZE(names));
+	x.y.who[1] = &web;
+	x.y.who[2] = &app;
+	synth_tick(&x.y);
+	x.s = synth_snapshot(&x.y);
+	read_back(&x);
+	assert_null(x.f.rows[0].title);
+	assert_string_equal(x.f.rows[1].title, "we\tb\\");
+	assert_string_equal(x.f.rows[1].name, names[1]);
+	assert_string_equal(x.f.rows[2].title, "shop/shop-1/app");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_string_equal(x.f.rows[i].name, names[i]);
+	teardown(&x);
+}
+
 static void test_feed__without_a_kernel_side(void **state)
 {
 	struct fixture x = {0};
@@ -241,7 +263,10 @@ static void test_feed_read__damaged(void **state)
 		{"cgmeter-feed 1 1 1 2\ncolumns tasks\n0 5 /\n0 5 /\nend\n", "names out of order", 4},
 		{"cgmeter-feed 1 1 1 2\ncolumns tasks\n0 5 /\n1 5 /a\nend\n", "a parent behind its child", 4},
 		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n1 5 /\nend\n", "a parent behind its child", 3},
-		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\t\nend\n", "a control character in a name", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\x01\nend\n", "a control character in a name", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\t\nend\n", "a name of no or too many characters", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 \ttitle\nend\n", "a name of no or too many characters", 3},
+		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\ta\tb\nend\n", "a control character in a name", 3},
 		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\x0\nend\n", "a bad escape in a name", 3},
 		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\x00\nend\n", "a bad escape in a name", 3},
 		{"cgmeter-feed 1 1 1 1\ncolumns tasks\n0 5 /\\n\nend\n", "a bad escape in a name", 3},
@@ -355,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_feed__what_is_written_is_read),
+		cmocka_unit_test(test_feed__titles),
 		cmocka_unit_test(test_feed__without_a_kernel_side),
 		cmocka_unit_test(test_feed__a_group_that_does_not_count_is_not_known),
 		cmocka_unit_test(test_feed__tasks_of_the_root),

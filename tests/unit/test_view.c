@@ -190,6 +190,13 @@ static void test_view__filter(void **state)
 	key(&f, 't');
 	type(&f, "//A/Y\n");
 	assert_string_equal(lines(&f), "-/? |  -/a? |   -/a/y |    /a/y/deep");
+	/* What a runtime calls it is found as well. */
+	key(&f, '/');
+	key(&f, CGM_KEY_ESCAPE);
+	key(&f, CGM_KEY_ESCAPE);
+	f.model.rows[7].title = "shop/web-0/front";
+	type(&f, "/WEB-0\n");
+	assert_string_equal(lines(&f), "-/? |  /c");
 	teardown(&f);
 }
 

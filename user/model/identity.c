@@ -185,6 +185,25 @@ const char *cgm_identity_shown(const struct cgm_identity *i)
 	return cgm_identity_aliases(i, names) ? names[0] : i->name;
 }
 
+void cgm_identity_title(const struct cgm_identity *i, struct cgm_buf *out)
+{
+	const struct cgm_who *w = i->who ? i->who : i->pod;
+
+	if (!w)
+		return;
+	if (!w->pod || !w->pod_namespace) {
+		cgm_buf_str(out, w->name ? w->name : w->id);
+		return;
+	}
+	cgm_buf_str(out, w->pod_namespace);
+	cgm_buf_char(out, '/');
+	cgm_buf_str(out, w->pod);
+	if (!i->who)
+		return;
+	cgm_buf_char(out, '/');
+	cgm_buf_str(out, w->is_sandbox || !w->container ? "sandbox" : w->container);
+}
+
 struct cgm_identity *cgm_identity_new_who(const char *name, struct cgm_who *who, const struct cgm_label_rules *rules)
 {
 	const char *names[2];

@@ -62,6 +62,8 @@ struct cgm_identity *cgm_identity_new_who(const char *name, struct cgm_who *who,
 size_t cgm_identity_aliases(const struct cgm_identity *i, const char *ret[2]);
 /* The name by which cAdvisor's storage drivers know it: the first of these, else the cgroup's path. */
 const char *cgm_identity_shown(const struct cgm_identity *i);
+/* Appends what people call it: a pod NAMESPACE/POD, its container by its name behind that, others as the runtime calls them; nothing when nobody knows it. */
+void cgm_identity_title(const struct cgm_identity *i, struct cgm_buf *out);
 struct cgm_identity *cgm_identity_ref(struct cgm_identity *i);
 void cgm_identity_unref(struct cgm_identity *i);
 

@@ -5,10 +5,11 @@
  *
  *	cgmeter-feed 1 TIME MONO ROWS		ns since the epoch; ns of CLOCK_MONOTONIC, which tells two snapshots apart
  *	columns NAME NAME …			names of feed.def
- *	PARENT COLUMN COLUMN … PATH		a cgroup: index of its parent (the root's own: 0); "-": not known; sorted by path, the root
- *first end
+ *	PARENT COLUMN COLUMN … PATH[\tTITLE]	a cgroup: index of its parent (the root's own: 0); "-": not known; sorted by path, the root
+ *first; TITLE: what people call it, when a runtime knows it
+ *	end
  *
- * A histogram is SUM:FIRST:N,N,N: its sum in ns, and the buckets from the first to the last that counted (":0:" when none did). A path may
+ * A histogram is SUM:FIRST:N,N,N: its sum in ns, and the buckets from the first to the last that counted (":0:" when none did). A path and a title may
  * hold blanks; bytes below 32, 127 and the backslash are \xNN. When there is nothing newer than what the reader has, "same" is the second
  *and last line.
  *
@@ -39,6 +40,7 @@ enum cgm_feed_hist {
 
 struct cgm_feed_row {
 	const char *name;	  /* path */
+	const char *title;	  /* what people call it; NULL: as its path */
 	uint32_t parent;	  /* index of a row before it; the root is its own */
 	uint32_t have, have_hist; /* bit i: v[i], hist[i] are known */
 	uint64_t v[CGM_NR_FEED_VALUES];
@@ -49,7 +51,7 @@ struct cgm_feed {
 	uint64_t time_ns, mono_ns;
 	struct cgm_feed_row *rows; /* sorted by name (strcmp); rows[0] is "/" */
 	size_t nr_rows, cap_rows;
-	char *names; /* memory of the rows' names */
+	char *names; /* memory of the rows' names and titles */
 };
 /* Releases what f holds and empties it. */
 void cgm_feed_done(struct cgm_feed *f);

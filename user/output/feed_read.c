@@ -183,11 +183,23 @@ static int read_column(struct reader *r, uint8_t column, struct cgm_feed_row *ro
 	return 0;
 }
 
+/* What stands behind a tab is cut off the line; p NULL: there is none. */
+static struct cgm_str cut_title(struct reader *r)
+{
+	const char *tab = memchr(r->line.p, '\t', r->line.len), *end = r->line.p + r->line.len;
+
+	if (!tab)
+		return (struct cgm_str){ 0 };
+	r->line.len = (size_t)(tab - r->line.p);
+	return (struct cgm_str){ tab + 1, (size_t)(end - tab - 1) };
+}
+
 /* Names are kept one after the other; a reader of the tree can rely on their order, and on parents that come first. */
 static int read_row(struct reader *r, struct cgm_feed *f)
 {
 	struct cgm_feed_row *row = &f->rows[f->nr_rows];
 	char *name = f->names + r->names_len;
+	struct cgm_str title;
 	uint64_t parent;
 	size_t len;
 
@@ -197,6 +209,7 @@ static int read_row(struct reader *r, struct cgm_feed *f)
 	for (size_t i = 0; i < r->nr_columns; i++)
 		if (read_column(r, r->columns[i], row) < 0)
 			return -EINVAL;
+	title = cut_title(r);
 	if (read_text(r, name, &len) < 0)
 		return -EINVAL;
 	if (f->nr_rows ? strcmp(f->rows[f->nr_rows - 1].name, name) >= 0 : strcmp(name, "/") != 0)
@@ -206,6 +219,13 @@ static int read_row(struct reader *r, struct cgm_feed *f)
 	row->parent = (uint32_t)parent;
 	row->name = name;
 	r->names_len += len + 1;
+	if (title.p) {
+		row->title = f->names + r->names_len;
+		r->line = title;
+		if (read_text(r, f->names + r->names_len, &len) < 0)
+			return -EINVAL;
+		r->names_len += len + 1;
+	}
 	f->nr_rows++;
 	return 0;
 }
@@ -220,7 +240,7 @@ static int read_feed(struct reader *r, struct cgm_feed *f)
 		return err;
 	f->time_ns = r->time_ns;
 	f->mono_ns = r->mono_ns;
-	f->names = cgm_malloc(r->text.len + 1); /* no name is longer than its line */
+	f->names = cgm_malloc(r->text.len + 1); /* no name with its title is longer than its line */
 	if (!f->names)
 		return -ENOMEM;
 	while (f->nr_rows < r->nr_rows) {

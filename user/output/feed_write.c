@@ -58,6 +58,7 @@ static void put_head(struct cgm_buf *b, const char *what, const struct cgm_snaps
 
 struct feed {
 	struct cgm_stream stream;
+	struct cgm_buf title; /* scratch */
 	struct cgm_snapshot *snapshot;
 	size_t row; /* next one */
 	bool began, same;
@@ -134,6 +135,17 @@ static void make_row(const struct feed *f, size_t row, struct cgm_feed_row *to)
 	}
 }
 
+/* In memory of f's, until the next call. */
+static const char *title_of(struct feed *f, const struct cgm_identity *i)
+{
+	f->title.len = 0;
+	cgm_identity_title(i, &f->title);
+	if (!f->title.len)
+		return NULL;
+	cgm_buf_char(&f->title, '\0');
+	return f->title.failed ? NULL : f->title.p;
+}
+
 static void put_row(struct cgm_buf *b, const struct cgm_feed_row *r)
 {
 	cgm_buf_u64(b, r->parent);
@@ -153,6 +165,10 @@ static void put_row(struct cgm_buf *b, const struct cgm_feed_row *r)
 		cgm_buf_char(b, ' ');
 	}
 	put_text(b, r->name);
+	if (r->title) {
+		cgm_buf_char(b, '\t');
+		put_text(b, r->title);
+	}
 	cgm_buf_char(b, '\n');
 }
 
@@ -179,7 +195,9 @@ static int feed_next(struct cgm_stream *stream, struct cgm_buf *out)
 	}
 	for (size_t i = 0; i < ROWS_A_PIECE && f->row < s->nr_rows; i++, f->row++) {
 		make_row(f, f->row, &row);
+		row.title = title_of(f, s->rows[f->row].identity);
 		put_row(out, &row);
+		out->failed |= f->title.failed;
 	}
 	if (f->row < s->nr_rows)
 		return out->failed ? -ENOMEM : 1;
@@ -189,8 +207,11 @@ static int feed_next(struct cgm_stream *stream, struct cgm_buf *out)
 
 static void feed_free(struct cgm_stream *stream)
 {
-	cgm_snapshot_unref(((struct feed *)stream)->snapshot);
-	free(stream);
+	struct feed *f = (struct feed *)stream;
+
+	cgm_snapshot_unref(f->snapshot);
+	cgm_buf_done(&f->title);
+	free(f);
 }
 
 struct cgm_stream *cgm_feed_write(struct cgm_snapshot *s, uint64_t seen_mono_ns)

@@ -51,18 +51,12 @@ static bool is_named(const struct rows *r, const struct cgm_row *row)
 	return !r->since_seq || row->born_seq > r->since_seq;
 }
 
-/* What people call it: a pod by namespace and name, its container by its name behind that, others by what the runtime calls them; "": the cgroup's path must do. */
+/* "": the cgroup's path must do. */
 static void put_title(struct cgm_buf *b, const struct cgm_identity *i)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf t = { 0 };
-	const struct cgm_who *w = i->who;
 
-	if (i->pod && i->pod->pod && i->pod->pod_namespace)
-		cgm_buf_printf(&t, "%s/%s", i->pod->pod_namespace, i->pod->pod);
-	else if (w && w->pod && w->pod_namespace)
-		cgm_buf_printf(&t, "%s/%s/%s", w->pod_namespace, w->pod, w->is_sandbox || !w->container ? "sandbox" : w->container);
-	else if (w)
-		cgm_buf_str(&t, w->name ? w->name : w->id);
+	cgm_identity_title(i, &t);
 	cgm_buf_char(&t, '\0');
 	if (t.failed)
 		b->failed = true;

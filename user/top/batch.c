@@ -26,7 +26,7 @@ static void put_line(const struct cgm_model *m, const struct cgm_view *v, const 
 
 	for (unsigned i = 0; i < CGM_COL_NAME; i++)
 		cgm_buf_printf(out, "%*s ", (int)cgm_columns[i].width, cgm_column_format(cgm_columns[i].kind, row->v[i], text));
-	cgm_text_visible(v->tree ? cgm_last_part(row->name) : row->name, ascii, name, sizeof(name));
+	cgm_text_visible(row->title ? row->title : v->tree ? cgm_last_part(row->name) : row->name, ascii, name, sizeof(name));
 	cgm_buf_printf(out, "%*s%s\n", v->tree ? 2 * (int)line->depth : 0, "", name);
 }
 
@@ -60,6 +60,10 @@ static void put_container(const struct cgm_top_row *row, struct cgm_buf *out)
 {
 	cgm_buf_lit(out, "{\"name\":");
 	cgm_json_string(out, row->name);
+	if (row->title) {
+		cgm_buf_lit(out, ",\"title\":");
+		cgm_json_string(out, row->title);
+	}
 	for (unsigned i = 0; i < CGM_COL_NAME; i++) {
 		cgm_buf_lit(out, ",\"");
 		cgm_buf_str(out, cgm_columns[i].json);

@@ -132,9 +132,11 @@ static void draw_titles(const struct cgm_view *v, const bool *show, struct cgm_g
 	}
 }
 
-static void draw_name(const struct cgm_view *v, const struct cgm_line *line, const char *name, enum cgm_style style, struct cgm_grid *c,
+static void draw_name(const struct cgm_view *v, const struct cgm_line *line, const struct cgm_top_row *row, enum cgm_style style, struct cgm_grid *c,
 	size_t x, size_t y)
 {
+	const char *name = row->title ? row->title : row->name;
+
 	/* Of a deep tree the ends are what tells one from the other. */
 	size_t room = c->width > x ? c->width - x : 0, indent = MIN(line->depth * (size_t)INDENT, room / 2);
 
@@ -143,7 +145,7 @@ static void draw_name(const struct cgm_view *v, const struct cgm_line *line, con
 		return;
 	}
 	cgm_grid_put(c, x + indent, y, style, line->folded ? '+' : line->has_children ? '-' : ' ');
-	cgm_grid_text(c, x + indent + 2, y, SIZE_MAX, style, cgm_last_part(name));
+	cgm_grid_text(c, x + indent + 2, y, SIZE_MAX, style, row->title ? row->title : cgm_last_part(name));
 }
 
 static void draw_line(
@@ -164,7 +166,7 @@ static void draw_line(
 		cgm_grid_right(c, x, y, info->width, style, cgm_column_format(info->kind, row->v[i], text));
 		x += info->width + 1;
 	}
-	draw_name(s->view, line, row->name, rest, c, x, y);
+	draw_name(s->view, line, row, rest, c, x, y);
 }
 
 static void draw_list(const struct cgm_scene *s, struct cgm_grid *c, size_t first, size_t height)

@@ -158,6 +158,7 @@ static void make_rows(struct cgm_model *m)
 			k++;
 		p.before = m->interval_ns && k < b->nr_rows && order == 0 ? &b->rows[k] : NULL;
 		row->name = p.now->name;
+		row->title = p.now->title;
 		row->parent = p.now->parent;
 		row->depth = i ? m->rows[row->parent].depth + 1 : 0;
 		make_row(&p, row);

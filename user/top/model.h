@@ -8,6 +8,7 @@
 
 struct cgm_top_row {
 	const char *name; /* path; the model's, until the next push */
+	const char *title; /* what people call it, likewise; NULL: as its path */
 	uint32_t parent, depth;
 	double v[CGM_NR_COLUMNS]; /* NAN: not known, or nothing happened (percentiles). NAME is not used */
 };

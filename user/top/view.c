@@ -93,7 +93,7 @@ static void choose(const struct cgm_view *v, const struct cgm_model *m, uint8_t 
 	for (size_t i = m->nr_rows; i-- > 0;) {
 		const struct cgm_top_row *r = &m->rows[i];
 
-		if (matches(r->name, v->filter))
+		if (matches(r->name, v->filter) || (r->title && matches(r->title, v->filter)))
 			keep[i] |= KEEP_MATCH;
 		if (v->tree && keep[i] && i)
 			keep[r->parent] |= KEEP_CONTEXT;
