@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "cgroup/cgroup.h"
 
 #define MAX_PROC_BYTES (16 << 20)
 
@@ -87,7 +88,7 @@ static int each_mount(int root_fd, mount_fn fn, void *arg)
 
 	if (!mp)
 		return -ENOMEM;
-	r = cgm_read_all_at(root_fd, "proc/self/mountinfo", MAX_PROC_BYTES, &text, &len);
+	r = cgm_mountinfo_read(root_fd, &text, &len);
 	if (r < 0)
 		return r;
 	rest = (struct cgm_str){ text, len };
