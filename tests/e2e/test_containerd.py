@@ -79,7 +79,7 @@ def test_containerd__own_containers_and_a_restart(t):
     wait_for(lambda: agent.metrics().get("cgmeter_runtime_connected", runtime="containerd") == 1, by_speed(10, 60), "connection")
     service.ctr_run("plain1", labels={"tier": "own"})
     labels = wait_for(lambda: seen(agent, name="plain1"), by_speed(10, 90), lambda: "plain1: %s" % agent.metrics().all("container_last_seen"))
-    equal((labels["id"], labels["image"], labels["container_label_tier"]), ("/cgmtest/plain1", IMAGE, "own"), "a container of ctr")
+    equal((labels["id"], labels["image"], labels["container_label_tier"]), ("/%s/plain1" % service.namespace, IMAGE, "own"), "a container of ctr")
 
     service.stop(signal.SIGKILL)
     wait_for(lambda: agent.metrics().get("cgmeter_runtime_connected", runtime="containerd") == 0, by_speed(15, 60), "end of the connection")

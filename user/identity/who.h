@@ -44,5 +44,5 @@ DEFINE_CLEANUP(cgm_who, cgm_who_unref)
 bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b);
 /* NULL: it has no such label. */
 const char *cgm_who_label(const struct cgm_who *w, const char *key);
-/* Sets pod, pod_namespace, pod_uid and container from the labels io.kubernetes.…, which borrow from them. labels need not be sorted. */
+/* Sets pod, pod_namespace, pod_uid and container from the labels io.kubernetes.…, which borrow from them. labels need not be sorted; is_sandbox is set before. */
 void cgm_who_pod_labels(struct cgm_who *w);
