@@ -31,10 +31,11 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*
 BPFT := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS := 20
+IMAGE_FORMAT := docker
 SANITIZE := -fsanitize=address,undefined
 
 .DELETE_ON_ERROR:
-.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference man clean help setup FORCE
+.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference man image deb dashboards clean help setup FORCE
 
 all: $(B)/cgmeter $(B)/compile_commands.json ## build build/cgmeter (installs nothing)
 
@@ -165,6 +166,13 @@ reference: all ## the reference of metrics and flags: build/reference.md
 man: all ## the man page: build/cgmeter-node.8
 	$(Q)$(B)/cgmeter man > $(B)/cgmeter-node.8
 	@echo $(B)/cgmeter-node.8
+
+image: all ## a container image, without Docker: build/cgmeter-image.tar (IMAGE_FORMAT=docker|oci)
+	$(Q)tools/deploy/image --program=$(B)/cgmeter --format=$(IMAGE_FORMAT) --output=$(B)/cgmeter-image.tar
+deb: all ## a package for Debian: build/cgmeter_VERSION_ARCH.deb
+	$(Q)tools/deploy/deb --program=$(B)/cgmeter --output=$(B)
+dashboards: ## tools/deploy/grafana/*.json anew, after a change of tools/deploy/dashboards
+	$(Q)tools/deploy/dashboards tools/deploy/grafana
 
 clean: ## remove build/
 	rm -rf $(B)

@@ -230,6 +230,14 @@ static void test_machine_sample_fs__which_mounts(void **state)
 	assert_string_equal(s.fs[0].device, "/dev/sda1");
 	assert_string_equal(s.fs[1].device, "/a/b");
 	cgm_sample_done(&s);
+	/* Of process 1, when its root is this one. */
+	put(root, "proc/1/mountinfo", "1 1 8:2 / / rw - ext4 /dev/sdb1 rw\n");
+	assert_int_equal(symlinkat("../..", root, "proc/1/root"), 0);
+	s = (struct cgm_sample){ 0 };
+	assert_int_equal(cgm_machine_sample_fs(root, &s), 0);
+	assert_int_equal(s.nr_fs, 1);
+	assert_string_equal(s.fs[0].device, "/dev/sdb1");
+	cgm_sample_done(&s);
 	remove_all(root);
 	rmdir(dir);
 }

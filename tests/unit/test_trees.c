@@ -101,6 +101,55 @@ static void test_trees_open__nothing(void **state)
 	rmdir(dir);
 }
 
+static void put(int fd, const char *path, const char *text)
+{
+	int file = openat(fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	assert_true(file >= 0);
+	assert_int_equal(write(file, text, strlen(text)), (ssize_t)strlen(text));
+	close(file);
+}
+
+static void expect_mounts(int fd, const char *wanted)
+{
+	char *text = NULL;
+	size_t len;
+
+	assert_int_equal(cgm_mountinfo_read(fd, &text, &len), 0);
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+/* A machine that is mounted into a container: our own process has the container's names of things. */
+static void test_mountinfo_read__process_1(void **state)
+{
+	char dir[] = "/tmp/cgm-test-XXXXXX", *text = NULL;
+	size_t len;
+	int fd, own = open("/", O_RDONLY | O_DIRECTORY);
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	mkdirat(fd, "proc", 0755);
+	mkdirat(fd, "proc/self", 0755);
+	mkdirat(fd, "proc/1", 0755);
+	assert_int_equal(cgm_mountinfo_read(fd, &text, &len), -ENOENT);
+	put(fd, "proc/self/mountinfo", "ours");
+	expect_mounts(fd, "ours");
+	put(fd, "proc/1/mountinfo", "");
+	expect_mounts(fd, "ours");
+	put(fd, "proc/1/mountinfo", "the machine's");
+	expect_mounts(fd, "the machine's");
+	for (size_t i = 0; i < 5; i++)
+		unlinkat(fd, ((const char *[]){ "proc/1/mountinfo", "proc/self/mountinfo", "proc/1", "proc/self", "proc" })[i], i < 2 ? 0 : AT_REMOVEDIR);
+	close(fd);
+	rmdir(dir);
+	assert_int_equal(cgm_mountinfo_read(own, &text, &len), 0);
+	assert_true(len > 0);
+	free(text);
+	close(own);
+}
+
 struct visits {
 	const struct cgm_trees *t;
 	unsigned nr[CGM_NR_CONTROLLERS], stop_after, total;
@@ -173,7 +222,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trees_open__hybrid),  cmocka_unit_test(test_trees_open__v1_comounted_and_escaped),
 		cmocka_unit_test(test_trees_open__v2),	    cmocka_unit_test(test_trees_open__damaged),
-		cmocka_unit_test(test_trees_open__nothing), cmocka_unit_test(test_trees_walk__parents_first),
+		cmocka_unit_test(test_trees_open__nothing),
+		cmocka_unit_test(test_mountinfo_read__process_1),
+		cmocka_unit_test(test_trees_walk__parents_first),
 		cmocka_unit_test(test_trees_open__every_allocation_fails),
 	};
 

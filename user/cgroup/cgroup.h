@@ -48,11 +48,18 @@ struct cgm_trees {
 };
 
 /*
- * Finds the mounted trees by <root_fd>/proc/self/mountinfo and <root_fd>/proc/self/cgroup, and opens their mount points below
+ * Finds the mounted trees by cgm_mountinfo_read() and <root_fd>/proc/self/cgroup, and opens their mount points below
  * root_fd. mode: V2 when no v1 controller that we read is mounted; V1 when no cgroup2 is mounted; else HYBRID.
  * -ENODEV when no cgroup file system is mounted at all.
  */
 int cgm_trees_open(int root_fd, struct cgm_trees *ret);
+
+/*
+ * What is mounted below root_fd, as the lines of mountinfo; the caller frees *ret. When root_fd is not our own root, it is a machine that was
+ * mounted into our container: its process 1 tells where things are as the machine names them, our own process as our container does.
+ * 0 or a negative errno.
+ */
+int cgm_mountinfo_read(int root_fd, char **ret, size_t *ret_len);
 void cgm_trees_close(struct cgm_trees *t);
 /* The hierarchy in which tasks are counted: unified on V2; else cpu, cpuacct, or the first that is mounted. */
 enum cgm_controller cgm_trees_sched_controller(const struct cgm_trees *t);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "cgroup/cgroup.h"
 
 #define MAX_PROC_BYTES (16 << 20)
 
@@ -75,6 +76,20 @@ static int stat_mount(int root_fd, const struct mount_point *mp, struct statfs *
 	return fd < 0 || fstatfs(fd, st) < 0 ? -errno : 0;
 }
 
+/*
+ * A service of systemd has a mount namespace of its own, with mounts that hide things from it: no file systems of the machine. When process 1
+ * has the same root its mounts are what the machine has, and are found here by the same paths.
+ */
+static int read_mounts(int root_fd, char **ret, size_t *ret_len)
+{
+	struct stat own, first;
+
+	if (fstat(root_fd, &own) == 0 && fstatat(root_fd, "proc/1/root/", &first, 0) == 0 && own.st_dev == first.st_dev && own.st_ino == first.st_ino &&
+	    cgm_read_all_at(root_fd, "proc/1/mountinfo", MAX_PROC_BYTES, ret, ret_len) == 0)
+		return 0;
+	return cgm_mountinfo_read(root_fd, ret, ret_len);
+}
+
 /* Calls fn for each mount that can be looked at; the caller passes over devices that it had. */
 static int each_mount(int root_fd, mount_fn fn, void *arg)
 {
@@ -87,7 +102,7 @@ static int each_mount(int root_fd, mount_fn fn, void *arg)
 
 	if (!mp)
 		return -ENOMEM;
-	r = cgm_read_all_at(root_fd, "proc/self/mountinfo", MAX_PROC_BYTES, &text, &len);
+	r = read_mounts(root_fd, &text, &len);
 	if (r < 0)
 		return r;
 	rest = (struct cgm_str){ text, len };

@@ -77,6 +77,30 @@ static void find_mount(int root_fd, struct cgm_str text, bool whole, struct cgm_
 	}
 }
 
+static bool is_own_root(int root_fd)
+{
+	struct stat given, own;
+
+	return fstat(root_fd, &given) == 0 && stat("/", &own) == 0 && given.st_dev == own.st_dev && given.st_ino == own.st_ino;
+}
+
+int cgm_mountinfo_read(int root_fd, char **ret, size_t *ret_len)
+{
+	if (!is_own_root(root_fd)) {
+		int r = cgm_read_all_at(root_fd, "proc/1/mountinfo", MAX_PROC_BYTES, ret, ret_len);
+
+		if (r == 0 && *ret_len)
+			return 0;
+		if (r == 0) {
+			free(*ret);
+			*ret = NULL;
+		} else if (r == -ENOMEM) {
+			return r;
+		}
+	}
+	return cgm_read_all_at(root_fd, "proc/self/mountinfo", MAX_PROC_BYTES, ret, ret_len);
+}
+
 static int find_mounts(int root_fd, struct cgm_trees *t)
 {
 	_cleanup_free_ char *text = NULL;
@@ -84,7 +108,7 @@ static int find_mounts(int root_fd, struct cgm_trees *t)
 	size_t len;
 	int r;
 
-	r = cgm_read_all_at(root_fd, "proc/self/mountinfo", MAX_PROC_BYTES, &text, &len);
+	r = cgm_mountinfo_read(root_fd, &text, &len);
 	if (r < 0)
 		return r;
 	find_mount(root_fd, (struct cgm_str){ text, len }, true, t);

@@ -445,15 +445,26 @@ static bool wants_netns(const struct cgm_agent *a)
 	return a->max_netns && (is_on(a, CGM_G_NETWORK) || is_on(a, CGM_G_TCP_STATES) || is_on(a, CGM_G_UDP) || is_on(a, CGM_G_ADVTCP));
 }
 
+/* cAdvisor's users mount the machine at /rootfs, and say it in no flag. */
+static const char *root_of(const struct cgm_options *o)
+{
+	if (*o->root)
+		return o->root;
+	if (access("/rootfs/proc/stat", R_OK) != 0)
+		return "/";
+	cgm_log_once(CGM_LOG_INFO, "the machine is mounted at /rootfs, and is read there (--root=/: what the container sees)");
+	return "/rootfs";
+}
+
 static int open_all(struct cgm_agent *a)
 {
 	const struct cgm_options *o = a->o;
 	struct cgm_kernel_config config;
 	int r;
 
-	a->root_fd = open(o->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	a->root_fd = open(root_of(o), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->root_fd < 0) {
-		cgm_error("--root: cannot open %s: %s", o->root, strerror(errno));
+		cgm_error("--root: cannot open %s: %s", root_of(o), strerror(errno));
 		return -errno;
 	}
 	raise_fd_limit(a);
