@@ -157,7 +157,12 @@ static void test_block__after_silence(void **state)
 	group_remove(t, path);
 }
 
-/* While nothing is told of ends, requests are issued; the kernel uses all of them again later. */
+/*
+ * While nothing is told of ends, requests are issued; the kernel uses their places again later, and then they are counted. It prefers the place
+ * that was freed last (sbitmap_queue_clear() of lib/sbitmap.c), so that one that was left when the work went to another CPU may stand aside for
+ * long: it is in flight, and not lost.
+ */
+#define MOST_ASIDE 4
 static void test_block__ends_that_nobody_saw(void **state)
 {
 	struct rig *t = *state;
@@ -169,6 +174,7 @@ static void test_block__ends_that_nobody_saw(void **state)
 	uint32_t slot = disk_and_group(t, &d, path, sizeof(path));
 	struct bpf_link **link = &t->kernel->links[done];
 	struct cgm_block w;
+	uint64_t aside;
 
 	if (!*link) {
 		print_message("# skip: block_rq_complete by BTF\n");
@@ -184,13 +190,14 @@ static void test_block__ends_that_nobody_saw(void **state)
 	cgm_kernel_sweep(t->kernel);
 	cgm_kernel_drops(t->kernel, after);
 	w = read_block(t, slot, d.dev, CGM_BLOCK_WRITE);
-	assert_int_equal(w.bytes, rounds * NR_CHUNKS * CHUNK);
-	assert_int_equal(w.requests, rounds * NR_CHUNKS);
-	assert_int_equal(w.issued, w.requests);
+	assert_int_equal(w.issued, rounds * NR_CHUNKS);
+	aside = w.issued - w.requests;
+	assert_in_range(aside, 0, MOST_ASIDE);
+	assert_int_equal(w.bytes, w.requests * CHUNK);
 	assert_int_equal(w.sizes[2], w.requests);
 	assert_int_equal(w.sync_bytes, w.bytes);
 	assert_int_equal(cgm_hist_count(&w.issue_to_done), (rounds - 1) * NR_CHUNKS);
-	assert_true(after[CGM_DROP_BLOCK_DONE] - before[CGM_DROP_BLOCK_DONE] >= NR_CHUNKS);
+	assert_true(after[CGM_DROP_BLOCK_DONE] - before[CGM_DROP_BLOCK_DONE] >= NR_CHUNKS - aside);
 	disk_close(&d);
 	group_remove(t, path);
 }
