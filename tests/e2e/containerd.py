@@ -10,17 +10,15 @@ network, no image registry, no CNI (pods share the host's network).
 At the end everything is gone: containers, shims, mounts, cgroups, files.
 """
 import hashlib
-import io
-import json
 import os
 import shutil
 import signal
 import subprocess
-import tarfile
 import tempfile
 import time
 
 import lib
+import runtimes
 from agent import wait_for
 from cgroups import trees
 
@@ -82,35 +80,6 @@ class Status(Exception):
         self.number = number
 
 
-# ---- an image without a registry ----
-
-def image_archive(path):
-    """A docker-archive of busybox alone, that sleeps."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name in ("bin", "proc", "sys", "dev", "tmp", "etc"):
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(entry)
-        entry = tar.gettarinfo("/bin/busybox", "bin/busybox")
-        with open("/bin/busybox", "rb") as f:
-            tar.addfile(entry, f)
-        entry = tarfile.TarInfo("bin/sh")
-        entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
-        tar.addfile(entry)
-    layer = layer.getvalue()
-    config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin", "IMAGE_SAYS=hello"], "Cmd": SLEEP},
-        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}, "history": [{"created_by": "cgmtest"}]}).encode()
-    name = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = json.dumps([{"Config": name, "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]).encode()
-    with tarfile.open(path, "w") as tar:
-        for entry_name, data in ((name, config), ("layer.tar", layer), ("manifest.json", manifest)):
-            entry = tarfile.TarInfo(entry_name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-
-
 class Pod:
     """uid, cgroup (a path in the hierarchies), sandbox (its id), containers: {name: id}"""
 
@@ -142,7 +111,6 @@ class Containerd:
     def __enter__(self):
         try:
             self.start()
-            image_archive(self.folder + "/image.tar")
             self.import_image("k8s.io")
             if self.cri:
                 wait_for(self.has_image, 20, lambda: "the CRI's image: " + self.log())
@@ -223,7 +191,8 @@ class Containerd:
 
     def import_image(self, namespace):
         if namespace not in self.namespaces:
-            self.ctr(namespace, "images", "import", self.folder + "/image.tar")
+            with runtimes.busybox_image(IMAGE, ("IMAGE_SAYS=hello",), SLEEP) as archive:
+                self.ctr(namespace, "images", "import", archive)
             self.namespaces.add(namespace)
 
     # ---- pods, as a kubelet makes them ----

@@ -53,14 +53,6 @@ def mounts_below(folder):
     return sorted((p for p in points if p == folder or p.startswith(folder + "/")), key=len, reverse=True)
 
 
-def storage_driver(folder):
-    """An overlay cannot have its upper layer on another one, as a guest's root is."""
-    kinds = {line.split()[4]: line.partition(" - ")[2].split()[0] for line in read("/proc/self/mountinfo").splitlines()}
-    while folder not in kinds:
-        folder = os.path.dirname(folder)
-    return "vfs" if kinds[folder] == "overlay" else "overlay"
-
-
 def cgroup_mounts():
     """All hierarchies: runtimes use those too that no controller of ours is in (devices, freezer, systemd's)."""
     lines = [line.partition(" - ") for line in read("/proc/self/mountinfo").splitlines()]
@@ -109,7 +101,7 @@ class Runtime:
     A service on a Unix socket. What a subclass gives: start(), client (the words before a command), parent (of its containers' cgroups) and
     cgroup_names() (below parent; as the files say, since the service may be dead by then).
     """
-    client, parent, environment, force = [], "", None, ("rm", "-f")
+    client, parent, environment, force, network = [], "", None, ("rm", "-f"), None
 
     def __init__(self, name):
         self.dir = tempfile.mkdtemp(prefix="cgmtest-%s-" % name)
@@ -224,6 +216,8 @@ class Runtime:
                 subprocess.run(["umount", "-l", point], stderr=subprocess.DEVNULL)
             remove_cgroups(self.parent, self.ended)
             shutil.rmtree(self.dir, ignore_errors=True)
+            if self.network:
+                self.network.remove()
         assert not os.path.exists(self.dir), "left: %s" % self.dir
 
 
@@ -250,7 +244,6 @@ class Dockerd(Runtime):
         self.options = list(options)
         self.client = ["docker", "-H", "unix://" + self.socket]
         self.environment = {**os.environ, "HOME": self.dir, "DOCKER_CONFIG": self.dir + "/config", "TMPDIR": self.dir}
-        self.network = None
 
     def cgroup_names(self):
         return names_in(self.dir + "/root/containers")
@@ -267,14 +260,6 @@ class Dockerd(Runtime):
             f.write("{}\n")
         return path
 
-    def stop(self):
-        try:
-            super().stop()
-        finally:
-            if self.network:
-                self.network.remove()
-                self.network = None
-
 
 class PodmanService(Runtime):
     """Its settings are files of ours. The limits: podman's own defaults are above what a container in a container may set."""
@@ -286,7 +271,6 @@ class PodmanService(Runtime):
         super().__init__("podman")
         self.options = list(options)
         self.client = ["podman"]
-        self.network = None
         self.environment = {**os.environ, "HOME": self.dir, "TMPDIR": self.dir, "XDG_RUNTIME_DIR": self.dir,
                             "CONTAINERS_CONF": self.file("containers.conf", CONTAINERS_CONF), "CONTAINERS_STORAGE_CONF": self.file("storage.conf", STORAGE_CONF),
                             "CONTAINERS_REGISTRIES_CONF": self.file("registries.conf", "")}
@@ -296,25 +280,17 @@ class PodmanService(Runtime):
     def file(self, name, text):
         path = os.path.join(self.dir, name)
         with open(path, "w") as f:
-            f.write(text.replace("@DIR@", self.dir).replace("@DRIVER@", storage_driver(self.dir)))
+            f.write(text.replace("@DIR@", self.dir))
         return path
 
     def cgroup_names(self):
-        ids = names_in(self.dir + "/root/overlay-containers") + names_in(self.dir + "/root/vfs-containers")
+        ids = names_in(self.dir + "/root/overlay-containers")
         return ["libpod-" + name for name in ids if len(name) == 64]  # there are files, too
 
     def start(self):
         self.network = NetworkNamespace()
         self.client = self.network.enter + ["podman"]
         self.spawn(*self.client, "system", "service", "--time=0", *self.options, "unix://" + self.socket)
-
-    def stop(self):
-        try:
-            super().stop()
-        finally:
-            if self.network:
-                self.network.remove()
-                self.network = None
 
 
 CONTAINERS_CONF = """
@@ -334,7 +310,7 @@ volume_path = "@DIR@/volumes"
 """
 STORAGE_CONF = """
 [storage]
-driver = "@DRIVER@"
+driver = "overlay"
 graphroot = "@DIR@/root"
 runroot = "@DIR@/run"
 """
@@ -382,12 +358,12 @@ def busybox_rootfs():
 
 
 @contextlib.contextmanager
-def busybox_image(name=IMAGE):
+def busybox_image(name=IMAGE, environment=(), command=("/bin/sh",)):
     """The path of an archive that docker load, podman load and ctr image import take. No network."""
     need("busybox")
     layer = busybox_rootfs()
     config = json.dumps({"architecture": os.uname().machine.replace("x86_64", "amd64").replace("aarch64", "arm64"), "os": "linux",
-                         "created": "2024-01-01T00:00:00Z", "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+                         "created": "2024-01-01T00:00:00Z", "config": {"Env": ["PATH=/bin", *environment], "Cmd": list(command)},
                          "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
     manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
     with tempfile.NamedTemporaryFile(prefix="cgmtest-image-", suffix=".tar") as f:

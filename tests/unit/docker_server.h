@@ -384,7 +384,7 @@ static inline struct cgm_runtime *runtime_start(const char *socket, const char *
 	struct cgm_runtime *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
-	r->config = (struct cgm_runtime_config){ .name = name, .socket = socket, .env_whitelist = "APP_", .containerd_namespace = "", .timeout_ns = timeout_ns };
+	r->config = (struct cgm_runtime_config){ .name = name, .socket = socket, .env_whitelist = "APP_", .containerd_namespace = "", .timeout_ns = timeout_ns ? timeout_ns : 5000000000 };
 	r->driver = &cgm_docker_driver;
 	pthread_mutex_init(&r->lock, NULL);
 	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -18,7 +18,6 @@
 #include "identity/json_docker.h"
 #include "identity/runtime.h"
 
-#define TIMEOUT_NS (5 * CGM_NSEC_PER_SEC)
 #define IDLE_NS (60 * CGM_NSEC_PER_SEC)
 #define VERSION_BYTES (1U << 20)
 #define INSPECT_BYTES (4U << 20)
@@ -48,7 +47,6 @@ struct docker {
 	const struct cgm_runtime_config *config;
 	const struct cgm_curl *lib;
 	char *fault;
-	uint64_t timeout_ns;
 	CURLM *multi;
 	struct transfer call, stream;
 	struct cgm_buf body, line; /* of the call; of the stream, the event that has not ended yet */
@@ -291,7 +289,7 @@ static bool is_answered(const struct docker *d)
 /* Both connections move until the condition holds, for as long as a call may last. */
 static int wait_until(struct docker *d, bool (*condition)(const struct docker *))
 {
-	uint64_t until_ns = cgm_clock_mono_ns() + d->timeout_ns;
+	uint64_t until_ns = cgm_clock_mono_ns() + d->config->timeout_ns;
 
 	for (;;) {
 		int r = move(d);
@@ -515,7 +513,7 @@ static void done(struct docker *d)
 static int run(struct cgm_runtime *r, char *fault)
 {
 	const struct cgm_runtime_config *config = cgm_runtime_config(r);
-	_cleanup_(done) struct docker d = { .r = r, .config = config, .fault = fault, .timeout_ns = config->timeout_ns ? config->timeout_ns : TIMEOUT_NS };
+	_cleanup_(done) struct docker d = { .r = r, .config = config, .fault = fault };
 	int e = serve(&d);
 
 	return cgm_runtime_stopping(r) ? 0 : e;
