@@ -169,6 +169,25 @@ static inline bool fixture_row(struct cgm_snapshot *s, const struct fixture_conf
 }
 
 /* NULL: out of memory. */
+/* What an application said: a name that is ours, two that become the same, labels that need escapes. */
+static inline struct cgm_app_metrics *fixture_app(void)
+{
+	static const struct cgm_app_kind gauge = { "gauge", "", false, true }, number = { "cumulative", "s", true, false };
+	const struct cgm_pair labels[] = { { "zone", "\"a\\b\n\"" }, { "kind", "\xff" } };
+	_cleanup_(cgm_app_draft_done) struct cgm_app_draft d = { 0 };
+	struct cgm_app_metrics *m;
+
+	assert_int_equal(cgm_app_draft_add(&d, "shop_carts", &gauge, labels, 2, 0.1, 1), 0);
+	assert_int_equal(cgm_app_draft_add(&d, "shop_carts", &gauge, labels, 1, -12345.5, 1), 0);
+	assert_int_equal(cgm_app_draft_add(&d, "cgmeter_agent_cpu_seconds_total", &gauge, NULL, 0, 5, 1), 0);
+	assert_int_equal(cgm_app_draft_add(&d, "a b", &number, NULL, 0, 7, 1), 0);
+	assert_int_equal(cgm_app_draft_add(&d, "a_b", &number, NULL, 0, 8, 1), 0);
+	assert_int_equal(cgm_app_draft_add(&d, "9", &number, NULL, 0, 9, 1), 0);
+	m = cgm_app_draft_finish(&d);
+	assert_non_null(m);
+	return m;
+}
+
 static inline struct cgm_snapshot *fixture_snapshot(const struct fixture_config *c)
 {
 	static struct cgm_program_status programs[] = {

@@ -51,7 +51,7 @@ static void test_group_choose__defaults(void **state)
 	}
 	assert_string_equal(c.hidden[CGM_G_LOCK], "off by default");
 	assert_string_equal(c.hidden[CGM_G_UDP], "in --disable_metrics, as by default");
-	assert_string_equal(c.hidden[CGM_G_APP], "nothing is collected for it");
+	assert_null(c.hidden[CGM_G_APP]);
 	/* cAdvisor's families of the scheduler are off, ours are on. */
 	assert_non_null(c.hidden[CGM_G_SCHEDSTAT]);
 	assert_null(c.hidden[CGM_G_SCHED]);

@@ -206,6 +206,34 @@ static void test_machine__topology(void **state)
 	assert_non_null(strstr(page.p, "machine_cpu_cores"));
 }
 
+/* Of applications, behind all others: see fixture_app(). */
+static void test_apps(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&small);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	const char *id = s->rows[1].identity->labels;
+	char line[512];
+
+	(void)state;
+	s->rows[1].app = fixture_app();
+	render(&page, s, &bare);
+	snprintf(line, sizeof(line), "shop_carts{%s,app_kind=\"\\\\xff\",app_zone=\"\\\"a\\\\b\\n\\\"\"} 0.1", id);
+	assert_line(&page, line);
+	snprintf(line, sizeof(line), "shop_carts{%s,app_zone=\"\\\"a\\\\b\\n\\\"\"} -12345.5", id);
+	assert_line(&page, line);
+	snprintf(line, sizeof(line), "app_cgmeter_agent_cpu_seconds_total{%s} 5", id);
+	assert_line(&page, line);
+	snprintf(line, sizeof(line), "a_b{%s} 7", id); /* the first of two that become the same */
+	assert_line(&page, line);
+	snprintf(line, sizeof(line), "_9{%s} 9", id);
+	assert_line(&page, line);
+	assert_null(strstr(page.p, " 8\n# "));
+	page.len = 0;
+	assert_int_equal(cgm_prometheus_render(s, &bare, CGM_PROMETHEUS_OPENMETRICS, &page), 0);
+	check_page(&page, true);
+	assert_memory_equal(page.p + page.len - 6, "# EOF\n", 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_extras__perf),
 		cmocka_unit_test(test_extras__operations_and_costs),
 		cmocka_unit_test(test_machine__topology),
+		cmocka_unit_test(test_apps),
 	};
 
 	return cmocka_run_group_tests_name("prometheus_extras", tests, NULL, NULL);

@@ -229,6 +229,8 @@ static void test_prometheus_protobuf__says_what_the_text_says(void **state)
 	overflow.identity = s->rows[2].identity;
 	overflow.live = s->rows[4].live;
 	s->overflow = &overflow;
+	s->rows[1].app = fixture_app();
+	s->rows[3].app = fixture_app();
 	render(&page, s);
 	nr_samples = check_pages(s, &page, &nr_metrics);
 	s->overflow = NULL;
@@ -499,6 +501,7 @@ static void test_prometheus_protobuf__every_allocation_fails_once(void **state)
 	unsigned long n = 1;
 
 	(void)state;
+	s->rows[1].app = fixture_app();
 	for (;; n++) {
 		_cleanup_buf_ struct cgm_buf page = { 0 };
 		int err;

@@ -157,6 +157,7 @@ static int match_all(struct source *s, const struct cgm_buf *answer, uint64_t ti
 {
 	for (size_t i = 0; i < s->config->nr_wanted; i++) {
 		const struct cgm_app_wanted *w = &s->config->wanted[i];
+		struct cgm_app_kind kind = { w->is_cumulative ? "cumulative" : "gauge", w->units, w->is_int, false };
 		char buf[64];
 		double number;
 		int r = cgm_pattern_match(s->patterns[i], answer->p ? answer->p : "", answer->len, buf, sizeof(buf));
@@ -166,7 +167,7 @@ static int match_all(struct source *s, const struct cgm_buf *answer, uint64_t ti
 				 r == -E2BIG ? "its regex takes too long" : r == -EINVAL ? "its regex has no group" : r < 0 ? "its regex does not match" : "what matches is no number");
 			continue;
 		}
-		r = cgm_app_draft_add(out, w->name, w->is_cumulative ? "cumulative" : "gauge", w->units, w->is_int, NULL, 0, number, time_ns);
+		r = cgm_app_draft_add(out, w->name, &kind, NULL, 0, number, time_ns);
 		if (r < 0)
 			return r;
 	}

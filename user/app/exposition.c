@@ -191,6 +191,7 @@ static int on_sample(struct parser *p, struct cgm_str line)
 	size_t len = take_name(&line, true);
 	struct cgm_str token;
 	char type[sizeof(p->type)];
+	struct cgm_app_kind kind = { .units = "", .is_prometheus = true };
 	int64_t time_ms = 0;
 	double number;
 
@@ -213,8 +214,8 @@ static int on_sample(struct parser *p, struct cgm_str line)
 		return -EINVAL;
 	if (!is_wanted(p))
 		return 0;
-	return cgm_app_draft_add(p->out, p->name, type_of(p, type), "", false, p->labels, p->nr_labels, number,
-				 time_ms ? (uint64_t)time_ms * CGM_NSEC_PER_MSEC : p->time_ns);
+	kind.type = type_of(p, type);
+	return cgm_app_draft_add(p->out, p->name, &kind, p->labels, p->nr_labels, number, time_ms ? (uint64_t)time_ms * CGM_NSEC_PER_MSEC : p->time_ns);
 }
 
 int cgm_app_exposition_parse(const char *text, size_t len, const struct cgm_app_config *config, uint64_t time_ns, struct cgm_app_draft *out, char *fault)

@@ -18,11 +18,12 @@ const char *cgm_fetch_url_fault(const char *url)
 	if (!host || (strncmp(url, "http:", 5) != 0 && strncmp(url, "https:", 6) != 0))
 		return "neither http:// nor https://";
 	host += 3;
-	len = strcspn(host, "/?#\\");
-	if (memchr(host, '@', len))
-		return "a login in the address";
+	/* Nothing on which two readers of URLs might disagree where the address ends. */
+	len = strcspn(host, "/?#");
+	if (strspn(host, "0123456789abcdefghijklmnopqrstuvwxyzABCDEF.:[]") != len)
+		return "neither localhost nor a numeric address";
 	v6 = *host == '[';
-	end = v6 ? memchr(host, ']', len) : host + strcspn(host, ":/?#\\");
+	end = v6 ? memchr(host, ']', len) : host + strcspn(host, ":/?#");
 	host += v6;
 	if (!end || (size_t)(end - host) >= sizeof(text))
 		return "neither localhost nor a numeric address";

@@ -109,7 +109,7 @@ static int read_endpoint(const json_t *root, struct cgm_app_config *c, char *fau
 static int read_generic(const json_t *o, struct cgm_app_wanted *ret, uint64_t *least_ns, char *fault)
 {
 	struct cgm_app_wanted w = { 0 };
-	const char *type, *data;
+	const char *type = "", *data = "";
 	uint64_t ns;
 
 	if (!json_is_object(o))

@@ -47,10 +47,12 @@ static int by_key(const void *a, const void *b)
 	return strcmp(x->key, y->key);
 }
 
-int cgm_app_draft_add(struct cgm_app_draft *d, const char *name, const char *type, const char *units, bool is_int, const struct cgm_pair *labels, size_t nr_labels,
-		      double number, uint64_t time_ns)
+int cgm_app_draft_add(struct cgm_app_draft *d, const char *name, const struct cgm_app_kind *kind, const struct cgm_pair *labels, size_t nr_labels, double number,
+		      uint64_t time_ns)
 {
-	struct cgm_app_draft_value v = { .first_label = d->nr_labels, .nr_labels = nr_labels, .number = number, .time_ns = time_ns, .is_int = is_int };
+	struct cgm_app_draft_value v = {
+		.first_label = d->nr_labels, .nr_labels = nr_labels, .number = number, .time_ns = time_ns, .is_int = kind->is_int, .is_prometheus = kind->is_prometheus
+	};
 	_cleanup_free_ struct cgm_pair *sorted = NULL;
 
 	if (d->nr_values >= CGM_APP_MAX_VALUES) {
@@ -65,8 +67,8 @@ int cgm_app_draft_add(struct cgm_app_draft *d, const char *name, const char *typ
 		qsort(sorted, nr_labels, sizeof(*sorted), by_key);
 	}
 	v.name = add_text(d, name);
-	v.type = add_text(d, type);
-	v.units = add_text(d, units);
+	v.type = add_text(d, kind->type);
+	v.units = add_text(d, kind->units);
 	for (size_t i = 0; i < nr_labels; i++) {
 		if (cgm_grow((void **)&d->labels, &d->cap_labels, d->nr_labels, sizeof(*d->labels)) < 0)
 			return -ENOMEM;
@@ -86,7 +88,7 @@ int cgm_app_draft_add_all(struct cgm_app_draft *d, const struct cgm_app_metrics 
 
 		for (size_t n = 0; n < metric->nr_values; n++) {
 			const struct cgm_app_value *v = &metric->values[n];
-			int r = cgm_app_draft_add(d, metric->name, metric->type, metric->units, metric->is_int, v->labels, v->nr_labels, v->number, v->time_ns);
+			int r = cgm_app_draft_add(d, metric->name, &metric->kind, v->labels, v->nr_labels, v->number, v->time_ns);
 
 			if (r < 0)
 				return r;
@@ -176,7 +178,7 @@ struct cgm_app_metrics *cgm_app_draft_finish(struct cgm_app_draft *d)
 		values[i] = (struct cgm_app_value){ labels + v->first_label, v->nr_labels, v->number, v->time_ns };
 		if (!i || !same_name(d, v - 1, v))
 			metrics[metric++] = (struct cgm_app_metric){
-				.name = text + v->name, .type = text + v->type, .units = text + v->units, .is_int = v->is_int, .values = values + i
+				.name = text + v->name, .kind = { text + v->type, text + v->units, v->is_int, v->is_prometheus }, .values = values + i
 			};
 		metrics[metric - 1].nr_values++;
 	}

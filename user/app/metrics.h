@@ -19,11 +19,16 @@ struct cgm_app_value {
 	uint64_t time_ns; /* since the epoch */
 };
 
-struct cgm_app_metric {
-	const char *name; /* as the application has it: any text */
+struct cgm_app_kind {
 	const char *type; /* "gauge", "cumulative", or Prometheus' word in capitals: "HISTOGRAM" */
 	const char *units; /* "" for none */
 	bool is_int; /* whole numbers alone */
+	bool is_prometheus; /* came in Prometheus' text, with labels */
+};
+
+struct cgm_app_metric {
+	const char *name; /* as the application has it: any text */
+	struct cgm_app_kind kind;
 	const struct cgm_app_value *values;
 	size_t nr_values;
 };
@@ -51,7 +56,7 @@ struct cgm_app_draft {
 		size_t first_label, nr_labels;
 		double number;
 		uint64_t time_ns;
-		bool is_int;
+		bool is_int, is_prometheus;
 	} *values;
 	size_t nr_labels, cap_labels, nr_values, cap_values;
 	size_t max_metrics; /* names; 0: no limit */
@@ -60,8 +65,8 @@ struct cgm_app_draft {
 
 void cgm_app_draft_done(struct cgm_app_draft *d);
 /* One value. labels need not be sorted. 0 (also when it is left out) or -ENOMEM. */
-int cgm_app_draft_add(struct cgm_app_draft *d, const char *name, const char *type, const char *units, bool is_int, const struct cgm_pair *labels, size_t nr_labels,
-		      double number, uint64_t time_ns);
+int cgm_app_draft_add(struct cgm_app_draft *d, const char *name, const struct cgm_app_kind *kind, const struct cgm_pair *labels, size_t nr_labels, double number,
+		      uint64_t time_ns);
 /* All values of m. */
 int cgm_app_draft_add_all(struct cgm_app_draft *d, const struct cgm_app_metrics *m);
 /* Sorted and freed of doubles: of values with the same name and labels the first stays. One reference; NULL: out of memory. The draft stays the caller's. */

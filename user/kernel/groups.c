@@ -95,8 +95,6 @@ static const char *why_hidden(const struct lists *l, enum cgm_group g)
 {
 	uint64_t bit = 1ULL << g;
 
-	if (cgm_groups[g].def == CGM_GROUP_ABSENT)
-		return "nothing is collected for it";
 	if (cgm_groups[g].def == CGM_GROUP_ALWAYS || (l->only | l->added) & bit)
 		return NULL;
 	if (l->only)

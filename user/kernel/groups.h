@@ -7,7 +7,7 @@
 
 #include "cgmeter/metrics.h"
 
-enum cgm_group_default { CGM_GROUP_ON, CGM_GROUP_OFF, CGM_GROUP_ALWAYS, CGM_GROUP_LISTED, CGM_GROUP_ABSENT };
+enum cgm_group_default { CGM_GROUP_ON, CGM_GROUP_OFF, CGM_GROUP_ALWAYS, CGM_GROUP_LISTED };
 
 struct cgm_group_info {
 	const char *name, *programs, *help;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cgmeter/abi.h"
+#include "app/apps.h"
 #include "cgroup/cgroup.h"
 #include "model/bell.h"
 #include "model/events.h"
@@ -86,6 +87,7 @@ struct cgm_row {
 	struct cgm_history_view history;
 	struct cgm_summary *summary; /* a reference; NULL: none */
 	struct cgm_history_view trail; /* see model/trail.h; its samples have times of history's */
+	struct cgm_app_metrics *app; /* a reference: what its application said last; NULL: nothing */
 	uint32_t serial; /* of the container, never used again; a container that takes the name of a former one has another */
 	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, or got the name that it has; and in which any of its cells (model/cells.h) changed last */
 	uint32_t parent; /* row index; the root is its own parent */
@@ -186,6 +188,7 @@ struct cgm_self {
 	size_t nr_sinks;
 	struct cgm_runtime_status runtimes[CGM_MAX_RUNTIME_STATUS];
 	size_t nr_runtimes;
+	struct cgm_apps_state apps;
 	const char *cgroup_mode; /* "v1", "hybrid", "v2" */
 	struct cgm_http_stats http;
 };

@@ -361,27 +361,17 @@ static void say_what_is_missing(struct cgm_agent *a)
 	a->self.adopted = cgm_kernel_adopted(a->kernel);
 }
 
-/* Groups that a flag switched off, and those it named for nothing. */
+/* Groups that a flag switched off. */
 static void say_groups(const struct cgm_options *o)
 {
-	char off[512] = "", absent[512] = "";
-	size_t off_len = 0, absent_len = 0;
+	char off[512] = "";
+	size_t off_len = 0;
 
-	for (unsigned i = 0; i < CGM_NR_GROUPS; i++) {
-		const char *name = cgm_groups[i].name;
-
-		if (cgm_groups[i].def == CGM_GROUP_ABSENT && cgm_group_named(o->enable_metrics, name))
-			absent_len += (size_t)snprintf(absent + absent_len, sizeof(absent) - absent_len, " %s", name);
-		else if (cgm_groups[i].def == CGM_GROUP_ON && o->groups.hidden[i])
-			off_len += (size_t)snprintf(off + off_len, sizeof(off) - off_len, " %s", name);
-	}
-	if (*o->collector_cert || *o->collector_key || o->app_limit != 100)
-		cgm_warning("--application_metrics_count_limit, --collector_cert and --collector_key have no effect: metrics of applications are not collected; "
-			    "let Prometheus scrape the applications");
+	for (unsigned i = 0; i < CGM_NR_GROUPS; i++)
+		if (cgm_groups[i].def == CGM_GROUP_ON && o->groups.hidden[i])
+			off_len += (size_t)snprintf(off + off_len, sizeof(off) - off_len, " %s", cgm_groups[i].name);
 	if (off_len)
 		cgm_info("groups of metrics switched off:%s", off);
-	if (absent_len)
-		cgm_warning("--enable_metrics: this version collects nothing for:%s", absent);
 }
 
 /* --perf_events_config. What is wrong in it is said, and the agent does not start: it would count nothing that was asked for. */
@@ -439,6 +429,17 @@ static int open_worker(struct cgm_agent *a)
 	return 0;
 }
 
+static int open_apps(struct cgm_agent *a)
+{
+	const struct cgm_options *o = a->o;
+	struct cgm_apps_config config = { .root_fd = a->root_fd, .max_metrics = o->app_limit, .cert = o->collector_cert, .key = o->collector_key };
+	int r = is_on(a, CGM_G_APP) && o->app_limit ? cgm_apps_open(&config, &a->containers.apps) : 0;
+
+	if (r < 0)
+		cgm_error("metrics of applications: %s", strerror(-r));
+	return r;
+}
+
 /* Interfaces or sockets of namespaces. */
 static bool wants_netns(const struct cgm_agent *a)
 {
@@ -488,6 +489,8 @@ static int open_all(struct cgm_agent *a)
 	r = read_perf_config(a);
 	if (r == 0)
 		r = open_worker(a);
+	if (r == 0)
+		r = open_apps(a);
 	if (r < 0)
 		return r;
 	say_groups(a->o);
@@ -571,6 +574,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_http_stop(a->http);
 	cgm_names_free(a->containers.names);
 	cgm_containers_done(&a->containers);
+	cgm_apps_close(a->containers.apps);
 	cgm_events_free(a->events);
 	cgm_store_free(a->store);
 	cgm_layout_unref(a->trail_layout);

@@ -18,6 +18,7 @@ static void container_free(struct cgm_container *c)
 		return;
 	cgm_netns_leave(&c->netns);
 	cgm_worker_drop(c->worker, c->details);
+	cgm_apps_drop(c->apps, c->app);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
 	cgm_summary_unref(c->summary);
@@ -119,6 +120,18 @@ size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow)
 	return nr - kept;
 }
 
+/* Its application is asked anew when the container runs anew. */
+static void set_app(struct cgm_containers *cs, struct cgm_container *c, const struct cgm_who *who)
+{
+	const struct cgm_who *was = c->identity->who;
+
+	if (c->app && was && was->pid == who->pid)
+		return;
+	cgm_apps_drop(c->apps, c->app);
+	c->apps = cs->apps;
+	c->app = cs->apps && cgm_apps_wanted(who) ? cgm_apps_add(cs->apps, who) : NULL;
+}
+
 static void on_name(void *arg, const char *path, struct cgm_who *who)
 {
 	struct cgm_containers *cs = arg;
@@ -134,6 +147,8 @@ static void on_name(void *arg, const char *path, struct cgm_who *who)
 		return;
 	}
 	named->looked_ns = __atomic_load_n(&c->identity->looked_ns, __ATOMIC_RELAXED);
+	if (named->who)
+		set_app(cs, c, named->who);
 	cgm_identity_unref(c->identity);
 	c->identity = named;
 	c->renamed = true;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/apps.h"
 #include "base/hash.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/details.h"
@@ -43,6 +44,8 @@ struct cgm_container {
 	struct cgm_netns_member netns;
 	struct cgm_worker *worker; /* of details */
 	struct cgm_job *details; /* NULL: nothing of it is wanted, or memory ran out */
+	struct cgm_apps *apps; /* of app */
+	struct cgm_app *app; /* NULL: no label asks for it */
 	struct cgm_container *parent; /* NULL for "/" */
 	struct cgm_layout *layout;
 	struct cgm_history *history;
@@ -83,6 +86,7 @@ struct cgm_containers {
 	struct cgm_details_config details;
 	struct cgm_label_rules label_rules;
 	struct cgm_names *names; /* NULL: no runtime is asked */
+	struct cgm_apps *apps; /* NULL: no application is asked */
 	struct cgm_lifecycle lifecycle;
 	struct cgm_filter filter;
 	struct cgm_hash by_name;

@@ -142,6 +142,7 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	row->parent = c->parent ? c->parent->index : 0;
 	cgm_history_view_init(c->history, &row->history);
 	row->summary = cgm_summary_ref(c->summary);
+	row->app = c->app ? cgm_apps_get(c->apps, c->app) : NULL;
 	keep_trail(a, c, row);
 	note_change(a, snap, c, row);
 	snap->nr_rows++;
@@ -248,5 +249,7 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	snap->self.cgroup_mode = modes[a->trees.mode];
 	name_disks(a, snap->overflow ? snap->overflow->live : NULL);
 	read_runtimes(a->containers.names, &snap->self);
+	if (a->containers.apps)
+		snap->self.apps = cgm_apps_state(a->containers.apps);
 	cgm_cost_publish(&a->cost, snap);
 }

@@ -104,28 +104,30 @@ enum MHD_Result cgm_handle_machine_stats(struct cgm_request *rq)
 	return cgm_answer_stream(rq, cgm_json_v2(w.snapshot, CGM_V2_MACHINE_STATS, &w.selection, w.query.count));
 }
 
-/* The cgroup's path of the first row that was asked for; NULL: none was. */
-static const char *wanted_name(const struct wanted *w)
+/* The first row that was asked for; NULL: none was. */
+static const struct cgm_row *wanted_row(const struct wanted *w)
 {
 	size_t row = cgm_selection_first(&w->selection);
 
-	return row < w->snapshot->nr_rows ? w->snapshot->rows[row].identity->name : NULL;
+	return row < w->snapshot->nr_rows ? &w->snapshot->rows[row] : NULL;
 }
 
-/* Nobody collects metrics of applications: the container that was asked for has none. */
 enum MHD_Result cgm_handle_appmetrics(struct cgm_request *rq)
 {
 	_cleanup_(wanted_done) struct wanted w;
 	struct cgm_buf text = { 0 };
+	const struct cgm_row *row;
 	bool done;
 	enum MHD_Result r = want(rq, &w, &done);
 
 	if (!done)
 		return r;
+	row = wanted_row(&w);
 	cgm_buf_char(&text, '{');
-	if (wanted_name(&w)) {
-		cgm_json_string(&text, wanted_name(&w));
-		cgm_buf_lit(&text, ":{}");
+	if (row) {
+		cgm_json_string(&text, row->identity->name);
+		cgm_buf_char(&text, ':');
+		cgm_json_app_metrics(&text, row->app);
 	}
 	cgm_buf_char(&text, '}');
 	return cgm_answer_buf(rq, type_json, &text);
@@ -135,6 +137,7 @@ enum MHD_Result cgm_handle_ps(struct cgm_request *rq)
 {
 	_cleanup_(wanted_done) struct wanted w;
 	struct cgm_processes list;
+	const struct cgm_row *row;
 	const char *name;
 	bool done;
 	enum MHD_Result r = want(rq, &w, &done);
@@ -142,7 +145,8 @@ enum MHD_Result cgm_handle_ps(struct cgm_request *rq)
 
 	if (!done)
 		return r;
-	name = wanted_name(&w);
+	row = wanted_row(&w);
+	name = row ? row->identity->name : NULL;
 	if (!rq->http->config.trees || !name)
 		return cgm_answer_static(rq, type_json, "[]", 2);
 	e = cgm_processes_open(rq->http->config.trees, name, &list);

@@ -65,10 +65,19 @@ bool cgm_json_stats_has(const struct cgm_layout *l, enum cgm_stats_part part);
 
 /* ---- json_spec.c: ContainerSpec ---- */
 
-void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity);
-void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity);
+/* app: what its application said; NULL: nothing. */
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app);
+void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app);
 /* "aliases":[…],"namespace":"docker", of what a runtime knows; nothing of others. */
 void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity);
+
+/* ---- json_app.c: metrics of applications ---- */
+
+/* ,"custom_metrics":[…] of a spec and ,"custom_metrics":{…} of a sample. */
+void cgm_json_app_spec(struct cgm_buf *b, const struct cgm_app_metrics *app);
+void cgm_json_app_stats(struct cgm_buf *b, const struct cgm_app_metrics *app);
+/* What appmetrics has by name: {metric:{label:[…]}}. app may be NULL: {}. */
+void cgm_json_app_metrics(struct cgm_buf *b, const struct cgm_app_metrics *app);
 
 /* ---- json_request.c: the body of a request ---- */
 

@@ -70,7 +70,7 @@ static int put_spec_and_seek(struct containers *c, struct cgm_buf *b)
 
 	c->phase = AT_STATS;
 	cgm_buf_lit(b, "\"spec\":");
-	cgm_json_spec_v1(b, &row->spec, row->identity);
+	cgm_json_spec_v1(b, &row->spec, row->identity, row->app);
 	if (r < 0 || c->samples.nr_left) {
 		cgm_buf_lit(b, ",\"stats\":[");
 		return r;
@@ -82,13 +82,20 @@ static int put_spec_and_seek(struct containers *c, struct cgm_buf *b)
 
 static int put_sample(struct containers *c, struct cgm_buf *b)
 {
-	const struct cgm_who *who = c->snapshot->rows[c->row].identity->who;
+	const struct cgm_row *row = &c->snapshot->rows[c->row];
+	const struct cgm_who *who = row->identity->who;
 	int r = cgm_samples_next(&c->samples);
 
 	if (r < 0)
 		return r;
 	if (r > 0) {
 		cgm_json_stats(b, c->samples.iter.time_ns, c->samples.iter.layout, c->samples.iter.values, who ? who->health : NULL);
+		/* Of what its application says the newest alone is kept. */
+		if (c->samples.iter.time_ns == row->time_ns && row->app && row->app->nr && b->len) {
+			b->len--;
+			cgm_json_app_stats(b, row->app);
+			cgm_buf_char(b, '}');
+		}
 		cgm_buf_char(b, ',');
 		if (c->samples.nr_left)
 			return 0;

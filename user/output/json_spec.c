@@ -124,7 +124,14 @@ static void put_processes(struct cgm_buf *b, const struct cgm_spec *spec)
 	cgm_buf_char(b, '}');
 }
 
-void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity)
+static void put_app(struct cgm_buf *b, const struct cgm_app_metrics *app)
+{
+	put_has(b, "custom_metrics", app && app->nr);
+	if (app && app->nr)
+		cgm_json_app_spec(b, app);
+}
+
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app)
 {
 	put_times(b, spec, identity->who);
 	put_who(b, identity->who);
@@ -135,12 +142,12 @@ void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const stru
 	put_processes(b, spec);
 	put_has(b, "filesystem", spec->has_filesystem);
 	put_has(b, "diskio", spec->has_diskio);
-	put_has(b, "custom_metrics", false);
+	put_app(b, app);
 	put_image(b, identity->who);
 	cgm_buf_char(b, '}');
 }
 
-void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity)
+void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app)
 {
 	put_times(b, spec, identity->who);
 	if (identity->who) {
@@ -152,7 +159,7 @@ void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const stru
 	put_cpu(b, spec);
 	put_memory(b, spec);
 	put_has(b, "hugetlb", spec->has_hugetlb);
-	put_has(b, "custom_metrics", false);
+	put_app(b, app);
 	put_processes(b, spec);
 	put_has(b, "network", spec->has_network);
 	put_has(b, "filesystem", spec->has_filesystem);

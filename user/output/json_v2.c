@@ -139,7 +139,7 @@ static int remember(struct before *x, const struct cgm_samples *s)
 
 /* ---- a sample ---- */
 
-static void put_stats_20(struct cgm_buf *b, const struct cgm_spec *spec, const struct before *before, const struct cgm_samples *s)
+static void put_stats_20(struct cgm_buf *b, const struct cgm_spec *spec, const struct before *before, const struct cgm_samples *s, const struct cgm_app_metrics *app)
 {
 	const struct cgm_layout *l = s->iter.layout;
 	const uint64_t *v = s->iter.values;
@@ -162,7 +162,9 @@ static void put_stats_20(struct cgm_buf *b, const struct cgm_spec *spec, const s
 	cgm_json_stats_part(b, CGM_PART_FILESYSTEM, l, v);
 	put_has(b, "load", cgm_json_stats_has(l, CGM_PART_LOAD));
 	cgm_json_stats_part(b, CGM_PART_LOAD, l, v);
-	put_has(b, "custom_metrics", false);
+	put_has(b, "custom_metrics", app != NULL);
+	if (app)
+		cgm_json_app_stats(b, app);
 	cgm_json_stats_rest(b, l, v);
 	cgm_buf_char(b, '}');
 }
@@ -195,7 +197,7 @@ static void put_part_if(struct cgm_buf *b, bool has, enum cgm_stats_part part, c
 		cgm_json_stats_part(b, part, s->iter.layout, s->iter.values);
 }
 
-static void put_stats_21(struct cgm_buf *b, const struct cgm_spec *spec, const struct before *before, const struct cgm_samples *s)
+static void put_stats_21(struct cgm_buf *b, const struct cgm_spec *spec, const struct before *before, const struct cgm_samples *s, const struct cgm_app_metrics *app)
 {
 	put_part_if(b, spec->has_cpu, CGM_PART_CPU, s);
 	if (spec->has_cpu)
@@ -207,6 +209,8 @@ static void put_stats_21(struct cgm_buf *b, const struct cgm_spec *spec, const s
 	put_part_if(b, true, CGM_PART_PROCESSES, s);
 	put_filesystem_21(b, s->iter.layout, s->iter.values);
 	put_part_if(b, true, CGM_PART_LOAD, s);
+	if (app)
+		cgm_json_app_stats(b, app);
 	cgm_json_stats_rest(b, s->iter.layout, s->iter.values);
 	cgm_buf_char(b, '}');
 }
@@ -268,14 +272,16 @@ static void put_machine_stats(struct cgm_buf *b, const struct cgm_spec *spec, co
 
 static int put_sample(struct v2 *v, struct cgm_buf *b)
 {
-	const struct cgm_spec *spec = &v->snapshot->rows[v->row].spec;
+	const struct cgm_row *row = &v->snapshot->rows[v->row];
+	const struct cgm_app_metrics *app = v->samples.iter.time_ns == row->time_ns && row->app && row->app->nr ? row->app : NULL; /* the newest has it */
+	const struct cgm_spec *spec = &row->spec;
 
 	cgm_buf_lit(b, "{\"timestamp\":");
 	cgm_json_time(b, v->samples.iter.time_ns);
 	if (v->kind == CGM_V20_STATS)
-		put_stats_20(b, spec, &v->before, &v->samples);
+		put_stats_20(b, spec, &v->before, &v->samples, app);
 	else if (v->kind == CGM_V21_STATS)
-		put_stats_21(b, spec, &v->before, &v->samples);
+		put_stats_21(b, spec, &v->before, &v->samples, app);
 	else
 		put_machine_stats(b, spec, &v->before, &v->samples);
 	return remember(&v->before, &v->samples);
@@ -345,7 +351,7 @@ static int begin_samples(struct v2 *v, struct cgm_buf *b)
 	v->before.has = false;
 	if (v->kind == CGM_V21_STATS) {
 		cgm_buf_lit(b, "{\"spec\":");
-		cgm_json_spec_v2(b, &row->spec, row->identity);
+		cgm_json_spec_v2(b, &row->spec, row->identity, row->app);
 		if (v->samples.nr_left)
 			cgm_buf_lit(b, ",\"stats\":[");
 	} else {
@@ -370,7 +376,7 @@ static int put_row(struct v2 *v, struct cgm_buf *b)
 	if (v->kind != CGM_V2_SPEC && v->kind != CGM_V2_SUMMARY)
 		return begin_samples(v, b);
 	if (v->kind == CGM_V2_SPEC)
-		cgm_json_spec_v2(b, &row->spec, row->identity);
+		cgm_json_spec_v2(b, &row->spec, row->identity, row->app);
 	else
 		r = put_summary(b, row);
 	v->row = cgm_selection_next(&v->selection, v->row);

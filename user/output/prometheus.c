@@ -129,12 +129,30 @@ static void put_text_header(struct cgm_prometheus *r, const struct cgm_prom_fami
 	}
 }
 
-static void put_header(struct cgm_prometheus *r, const struct cgm_prom_family *f)
+void cgm_prom_header(struct cgm_prometheus *r, const struct cgm_prom_family *f)
 {
 	if (r->protobuf)
 		cgm_protobuf_family(r, f);
 	else
 		put_text_header(r, f);
+}
+
+bool cgm_prom_is_family(const char *name)
+{
+	static const char *const ends[] = { "_bucket", "_sum", "_count", "_created" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		size_t len = strlen(families[i].name);
+
+		if (strncmp(name, families[i].name, len) != 0)
+			continue;
+		if (!name[len])
+			return true;
+		for (size_t n = 0; n < ARRAY_SIZE(ends); n++)
+			if (strcmp(name + len, ends[n]) == 0)
+				return true;
+	}
+	return false;
 }
 
 /* `,labels` without the closing brace. */
@@ -603,6 +621,8 @@ static int init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const st
 	}
 	if (format == CGM_PROMETHEUS_KUBELET ? cgm_kubelet_labels(s, &r->labels, &r->network) < 0 : s->self.show_empty_labels && labels_init(r) < 0)
 		return -ENOMEM;
+	if (cgm_prom_apps_new(s, &r->apps) < 0)
+		return -ENOMEM;
 	for (unsigned i = 0; i < CGM_PROM_LE_BOUNDS; i++)
 		le_init(&r->le[i], cgm_prom_bound(i), r->open_metrics);
 	if (format != CGM_PROMETHEUS_PROTOBUF)
@@ -613,6 +633,7 @@ static int init(struct cgm_prometheus *r, const struct cgm_snapshot *s, const st
 
 static void done(struct cgm_prometheus *r)
 {
+	cgm_prom_apps_free(r->apps);
 	cgm_protobuf_free(r->protobuf);
 	cgm_label_union_free(r->labels);
 	free(r->network);
@@ -636,11 +657,18 @@ static void end_family(struct cgm_prometheus *r)
 static void next_entry(struct cgm_prometheus *r)
 {
 	r->row = 0;
-	if (++r->entry < ARRAY_SIZE(entries))
-		return;
-	end_family(r);
+	if (++r->entry == ARRAY_SIZE(entries))
+		end_family(r);
+}
+
+/* Behind the table; false: that was the end. */
+static bool step_behind(struct cgm_prometheus *r)
+{
+	if (cgm_prom_apps_next(r))
+		return true;
 	if (r->open_metrics)
 		cgm_buf_lit(r->out, "# EOF\n");
+	return false;
 }
 
 /* As cAdvisor: no time stands behind what is no measurement. */
@@ -706,7 +734,7 @@ static void step(struct cgm_prometheus *r)
 	r->row_end = MIN(r->row + ROWS_A_STEP, r->s->nr_rows);
 	if (r->state == CGM_PROM_CLOSED) {
 		r->header_at = r->out->len;
-		put_header(r, &families[e->family]);
+		cgm_prom_header(r, &families[e->family]);
 		r->state = CGM_PROM_HEADER;
 	}
 	before = r->out->len;
@@ -746,6 +774,8 @@ int cgm_prometheus_next(struct cgm_prometheus *r, size_t want_bytes, struct cgm_
 	r->out = out;
 	while (r->entry < ARRAY_SIZE(entries) && !out->failed && (out->len - start < want_bytes || is_family_open(r)))
 		step(r);
+	while (r->entry == ARRAY_SIZE(entries) && !r->ended && !out->failed && out->len - start < want_bytes)
+		r->ended = !step_behind(r);
 	return out->failed ? -ENOMEM : out->len > start;
 }
 

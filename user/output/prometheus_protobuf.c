@@ -199,17 +199,14 @@ void cgm_protobuf_end(struct cgm_prometheus *r)
 	*p = (char)len;
 }
 
-/* A metric of the open family: the labels of the row (NULL: none) and of own (NULL: none), then body as field tag. */
-static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *own, uint8_t tag, const char *body,
-		       size_t body_len)
+/* A metric of the open family: the labels of the row (NULL: none), pairs, then body as field tag. */
+static void put_metric_with(struct cgm_prometheus *r, const struct cgm_row *row, const char *pairs, size_t own_len, uint8_t tag, const char *body, size_t body_len)
 {
 	const struct cgm_protobuf *protobuf = r->protobuf;
 	size_t i = !row ? 0 : row == r->s->overflow ? r->s->nr_rows : (size_t)(row - r->s->rows), begin = i ? protobuf->ends[i - 1] : 0;
-	size_t labels_len = row ? protobuf->ends[i] - begin : 0, own_len = 0, len;
-	char pairs[2 * sizeof(own->p) + PAIRS_ROOM], *p;
+	size_t labels_len = row ? protobuf->ends[i] - begin : 0, len;
+	char *p;
 
-	if (own)
-		own_len = (size_t)(put_pairs(pairs, own->p, own->len) - pairs);
 	len = labels_len + own_len + 1 + cgm_pb_varint_len(body_len) + body_len + (r->stamp->len ? 1 + cgm_pb_varint_len(r->stamp->ms) : 0);
 	if (!cgm_buf_reserve(r->out, len + 1 + CGM_MAX_VARINT))
 		return;
@@ -221,6 +218,16 @@ static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, cons
 	if (r->stamp->len)
 		p = cgm_pb_put_count(p, METRIC_TIMESTAMP, r->stamp->ms);
 	r->out->len = (size_t)(p - r->out->p);
+}
+
+/* own: its labels as text; NULL: none. */
+static void put_metric(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *own, uint8_t tag, const char *body,
+		       size_t body_len)
+{
+	char pairs[2 * sizeof(own->p) + PAIRS_ROOM];
+	size_t len = own ? (size_t)(put_pairs(pairs, own->p, own->len) - pairs) : 0;
+
+	put_metric_with(r, row, pairs, len, tag, body, body_len);
 }
 
 /* When it began to count, if that is to be said. At most CREATED_BYTES. */
@@ -243,6 +250,19 @@ void cgm_protobuf_sample(struct cgm_prometheus *r, const struct cgm_row *row, co
 	p = cgm_pb_put_double(body, NUMBER_VALUE, cgm_protobuf_number(v, digits));
 	p = put_created(p, r, row, COUNTER_CREATED);
 	put_metric(r, row, own, r->protobuf->number, body, (size_t)(p - body));
+}
+
+void cgm_protobuf_double(struct cgm_prometheus *r, const struct cgm_row *row, const char *own, size_t len, double v)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf pairs = { 0 };
+	char body[9];
+
+	if (!cgm_buf_reserve(&pairs, 2 * len + PAIRS_ROOM)) {
+		r->out->failed = true;
+		return;
+	}
+	pairs.len = (size_t)(put_pairs(pairs.p, own, len) - pairs.p);
+	put_metric_with(r, row, pairs.p, pairs.len, METRIC_GAUGE, body, (size_t)(cgm_pb_put_double(body, NUMBER_VALUE, v) - body));
 }
 
 /* +Inf is the count. */

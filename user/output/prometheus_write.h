@@ -65,12 +65,14 @@ struct cgm_prom_stamp {
 	uint64_t ms;
 };
 
+struct cgm_prom_apps;
 struct cgm_prometheus {
 	const struct cgm_snapshot *s;
 	const struct cgm_machine *machine;
 	bool open_metrics;
 	struct cgm_protobuf *protobuf; /* NULL: a text format */
 	struct cgm_buf *out;
+	bool ended;
 	size_t entry; /* what is written next: of this entry of the table */
 	size_t row, row_end; /* these rows */
 	char head[CGM_PROM_HEAD]; /* "name{" */
@@ -79,6 +81,7 @@ struct cgm_prometheus {
 	/* Of the family: nothing is written; its header, which is taken back when no sample comes; a sample. */
 	enum { CGM_PROM_CLOSED, CGM_PROM_HEADER, CGM_PROM_OPEN } state;
 	size_t header_at; /* in out */
+	struct cgm_prom_apps *apps; /* NULL: no application said anything */
 	struct cgm_label_union *labels; /* of the rows; NULL: as their identities have them */
 	uint32_t *network; /* as the kubelet shows it: see cgm_kubelet_labels(); NULL: as it is */
 	struct cgm_prom_stamp row_stamp, machine_stamp;
@@ -203,6 +206,8 @@ void cgm_protobuf_end(struct cgm_prometheus *r);
 void cgm_protobuf_sample(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *own, uint64_t v, unsigned digits);
 void cgm_protobuf_hist(struct cgm_prometheus *r, const struct cgm_row *row, const struct cgm_prom_text *labels, const struct cgm_live_hist *h,
 		    const uint64_t cumulative[CGM_PROM_LE_BOUNDS]);
+/* A sample of a gauge; own: `,a="x",b="y"`, len bytes. */
+void cgm_protobuf_double(struct cgm_prometheus *r, const struct cgm_row *row, const char *own, size_t len, double v);
 /* v / 10^digits (0 to 9), the double nearest to it as long as the quotient's whole part is below 2^53. */
 double cgm_protobuf_number(uint64_t v, unsigned digits);
 
@@ -286,6 +291,14 @@ bool cgm_prom_extra_family(struct cgm_prometheus *r, enum cgm_family_id f);
 
 /* prometheus_runtime.c: families of what runtimes tell. False: the family is none of these. */
 bool cgm_prom_runtime_family(struct cgm_prometheus *r, enum cgm_family_id f);
+
+/* prometheus_app.c: families of applications, one a call. *ret stays NULL when there are none. 0 or -ENOMEM. False: none is left. */
+int cgm_prom_apps_new(const struct cgm_snapshot *s, struct cgm_prom_apps **ret);
+void cgm_prom_apps_free(struct cgm_prom_apps *a);
+bool cgm_prom_apps_next(struct cgm_prometheus *r);
+/* prometheus.c: is it the name of one of our families, or of a sample of one? And the head of a family, in the format of r. */
+bool cgm_prom_is_family(const char *name);
+void cgm_prom_header(struct cgm_prometheus *r, const struct cgm_prom_family *f);
 
 /* prometheus_http.c: families of the server itself. False: the family is none of these. */
 bool cgm_prom_http_family(struct cgm_prometheus *r, enum cgm_family_id f);

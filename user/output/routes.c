@@ -33,7 +33,7 @@ static const struct cgm_route routes[] = {
 	{ BODY, "/api/VER/spec/*", cgm_handle_spec, "ContainerSpec by name: limits, reservations, what is measured", CGM_V2_ALL, CGM_PARAMS_OPTIONS },
 	{ BODY, "/api/VER/storage", cgm_handle_storage, "FsInfo: the machine's file systems", CGM_V2_ALL, CGM_PARAMS_STORAGE },
 	{ BODY, "/api/VER/ps/*", cgm_handle_ps, "ProcessInfo: processes of exactly that cgroup; of /, all of the machine with their cgroups", CGM_V2_ALL, CGM_PARAMS_OPTIONS },
-	{ BODY, "/api/VER/appmetrics/*", cgm_handle_appmetrics, "metrics of applications by name; there is no collector, so each is empty", CGM_V2_ALL, CGM_PARAMS_OPTIONS },
+	{ BODY, "/api/VER/appmetrics/*", cgm_handle_appmetrics, "metrics of an application by name, as a label of its container says where to ask", CGM_V2_ALL, CGM_PARAMS_OPTIONS },
 	{ READ, "/api/cgmeter/tree", cgm_handle_tree, "the newest numbers of all cgroups" },
 	{ READ, "/api/cgmeter/waits/*", cgm_handle_waits, "latency histograms of a cgroup" },
 	{ READ, "/api/cgmeter/rows", cgm_handle_rows, "numbers of all cgroups by column; since=SEQ&agent=AGENT: what changed after that answer" },
