@@ -171,7 +171,7 @@ static void test_walk__deep(void **state)
 	int r;
 
 	(void)state;
-	scratch_open(&s);
+	memory_open(&s);
 	close(dig(s.root_fd, "a-name-that-is-long-enough-to-pass-PATH_MAX-soon", 3000));
 	close(dig(s.root_fd, "b", 100));
 	assert_as_du(s.dir);
@@ -192,7 +192,7 @@ static void test_walk__too_deep(void **state)
 	struct scratch s;
 
 	(void)state;
-	scratch_open(&s);
+	memory_open(&s);
 	close(dig(s.root_fd, "d", CGM_WALK_DEPTH + 5));
 	sum = walk(s.dir);
 	assert_int_equal(sum.nr_too_deep, 1);
@@ -288,7 +288,7 @@ static void *swap(void *arg)
 {
 	struct swapper *p = arg;
 
-	for (; !__atomic_load_n(&p->ends, __ATOMIC_RELAXED); p->nr++)
+	for (; !__atomic_load_n(&p->ends, __ATOMIC_RELAXED); __atomic_add_fetch(&p->nr, 1, __ATOMIC_RELAXED))
 		if (renameat2(p->root_fd, "t/dir", p->root_fd, "t/link", RENAME_EXCHANGE) < 0)
 			return (void *)1;
 	return NULL;
@@ -296,7 +296,7 @@ static void *swap(void *arg)
 
 static void hostile(bool careful, bool old)
 {
-	uint64_t until = cgm_clock_mono_ns() + 150 * CGM_NSEC_PER_MSEC, rounds = 0, whole = 0, missed = 0;
+	uint64_t until = cgm_clock_mono_ns() + 100 * CGM_NSEC_PER_MSEC, rounds = 0;
 	struct swapper p = { 0 };
 	pthread_t thread;
 	struct scratch s;
@@ -311,21 +311,17 @@ static void hostile(bool careful, bool old)
 	p.root_fd = s.root_fd;
 	cgm_open_entry_old(old);
 	assert_int_equal(pthread_create(&thread, NULL, swap, &p), 0);
-	for (; cgm_clock_mono_ns() < until; rounds++) {
+	for (; cgm_clock_mono_ns() < until || rounds < 20 || __atomic_load_n(&p.nr, __ATOMIC_RELAXED) < 100; rounds++) {
 		struct cgm_walk_sum sum = walk_fd(fd, careful, 1);
 
 		/* itself, a directory or two names for it, its files once or twice, a link: whatever the listing saw, never one of the 400. */
 		assert_true(sum.inodes <= 1 + 2 * 21 + 1);
 		assert_int_equal(sum.nr_unread, 0);
-		whole += sum.inodes == 23;
-		missed += sum.inodes < 23;
 	}
 	__atomic_store_n(&p.ends, true, __ATOMIC_RELAXED);
 	assert_int_equal(pthread_join(thread, &failed), 0);
 	cgm_open_entry_old(false);
 	assert_null(failed);
-	print_message("%u swaps, %lu walks, whole %lu, less %lu\n", p.nr, rounds, whole, missed);
-	assert_true(p.nr > 10 && rounds > 10 && whole + missed > 0);
 	close(fd);
 	scratch_close(&s);
 }
