@@ -3,10 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
@@ -79,6 +83,40 @@ static void test_walk__as_du(void **state)
 	assert_as_du(s.dir);
 	snprintf(path, sizeof(path), "%s/many/file1", s.dir);
 	assert_as_du(path);
+	scratch_close(&s);
+}
+
+/* What a kernel without openat2, and a seccomp filter that does not know it, answer. */
+static int walk_without_openat2(const char *path, unsigned error, uint64_t inodes)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = { sizeof(f) / sizeof(f[0]), f };
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) < 0)
+			_exit(2);
+		_exit(walk(path).inodes != inodes);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void test_walk__without_openat2(void **state)
+{
+	struct scratch s;
+
+	(void)state;
+	scratch_open(&s);
+	fill_dir(&s, "a/b/c", 7);
+	assert_int_equal(walk_without_openat2(s.dir, ENOSYS, 11), 0);
+	assert_int_equal(walk_without_openat2(s.dir, EPERM, 11), 0);
 	scratch_close(&s);
 }
 
@@ -445,6 +483,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walk__as_du),	      cmocka_unit_test(test_walk__sparse),
+		cmocka_unit_test(test_walk__without_openat2),
 		cmocka_unit_test(test_walk__hard_links),      cmocka_unit_test(test_walk__links_fifos_sockets),
 		cmocka_unit_test(test_walk__deep),	      cmocka_unit_test(test_walk__too_deep),
 		cmocka_unit_test(test_walk__moved_while_below), cmocka_unit_test(test_walk__vanishes),
