@@ -18,7 +18,7 @@ LDFLAGS := $(EXTRA_LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
-ROOMS := base client cgroup kernel identity app model output sink node top main
+ROOMS := base client cgroup disk kernel identity app model output sink node top main
 SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(filter-out $(B)/user/main/main.o,$(OBJ))
@@ -155,8 +155,9 @@ bench-slowdown: $(B)/bench/slowdown
 bench-maps: $(B)/bench/maps
 bench-sweep: $(B)/bench/sweep
 bench-scrape: $(B)/bench/rewrite
+bench-disk: $(B)/bench/disk
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
