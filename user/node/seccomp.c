@@ -18,6 +18,7 @@
 
 #define MAX_CALLS 1024 /* numbers of system calls; the last stands for all beyond */
 #define MAX_NAME 32
+#define API_WITH_KILL_PROCESS 3 /* of libseccomp: 4.14 and newer, and nobody above us forbids to ask */
 
 /* Of the kernel, in si_code; the C library does not name it. */
 #ifndef SYS_SECCOMP
@@ -114,7 +115,8 @@ static int add(scmp_filter_ctx filter, const struct rule *r, enum cgm_seccomp_mo
 	case ALLOW_IF:
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1, SCMP_CMP(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
 	case NEVER:
-		return mode == CGM_SECCOMP_LOG ? 0 : seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, nr, 0);
+		/* Where a process cannot be ended as a whole they are denied as others are. */
+		return mode == CGM_SECCOMP_LOG || seccomp_api_get() < API_WITH_KILL_PROCESS ? 0 : seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, nr, 0);
 	default:
 		return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), nr, 0);
 	}
@@ -133,7 +135,7 @@ static int load(enum cgm_seccomp_mode mode)
 	/* By halves instead of one after the other: some 8 comparisons a call instead of a hundred. */
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	/* Calls of another architecture, 32 bits for example, are nobody's here. */
-	e = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	e = seccomp_api_get() < API_WITH_KILL_PROCESS ? 0 : seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	for (size_t i = 0; e == 0 && i < nr; i++)
 		e = add(filter, &r[i], mode);
 	if (e == 0)
