@@ -25,19 +25,17 @@
 #define BIT(nr) (1ULL << (nr))
 #define PRIVILEGED_PORTS 1024
 
+/* When a capability is needed, for the code and in words. */
 enum when { ALWAYS, INSTEAD, OTHERS_FILES, LOW_PORT, START, OLD_KERNEL };
-
-static const char *const whens[] = {
-	[ALWAYS] = "always",
-	[INSTEAD] = "always, where there is no CAP_SYS_ADMIN",
-	[OTHERS_FILES] = "with --referenced_reset_interval and the group referenced_memory, or with a runtime's socket below /run/user",
-	[LOW_PORT] = "with --port below 1024",
-	[START] = "at the start",
-	[OLD_KERNEL] = "at the start, before Linux 5.11",
-};
+#define ALWAYS_WORDS "always"
+#define INSTEAD_WORDS "always, where there is no CAP_SYS_ADMIN"
+#define OTHERS_FILES_WORDS "with --referenced_reset_interval and the group referenced_memory, or with a runtime's socket below /run/user"
+#define LOW_PORT_WORDS "with --port below 1024"
+#define START_WORDS "at the start"
+#define OLD_KERNEL_WORDS "at the start, before Linux 5.11"
 
 const struct cgm_capability cgm_capabilities[CGM_NR_CAPABILITIES] = {
-#define CGM_CAPABILITY(name, when, granted, use, without) { "CAP_" #name, CAP_##name, whens[when], use, without, granted },
+#define CGM_CAPABILITY(name, when, granted, use, without) { "CAP_" #name, CAP_##name, when##_WORDS, use, without, granted },
 #include "node/privileges.def"
 };
 
