@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent may do once it has started, what happens when it does more, and what is left of it without privileges."""
 import ctypes
+import functools
 import json
 import os
 import re
@@ -36,6 +37,7 @@ def bits():
         return {name: int(value) for name, value in re.findall(r"^#define (CAP_\w+)\s+(\d+)$", f.read(), re.M)}
 
 
+@functools.lru_cache(None)  # the probe loads every program
 def table():
     return json.loads(run(PROGRAM, "probe", "--json"))["capabilities"]
 
