@@ -6,7 +6,7 @@ B := build
 CC := gcc
 CLANG := clang
 BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS := libbpf libmicrohttpd jansson libisal gnutls libcrypt ncursesw
+PKGS := libbpf libmicrohttpd jansson libisal gnutls libcrypt ncursesw libseccomp
 Q := $(if $(V),,@)
 quote = '$(subst ','\'',$(1))'
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
@@ -161,7 +161,7 @@ bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, ben
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
-	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
+	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Capabilities\n\n'; $(B)/cgmeter privileges; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
 	@echo $(B)/reference.md
 
 man: all ## the man page: build/cgmeter-node.8

@@ -63,6 +63,7 @@ class Agent:
     def __init__(self, *options, pin_dir="", interval="1s", storage="2m", before_exec=None, tls=None, headers=None):
         """tls: an SSL context to ask with; headers: of each request, a login for example."""
         self.port, self.tls, self.headers = free_port(), tls, headers or {}
+        self.may_be_denied = False
         self.log_file = tempfile.NamedTemporaryFile(prefix="cgmtest-log-")
         self.began = time.time()
         command = [PROGRAM, "node", "--listen_ip=127.0.0.1", "--port=%d" % self.port, "--housekeeping_interval=" + interval,
@@ -147,4 +148,7 @@ class Agent:
             self.process.kill()
             self.process.wait()
             raise AssertionError("the agent did not end on signal %d" % number)
+        # Whatever a test does, the agent may make no system call that its list (user/node/seccomp.def) has forgotten.
+        denied = [line for line in self.log().splitlines() if "is not on the list of what the agent needs" in line]
+        assert not denied or self.may_be_denied, denied
         return self.process.returncode, time.monotonic() - began

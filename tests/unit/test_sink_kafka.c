@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The kafka driver against librdkafka's mock of a cluster: a real client on a real protocol, with brokers that fail as they are told. */
+#include <dirent.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <signal.h>
@@ -113,6 +114,46 @@ static void test_kafka__each_line_is_a_message(void **state)
 	assert_string_equal(text, "{\"a\":1}|{\"b\":2}|{\"c\":3}|{\"d\":4}|");
 }
 
+/* Of the library's threads: how many block, or do not block, the signal of a denied system call. */
+static unsigned nr_threads(bool deaf)
+{
+	struct dirent *e;
+	DIR *dir = opendir("/proc/self/task");
+	unsigned nr = 0;
+
+	while ((e = readdir(dir))) {
+		unsigned long long blocked = 0;
+		bool ours = false;
+		char path[300], line[256];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f)) {
+			ours |= strncmp(line, "Name:\trdk:", 10) == 0;
+			if (strncmp(line, "SigBlk:", 7) == 0)
+				blocked = strtoull(line + 7, NULL, 16);
+		}
+		if (f)
+			fclose(f);
+		nr += ours && (blocked >> (SIGSYS - 1) & 1) == deaf;
+	}
+	closedir(dir);
+	return nr;
+}
+
+static void test_kafka__a_denied_call_is_no_end(void **state)
+{
+	struct cluster *c = *state;
+	struct cgm_sink_attempt a = attempt(c, "one\n", 1, true, 20000);
+
+	unsigned deaf = nr_threads(true), others = nr_threads(false);
+
+	assert_int_equal(cgm_sink_kafka.send(c->driver, &a), CGM_SINK_WRITTEN);
+	assert_int_equal(nr_threads(true), deaf); /* the mock's */
+	assert_true(nr_threads(false) >= others + 2); /* its main thread, and a broker's */
+}
+
 /* A broker that is away: the try ends in time, the next goes on where it was, and each message stands there once. */
 static void test_kafka__away_and_back(void **state)
 {
@@ -197,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kafka__each_line_is_a_message, begin, end),
+		cmocka_unit_test_setup_teardown(test_kafka__a_denied_call_is_no_end, begin, end),
 		cmocka_unit_test_setup_teardown(test_kafka__away_and_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_kafka__says_why, begin, end),
 		cmocka_unit_test_setup_teardown(test_kafka__errors, begin, end),

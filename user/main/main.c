@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "node/agent.h"
 #include "node/options.h"
+#include "node/privileges.h"
 #include "node/probe.h"
 #include "output/http.h"
 #include "top/top.h"
@@ -46,6 +47,12 @@ static int groups(_unused_ int argc, _unused_ char *const *argv)
 	return 0;
 }
 
+static int privileges(_unused_ int argc, _unused_ char *const *argv)
+{
+	cgm_privileges_reference();
+	return 0;
+}
+
 static int api(_unused_ int argc, _unused_ char *const *argv)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
@@ -68,6 +75,7 @@ static const struct {
 	{ "man", man, "print the man page of `cgmeter node`, for man -l -" },
 	{ "groups", groups, "print the groups of metrics that --enable_metrics and --disable_metrics take" },
 	{ "api", api, "print the addresses that `cgmeter node` serves, with their parameters" },
+	{ "privileges", privileges, "print the capabilities that `cgmeter node` has a use for, and what is lost without each" },
 	{ "version", version, "print the version" },
 };
 

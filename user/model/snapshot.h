@@ -114,6 +114,12 @@ struct cgm_map_status {
 	uint64_t bytes;
 };
 
+/* A system call that was denied (see node/seccomp.h). */
+struct cgm_denied_status {
+	const char *name; /* stays valid */
+	uint64_t nr;
+};
+
 /* Why points did not reach a storage driver's server. */
 #define CGM_SINK_LOSSES(X)                                                                    \
 	X(QUEUE_FULL, "queue_full") /* the oldest had to go */                                \
@@ -184,6 +190,8 @@ struct cgm_self {
 	size_t nr_groups;
 	struct cgm_map_status *maps;
 	size_t nr_maps;
+	struct cgm_denied_status *denied;
+	size_t nr_denied;
 	struct cgm_sink_status *sinks;
 	size_t nr_sinks;
 	struct cgm_runtime_status runtimes[CGM_MAX_RUNTIME_STATUS];

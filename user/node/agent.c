@@ -27,7 +27,9 @@
 #include "node/bulk.h"
 #include "node/fold.h"
 #include "node/hierarchies.h"
+#include "node/privileges.h"
 #include "node/publish.h"
+#include "node/seccomp.h"
 #include "output/perf_config.h"
 
 /* How old a container's limits may be; they cost a dozen files. */
@@ -43,7 +45,6 @@
 #define FS_INTERVAL_NS (5 * CGM_NSEC_PER_SEC)
 #define OTHER_FDS 256 /* of ours, besides clients, readers and namespaces */
 #define LATE_NS (10 * CGM_NSEC_PER_MSEC) /* a tick that begins later is counted as late */
-#define SAMPLER_NICE -10 /* a tick is some milliseconds of CPU a second, and worth less when it is late */
 #define DEBUG_VERBOSITY 4 /* of klog's -v, which cAdvisor has */
 
 /* ---- discover ---- */
@@ -483,6 +484,9 @@ static int open_all(struct cgm_agent *a)
 		return r;
 	}
 	say_what_is_missing(a);
+	/* What only the start needs is done, and there are no threads yet. */
+	a->nice = cgm_privileges_go_first();
+	cgm_privileges_drop(o);
 	r = wants_netns(a) ? cgm_netns_open(a->root_fd, a->max_netns, &a->netns) : 0;
 	if (r < 0)
 		cgm_info("network namespaces cannot be told apart: %s; container_network_* of containers are missing", strerror(-r));
@@ -591,6 +595,7 @@ static void close_all(struct cgm_agent *a)
 		cgm_trees_close(&a->trees);
 	if (a->root_fd >= 0)
 		close(a->root_fd);
+	(void)cgm_seccomp_denied(NULL, 0); /* says what came at the end */
 }
 
 /* ---- the loop ---- */
@@ -661,8 +666,7 @@ static int loop(struct cgm_agent *a, const sigset_t *signals)
 	_cleanup_close_ int signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	int event_fd = cgm_kernel_event_fd(a->kernel);
 
-	/* Of this thread alone: those of the server are there already, and wait behind everybody. Without the right to do so it stays as it is. */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), SAMPLER_NICE);
+	cgm_privileges_others_back(a->nice);
 	a->due_ns = cgm_clock_mono_ns() + a->o->interval_ns;
 	timer_fd = open_timer(a->o->interval_ns, a->due_ns);
 	if (epoll_fd < 0 || timer_fd < 0 || signal_fd < 0 || add_fd(epoll_fd, timer_fd) < 0 || add_fd(epoll_fd, signal_fd) < 0 ||

@@ -22,6 +22,7 @@ struct cgm_agent {
 	struct cgm_kernel *kernel;
 	struct cgm_containers containers;
 	size_t max_netns, max_perf_fds;
+	int nice; /* of all threads but the sampler */
 	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */
 	struct cgm_perf_config *perf; /* NULL: no events are asked for */
 	struct cgm_worker *worker; /* dear readings; NULL: none are wanted */

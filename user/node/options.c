@@ -257,6 +257,10 @@ static int check(const struct cgm_options *o)
 		return bad_value("--bpf", "takes auto or off");
 	if (!one_of(o->sched_hook, "auto", "switch", "wakeup"))
 		return bad_value("--sched_hook", "takes auto, switch or wakeup");
+	if (!one_of(o->privileges, "auto", "keep", "auto"))
+		return bad_value("--privileges", "takes auto or keep");
+	if (!one_of(o->seccomp, "on", "off", "log"))
+		return bad_value("--seccomp", "takes on, off or log");
 	if (o->cost_window_ns < 10 * CGM_NSEC_PER_MSEC)
 		return bad_value("--cost_window", "must be at least 10ms");
 	if (o->cost_interval_ns < 2 * o->cost_window_ns)

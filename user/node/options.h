@@ -15,7 +15,7 @@
 #include "sink/sink.h"
 
 struct cgm_options {
-	const char *listen_ip, *bpf, *sched_hook, *pin_dir, *root;
+	const char *listen_ip, *bpf, *sched_hook, *pin_dir, *root, *privileges, *seccomp;
 	uint64_t port, max_cgroups, max_netns;
 	const char *enable_metrics, *disable_metrics;
 	struct cgm_group_choice groups; /* what the two make of them */

@@ -83,11 +83,14 @@ static void text_facts(struct probe *p, const char *section)
 static void text_rights(struct probe *p)
 {
 	cgm_buf_lit(&p->out, "\nprivileges\n");
-	for (size_t i = 0; i < CGM_NR_PROBED_CAPABILITIES; i++) {
-		const struct cgm_capability *c = &p->found.capabilities[i];
+	for (size_t i = 0; i < CGM_NR_CAPABILITIES; i++) {
+		const struct cgm_capability *c = &cgm_capabilities[i];
+		bool had = p->found.capabilities >> c->bit & 1;
 
-		cgm_buf_printf(&p->out, "  %-26s %-4s needed to %s%s\n", c->name, yes_no(c->had), c->use,
-			       c->had ? "" : c->needed ? "   MISSING" : "   (not needed here)");
+		cgm_buf_printf(&p->out, "  %-26s %-4s needed %s to %s", c->name, yes_no(had), c->when, c->use);
+		if (!had)
+			cgm_buf_printf(&p->out, "   %s: %s", p->found.needed[i] ? "MISSING" : "without it", c->without);
+		cgm_buf_char(&p->out, '\n');
 	}
 	text_facts(p, "limits");
 }
@@ -203,14 +206,17 @@ static void json_rights(struct probe *p)
 	struct cgm_buf *b = &p->out;
 
 	cgm_buf_lit(b, "\"capabilities\":{");
-	for (size_t i = 0; i < CGM_NR_PROBED_CAPABILITIES; i++) {
-		const struct cgm_capability *c = &p->found.capabilities[i];
+	for (size_t i = 0; i < CGM_NR_CAPABILITIES; i++) {
+		const struct cgm_capability *c = &cgm_capabilities[i];
 
 		cgm_json_string(b, c->name);
 		cgm_buf_lit(b, ":{");
-		put_bool(b, "had", c->had);
-		put_bool(b, "needed", c->needed);
+		put_bool(b, "had", p->found.capabilities >> c->bit & 1);
+		put_bool(b, "needed", p->found.needed[i]);
+		put_bool(b, "granted", c->granted);
+		put_string(b, "when", c->when);
 		put_string(b, "use", c->use);
+		put_string(b, "without", c->without);
 		put_end(b, '}');
 	}
 	put_end(b, '}');

@@ -137,40 +137,17 @@ static void find_limits(struct cgm_facts_found *f)
 		lockdown->without = "programs may not read the kernel's memory: only what the cgroup files hold";
 	/* The agent has the capability or has no program: the switch for the unprivileged does not matter to it. */
 	add_line(f, "limits", "unprivileged_bpf_disabled", "/proc/sys/kernel/unprivileged_bpf_disabled", "");
+	add_line(f, "limits", "seccomp", "/proc/sys/kernel/seccomp/actions_avail", "the agent's system calls are not filtered");
 	add_limit(f, "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK, memlock_matters() ? 64 << 20 : 0,
 		  "the maps are charged to it on this kernel, and do not fit; CAP_SYS_RESOURCE raises it");
 	add_limit(f, "RLIMIT_NOFILE", RLIMIT_NOFILE, 8192, "cgroup files are opened anew at each tick instead of kept open");
 }
 
-static uint64_t effective_capabilities(void)
-{
-	char buf[4096];
-	ssize_t n = cgm_read_at(AT_FDCWD, "/proc/self/status", buf, sizeof(buf));
-	struct cgm_str text = { buf, n > 0 ? (size_t)n : 0 }, line, token;
-	uint64_t caps = 0;
-
-	while (cgm_next_line(&text, &line))
-		if (cgm_next_token(&line, &token) && cgm_str_eq(token, "CapEff:") && cgm_next_token(&line, &token))
-			(void)cgm_parse_hex(token, &caps);
-	return caps;
-}
-
 static void find_capabilities(struct cgm_facts_found *f)
 {
-	static const struct cgm_capability wanted[CGM_NR_PROBED_CAPABILITIES] = {
-		{ .bit = 39, .name = "CAP_BPF", .use = "make maps and load programs" },
-		{ .bit = 38, .name = "CAP_PERFMON", .use = "attach to tracepoints" },
-		{ .bit = 21, .name = "CAP_SYS_ADMIN", .use = "measure the programs' cost, mount the BPF file system; stands in for the two above" },
-		{ .bit = 24, .name = "CAP_SYS_RESOURCE", .use = "raise RLIMIT_MEMLOCK, on kernels that charge maps to it" },
-	};
-	uint64_t caps = effective_capabilities();
-	bool admin = caps >> 21 & 1;
-
-	for (size_t i = 0; i < CGM_NR_PROBED_CAPABILITIES; i++) {
-		f->capabilities[i] = wanted[i];
-		f->capabilities[i].had = caps >> wanted[i].bit & 1;
-		f->capabilities[i].needed = wanted[i].bit == 24 ? memlock_matters() : wanted[i].bit == 21 || !admin;
-	}
+	f->capabilities = cgm_privileges_had();
+	for (size_t i = 0; i < CGM_NR_CAPABILITIES; i++)
+		f->needed[i] = cgm_privileges_needed(&cgm_capabilities[i], f->capabilities, memlock_matters());
 }
 
 void cgm_probe_find(struct cgm_facts_found *ret)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "kernel/groups.h"
+#include "node/privileges.h"
 
 struct cgm_fact {
 	const char *section; /* "config", "cgroups", "limits" */
@@ -15,20 +16,13 @@ struct cgm_fact {
 	const char *without; /* "": nothing that we collect */
 };
 
-struct cgm_capability {
-	const char *name, *use;
-	unsigned bit;
-	bool had; /* by this process */
-	bool needed; /* here and now: without it something is lost that another does not stand in for */
-};
-
 #define CGM_MAX_FACTS 32
-#define CGM_NR_PROBED_CAPABILITIES 4
 
 struct cgm_facts_found {
 	struct cgm_fact facts[CGM_MAX_FACTS];
 	size_t nr_facts;
-	struct cgm_capability capabilities[CGM_NR_PROBED_CAPABILITIES];
+	uint64_t capabilities; /* that this process has */
+	bool needed[CGM_NR_CAPABILITIES]; /* here and now: without it something is lost that another does not stand in for */
 	const char *cgroup_mode; /* "v1", "hybrid", "v2", "none" */
 	bool btf;
 };

@@ -16,8 +16,10 @@
 #include "base/parse.h"
 #include "cgroup/machine.h"
 #include "cgroup/text.h"
+#include "node/seccomp.h"
 
 #define COUNT_FDS_NS 10000000000ULL
+#define MAX_DENIED 64 /* names of denied system calls that are told */
 
 static const char *disk_name(void *arg, uint32_t major, uint32_t minor, char *buf, size_t size)
 {
@@ -222,6 +224,18 @@ static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
 	}
 }
 
+static void publish_denied(struct cgm_snapshot *snap)
+{
+	struct cgm_denied_call calls[MAX_DENIED];
+	size_t nr = MIN(cgm_seccomp_denied(calls, ARRAY_SIZE(calls)), ARRAY_SIZE(calls));
+	struct cgm_denied_status *to = cgm_snapshot_alloc(snap, nr * sizeof(*to));
+
+	for (size_t i = 0; to && i < nr; i++)
+		to[i] = (struct cgm_denied_status){ calls[i].name, calls[i].nr };
+	snap->self.denied = to;
+	snap->self.nr_denied = to ? nr : 0;
+}
+
 void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 {
 	static const char *const modes[] = { "v1", "hybrid", "v2" };
@@ -251,5 +265,6 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	read_runtimes(a->containers.names, &snap->self);
 	if (a->containers.apps)
 		snap->self.apps = cgm_apps_state(a->containers.apps);
+	publish_denied(snap);
 	cgm_cost_publish(&a->cost, snap);
 }

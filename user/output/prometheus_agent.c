@@ -215,6 +215,10 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 		for (int i = 0; i < CGM_NR_DROPS; i++)
 			put_label(r, "reason", cgm_drop_name((enum cgm_drop)i), self->drops[i]);
 		return true;
+	case CGM_F_DENIED:
+		for (size_t i = 0; i < self->nr_denied; i++)
+			put_label(r, "syscall", self->denied[i].name, self->denied[i].nr);
+		return true;
 	case CGM_F_PROGRAM_ATTACHED:
 		put_programs(r);
 		return true;

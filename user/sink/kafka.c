@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +28,7 @@
 	X(rd_kafka_conf_new) X(rd_kafka_conf_destroy) X(rd_kafka_conf_set) X(rd_kafka_conf_set_dr_msg_cb) X(rd_kafka_conf_set_log_cb)    \
 	X(rd_kafka_conf_set_error_cb) X(rd_kafka_conf_set_opaque) X(rd_kafka_new) X(rd_kafka_destroy) X(rd_kafka_topic_new)              \
 	X(rd_kafka_topic_destroy) X(rd_kafka_produce) X(rd_kafka_poll) X(rd_kafka_purge) X(rd_kafka_flush) X(rd_kafka_last_error)        \
-	X(rd_kafka_err2str)
+	X(rd_kafka_err2str) X(rd_kafka_conf_interceptor_add_on_new) X(rd_kafka_interceptor_add_on_thread_start)
 
 static struct {
 	FUNCTIONS(CGM_LIBRARY_MEMBER)
@@ -150,6 +152,25 @@ static int set_tls(rd_kafka_conf_t *conf, const struct cgm_sink_config *c, const
 	return r;
 }
 
+/*
+ * The library blocks all signals in its threads. A denied system call comes as one (node/seccomp.h), and where that is blocked the kernel ends the
+ * process instead.
+ */
+static rd_kafka_resp_err_t on_thread(_unused_ rd_kafka_t *rk, _unused_ rd_kafka_thread_type_t type, _unused_ const char *name, _unused_ void *opaque)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSYS);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, _unused_ const rd_kafka_conf_t *conf, _unused_ void *opaque, _unused_ char *fault, _unused_ size_t size)
+{
+	return lib.rd_kafka_interceptor_add_on_thread_start(rk, "cgmeter", on_thread, NULL);
+}
+
 static int configure(rd_kafka_conf_t *conf, struct state *s, const struct cgm_sink_config *c, const char **ret_flag, char *fault)
 {
 	static const struct {
@@ -168,6 +189,7 @@ static int configure(rd_kafka_conf_t *conf, struct state *s, const struct cgm_si
 	lib.rd_kafka_conf_set_error_cb(conf, on_error);
 	lib.rd_kafka_conf_set_log_cb(conf, on_log);
 	lib.rd_kafka_conf_set_opaque(conf, s);
+	lib.rd_kafka_conf_interceptor_add_on_new(conf, "cgmeter", on_new, NULL);
 	return r;
 }
 
