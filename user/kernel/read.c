@@ -12,8 +12,8 @@
 
 #define BATCH 256
 #define FILES_INTERVAL_NS (10 * CGM_NSEC_PER_SEC)
-#define CHEAP_WALK_NS (2 * CGM_NSEC_PER_MSEC) /* a walk over tasks that takes less CPU time is made at each sweep */
-#define WALK_SHARE 500 /* one that takes more has a 500th of a CPU on average */
+#define FEW_TASKS 2000 /* a walk over no more is made at each sweep */
+#define WALK_SHARE 500 /* one over more has a 500th of a CPU on average */
 
 uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 {
@@ -241,6 +241,17 @@ static uint64_t walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
 	return cpu_ns;
 }
 
+static uint64_t nr_tasks(const struct cgm_kernel *k)
+{
+	uint64_t nr = 0;
+
+	for (uint32_t slot = 0; slot < k->nr_slots; slot++)
+		if (k->tasks[slot].generation == k->walk[CGM_WALK_TASKS])
+			for (unsigned i = 0; i < CGM_NR_TASK_STATES; i++)
+				nr += k->tasks[slot].nr[i];
+	return nr;
+}
+
 /*
  * With some thousand threads the walk would be what costs most of all: it is left out until it has had its share, and its rows stay as they are.
  * Nearly all threads of a machine full of containers sleep, those of their runtime's shims before all.
@@ -252,7 +263,7 @@ static void walk_tasks(struct cgm_kernel *k)
 	if (now < k->tasks_due_ns)
 		return;
 	took = walk(k, CGM_WALK_TASKS);
-	k->tasks_due_ns = took > CHEAP_WALK_NS ? now + took * WALK_SHARE : 0;
+	k->tasks_due_ns = took && nr_tasks(k) > FEW_TASKS ? now + took * WALK_SHARE : 0;
 }
 
 /* There may be a thousand descriptors to a task, and they hardly change. */
