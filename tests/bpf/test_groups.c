@@ -5,7 +5,9 @@
  */
 #include <bpf/bpf.h>
 #include <ftw.h>
+#include <pthread.h>
 
+#include "base/clock.h"
 #include "bpf/util.h"
 #include "kernel/groups.h"
 #include "kernel/internal.h"
@@ -258,6 +260,13 @@ static void test_groups__pins_follow(void **state)
 	nftw(pin_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* However many tasks this machine has. */
+static void sweep_with_walk(struct rig *t)
+{
+	t->kernel->tasks_due_ns = 0;
+	cgm_kernel_sweep(t->kernel);
+}
+
 /* The task iterator is clocked by us, one walk a sweep. */
 static void test_cost__iterators_are_exact(void **state)
 {
@@ -267,23 +276,93 @@ static void test_cost__iterators_are_exact(void **state)
 	rig_load(t);
 	need_group(t, "task");
 	for (int i = 0; i < 3; i++)
-		cgm_kernel_sweep(t->kernel);
+		sweep_with_walk(t);
 	if (cgm_kernel_cost_begin(t->kernel) < 0) {
 		print_message("# skip: no BPF statistics on this kernel\n");
 		skip();
 	}
 	usleep(50000);
-	cgm_kernel_sweep(t->kernel);
+	sweep_with_walk(t);
 	cgm_kernel_cost_end(t->kernel);
 	p = find_program(t, "task");
 	assert_int_equal(p->cost.runs, 4);
 	assert_in_range(p->cost.run_ns, 1000, 4000000000ULL);
-	cgm_kernel_sweep(t->kernel);
+	sweep_with_walk(t);
 	assert_int_equal(cgm_kernel_set_group(t->kernel, "task", false, "test"), 0);
 	cgm_kernel_programs(t->kernel, &p);
 	for (size_t i = 0; i < t->kernel->nr_programs; i++)
 		if (strcmp(p[i].hook, "task") == 0)
 			assert_int_equal(p[i].cost.runs, 5);
+}
+
+static void *stay(_unused_ void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* More than are walked over at each sweep. */
+static void many_threads(void *arg)
+{
+	_Atomic int *nr = arg;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	close_range(3, ~0U, 0);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 16384);
+	for (int i = 0, all = slow() ? 2500 : 12000; i < all; i++)
+		if (pthread_create(&thread, &attr, stay, NULL))
+			break;
+		else
+			++*nr;
+	*nr = -*nr;
+	stay(NULL);
+}
+
+/* Gauges of tasks stay as they are until the next walk. */
+static void test_walk__a_long_one_has_its_share(void **state)
+{
+	struct rig *t = *state;
+	_Atomic int *nr = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct cgm_tasks tasks;
+	uint64_t walks, now;
+	char path[64];
+	uint32_t slot;
+	int all = 0;
+	pid_t pid;
+
+	rig_load(t);
+	need_group(t, "task");
+	group_path(path, sizeof(path), "threads");
+	group_make(t, path);
+	slot = sched_slot(t, path);
+	pid = group_start(t, path, many_threads, (void *)nr);
+	for (int i = 0; i < 6000 && *nr >= 0; i++)
+		usleep(10000);
+	all = 1 - *nr;
+	sweep_with_walk(t);
+	now = cgm_clock_mono_ns();
+	walks = t->kernel->walk[CGM_WALK_TASKS];
+	print_message("# %d threads, the next walk in %lld ms\n", all, (long long)(t->kernel->tasks_due_ns - now) / 1000000);
+	assert_true(t->kernel->tasks_due_ns > now + 500000000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	cgm_kernel_sweep(t->kernel);
+	assert_int_equal(t->kernel->walk[CGM_WALK_TASKS], walks);
+	assert_true(cgm_kernel_tasks(t->kernel, slot, &tasks));
+	assert_int_equal(tasks.nr_processes, 1);
+	for (int i = 0; i < CGM_NR_TASK_STATES; i++)
+		all -= (int)tasks.nr[i]; /* the last ones may run still */
+	assert_int_equal(all, 0);
+	t->kernel->tasks_due_ns = now; /* the time is over */
+	cgm_kernel_sweep(t->kernel);
+	assert_int_equal(t->kernel->walk[CGM_WALK_TASKS], walks + 1);
+	assert_true(cgm_kernel_tasks(t->kernel, slot, &tasks));
+	assert_int_equal(tasks.nr_processes, 0);
+	group_remove(t, path);
+	munmap((void *)nr, 4096);
 }
 
 /* Against the kernel's own count of switches on all CPUs; windows of half of the time. */
@@ -373,6 +452,7 @@ static const struct CMUnitTest groups[] = {
 	cmocka_unit_test_setup_teardown(test_groups__what_was_under_way_is_forgotten, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_groups__pins_follow, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_cost__iterators_are_exact, setup, teardown),
+	cmocka_unit_test_setup_teardown(test_walk__a_long_one_has_its_share, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_cost__runs_are_the_kernels_switches, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_cost__maps_have_bytes, setup, teardown),
 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 A containerd of one's own, with its CRI: pods as a kubelet makes them, and containers as ctr does. Needs containerd, runc, curl and a static busybox; no
-network, no image registry, no CNI (pods share the host's network).
+network, no image registry. Pods share the host's network; with network=True they get their own, on a bridge in a network namespace of containerd's.
 
     with Containerd() as c:
         pod = c.run_pod("web-0", "shop", uid, [("front", ["/bin/busybox", "sleep", "1000"])])
@@ -28,9 +28,20 @@ CONFIG = """version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   restrict_oom_score_adj = true
   disable_apparmor = true
+  netns_mounts_under_state_dir = true
   sandbox_image = "%s"
 """ % IMAGE
-NODE = 2  # of NamespaceMode: the host's network
+CNI_FOLDER = "/usr/lib/cni"  # Debian's containernetworking-plugins
+CNI_CONFIG = """
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "%s"
+  conf_dir = "%s"
+"""
+CNI_NETWORK = """{"cniVersion": "0.4.0", "name": "cgmtest", "plugins": [{"type": "bridge", "bridge": "cgmtest0", "isGateway": true,
+"ipam": {"type": "host-local", "dataDir": "%s", "ranges": [[{"subnet": "10.97.0.0/24"}]]}}]}
+"""
+GATEWAY = "10.97.0.1"
+POD, CONTAINER, NODE = 0, 1, 2  # NamespaceMode
 NOT_FOUND = 5
 
 
@@ -91,14 +102,18 @@ class Pod:
 
 
 class Containerd:
-    def __init__(self, config=CONFIG, cri=True):
+    def __init__(self, config=CONFIG, cri=True, network=False):
         need()
+        if network and not os.path.exists(CNI_FOLDER + "/bridge"):
+            raise lib.Skip("the CNI's plug-ins")
         self.folder = tempfile.mkdtemp(prefix="cgmtest-containerd-")
         # An overlay does not lie on an overlay, which the root of a guest is.
         subprocess.run(["mount", "-t", "tmpfs", "cgmtest", self.folder], check=True)
         self.socket = self.folder + "/c.sock"
         self.namespace = "cgmtest-%d" % os.getpid()
         self.cri = cri
+        self.network = None
+        self.namespaces_of = {1: POD if network else NODE, 2: CONTAINER}  # network, processes: the kubelet's defaults
         self.log_name, self.process = self.folder + "/log", None
         self.pods, self.own = [], []  # [(namespace, id)]
         self.namespaces, self.cgroups = set(), set()
@@ -107,6 +122,8 @@ class Containerd:
         self.note_parents("/kubepods", "/kubepods/burstable")
         with open(self.folder + "/config.toml", "w") as f:
             f.write(config if cri else 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+            if network:
+                self.make_network(f)
 
     def __enter__(self):
         try:
@@ -122,11 +139,19 @@ class Containerd:
     def __exit__(self, *_):
         self.remove()
 
+    def make_network(self, config_file):
+        self.network = runtimes.NetworkNamespace()
+        config_file.write(CNI_CONFIG % (CNI_FOLDER, self.folder + "/cni"))
+        os.mkdir(self.folder + "/cni")
+        with open(self.folder + "/cni/cgmtest.conflist", "w") as f:
+            f.write(CNI_NETWORK % (self.folder + "/addresses"))
+
     # ---- the daemon ----
 
     def start(self):
         with open(self.log_name, "a") as log:
             self.process = subprocess.Popen(
+                (self.network.enter if self.network else []) +
                 ["containerd", "--config", self.folder + "/config.toml", "--root", self.folder + "/root", "--state", self.folder + "/state",
                  "--address", self.socket], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
         wait_for(self.is_up, 30, lambda: "containerd: " + self.log())
@@ -204,7 +229,7 @@ class Containerd:
         self.cgroups.add(pod.cgroup)
         pod.config = {
             1: {1: name, 2: uid, 3: namespace}, 3: "%s/logs/%s" % (self.folder, uid), 6: dict(labels or {}, **pod.labels),
-            8: {1: pod.cgroup, 2: {1: {1: NODE}}}}
+            8: {1: pod.cgroup, 2: {1: self.namespaces_of}}}
         pod.sandbox = first_text(self.runtime("RunPodSandbox", {1: pod.config}))
         self.note_container("k8s.io", pod.sandbox)
         for container, command in containers:
@@ -215,7 +240,7 @@ class Containerd:
         config = {
             1: {1: name, 2: restarts}, 2: {1: IMAGE}, 3: list(command), 6: [{1: k, 2: v} for k, v in (envs or {}).items()],
             9: dict(labels or {}, **pod.labels, **{"io.kubernetes.container.name": name}),
-            10: {"io.kubernetes.container.restartCount": str(restarts)}, 11: "%s/%d.log" % (name, restarts), 15: {2: {3: {1: NODE}}}}
+            10: {"io.kubernetes.container.restartCount": str(restarts)}, 11: "%s/%d.log" % (name, restarts), 15: {2: {3: self.namespaces_of}}}
         os.makedirs("%s/logs/%s/%s" % (self.folder, pod.uid, name), exist_ok=True)
         pod.containers[name] = first_text(self.runtime("CreateContainer", {1: pod.sandbox, 2: config, 3: pod.config}))
         self.note_container("k8s.io", pod.containers[name])
@@ -274,6 +299,8 @@ class Containerd:
                 self.attempt(os.rmdir, directory)
         subprocess.run(["umount", "-l", self.folder], check=True)
         os.rmdir(self.folder)
+        if self.network:
+            self.network.remove()
 
     @staticmethod
     def attempt(call, *arguments):

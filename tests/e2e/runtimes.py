@@ -125,7 +125,8 @@ class Runtime:
         self.stop()
 
     def spawn(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, env=self.environment)
+        # In our folder: conmon leaves a file where it stands when a container dies for want of memory.
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, env=self.environment, cwd=self.dir)
 
     def log(self):
         return read(self.log_file.name)[-3000:]
@@ -152,7 +153,7 @@ class Runtime:
     def command(self, *words, ok=True):
         """Runs the client; what it prints, without the newline at the end."""
         done = subprocess.run(self.client + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              env=self.environment, timeout=by_speed(60, 300))
+                              env=self.environment, cwd=self.dir, timeout=by_speed(60, 300))
         if ok and done.returncode != 0:
             raise AssertionError("%s: %s; %s" % (" ".join(words), done.stderr.strip(), self.log()[-500:]))
         return done.stdout.strip()

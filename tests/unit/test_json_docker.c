@@ -105,6 +105,28 @@ static void test_inspect__pod(void **state)
 		assert_string_equal(sandbox->pod, "web-0");
 		assert_null(sandbox->container);
 		assert_true(sandbox->is_sandbox);
+		assert_true(app->shares_network && !sandbox->shares_network);
+	}
+}
+
+static void test_inspect__whose_network(void **state)
+{
+	static const struct {
+		const char *json;
+		bool shares;
+	} cases[] = {
+		{ "{\"Id\":\"x\",\"HostConfig\":{\"NetworkMode\":\"container:0123\"}}", true },
+		{ "{\"Id\":\"x\",\"HostConfig\":{\"NetworkMode\":\"containers\"}}", false },
+		{ "{\"Id\":\"x\",\"HostConfig\":{\"NetworkMode\":\"default\"}}", false },
+		{ "{\"Id\":\"x\",\"HostConfig\":{}}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(cgm_who_freep) struct cgm_who *w = NULL;
+
+		assert_int_equal(inspect(cases[i].json, &w), 0);
+		assert_int_equal(w->shares_network, cases[i].shares);
 	}
 }
 
@@ -344,7 +366,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inspect__running),  cmocka_unit_test(test_inspect__exited), cmocka_unit_test(test_inspect__other_states),
-		cmocka_unit_test(test_inspect__pod),	  cmocka_unit_test(test_inspect__smallest), cmocka_unit_test(test_inspect__forms),
+		cmocka_unit_test(test_inspect__pod), cmocka_unit_test(test_inspect__whose_network),	  cmocka_unit_test(test_inspect__smallest), cmocka_unit_test(test_inspect__forms),
 		cmocka_unit_test(test_inspect__bounds),	  cmocka_unit_test(test_list),		    cmocka_unit_test(test_version),
 		cmocka_unit_test(test_event__recorded),	  cmocka_unit_test(test_event__forms),	    cmocka_unit_test(test_inspect__out_of_memory),
 	};

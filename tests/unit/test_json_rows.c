@@ -158,14 +158,14 @@ static void test_json_rows__every_allocation_fails(void **state)
 	synth_done(&y);
 }
 
-static void test_json_rows__titles(void **state)
+static void test_json_rows__titles_and_states(void **state)
 {
 	static const struct cgm_who who[] = {
-		{ .runtime = "docker", .id = "00", .name = "we\"b" },
-		{ .runtime = "containerd", .id = "01", .name = "app", .container = "app", .pod = "shop-1", .pod_namespace = "shop" },
+		{ .runtime = "docker", .id = "00", .name = "we\"b", .state = CGM_STATE_PAUSED },
+		{ .runtime = "containerd", .id = "01", .state = CGM_STATE_RUNNING, .name = "app", .container = "app", .pod = "shop-1", .pod_namespace = "shop" },
 		{ .runtime = "containerd", .id = "02", .is_sandbox = true, .pod = "shop-1", .pod_namespace = "shop" },
 	};
-	static const char *const wanted[] = { "", "we\"b", "shop/shop-1/app", "shop/shop-1/sandbox" };
+	static const char *const wanted[] = { "", "we\"b", "shop/shop-1/app", "shop/shop-1/sandbox" }, *const states[] = { "", "paused", "", "" };
 	struct synth y;
 	struct cgm_snapshot *s;
 	json_t *j;
@@ -177,8 +177,10 @@ static void test_json_rows__titles(void **state)
 	synth_tick(&y);
 	s = synth_snapshot(&y);
 	j = stream_json(cgm_json_rows(s, 0));
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(j, "names"), "title"), i)), wanted[i]);
+		assert_string_equal(json_string_value(json_array_get(json_object_get(json_object_get(j, "names"), "state"), i)), states[i]);
+	}
 	json_decref(j);
 	cgm_snapshot_unref(s);
 	synth_done(&y);
@@ -190,7 +192,7 @@ int main(void)
 		cmocka_unit_test(test_json_rows__all),
 		cmocka_unit_test(test_json_rows__what_changed),
 		cmocka_unit_test(test_json_rows__not_known_is_null),
-		cmocka_unit_test(test_json_rows__titles),
+		cmocka_unit_test(test_json_rows__titles_and_states),
 		cmocka_unit_test(test_json_rows__many),
 		cmocka_unit_test(test_json_rows__every_allocation_fails),
 	};

@@ -108,7 +108,7 @@ static int tear_down(void **state)
 static size_t sample_at(struct tree *t, unsigned second, bool has_processes)
 {
 	cgm_netns_tick(t->table, (second + 1) * CGM_NSEC_PER_SEC);
-	assert_int_equal(cgm_netns_sample(t->table, &t->member, t->reader, has_processes, &t->sample), 0);
+	assert_int_equal(cgm_netns_sample(t->table, &t->member, t->reader, has_processes, CGM_NETNS_UNKNOWN, &t->sample), 0);
 	assert_int_equal(t->sample.nr_ifaces, 0);
 	return cgm_netns_left_out(t->table);
 }

@@ -18,6 +18,7 @@ static void test_new__copies_all(void **state)
 		.runtime = "docker", .id = id, .name = name, .image = image, .pod = pod, .pod_namespace = space, .pod_uid = uid, .container = container,
 		.health = health, .log_path = log, .labels = &label, .envs = &env, .nr_labels = 1, .nr_envs = 1, .created_ns = 1, .started_ns = 2,
 		.finished_ns = 3, .restart_count = 4, .pid = 5, .state = CGM_STATE_EXITED, .exit_code = -6, .has_exit_code = true, .is_sandbox = true,
+		.shares_network = true,
 	};
 	_cleanup_(cgm_who_freep) struct cgm_who *copy = cgm_who_new(&w);
 	char *own[] = { id, name, image, pod, space, uid, container, health, log, key, value, env_key, env_value };
@@ -45,7 +46,7 @@ static void test_new__copies_all(void **state)
 	assert_int_equal(copy->pid, 5);
 	assert_int_equal(copy->state, CGM_STATE_EXITED);
 	assert_int_equal(copy->exit_code, -6);
-	assert_true(copy->has_exit_code && copy->is_sandbox);
+	assert_true(copy->has_exit_code && copy->is_sandbox && copy->shares_network);
 }
 
 static void test_new__nothing_known(void **state)

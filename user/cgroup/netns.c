@@ -41,7 +41,8 @@ struct cgm_netns {
 	struct cgm_netns *next;
 	dev_t dev;
 	ino_t ino; /* with dev: the name of a namespace */
-	size_t nr_members;
+	size_t nr_members, nr_owners;
+	uint64_t lent; /* the tick in which one that shares it has stood for the owner */
 	uint32_t witness; /* a process in it; 0: it has ended */
 	int fd;
 	uint32_t seq;
@@ -276,11 +277,35 @@ static void set_ns(struct cgm_netns_table *t, struct cgm_netns_member *m, struct
 {
 	struct cgm_netns *old = m->ns;
 
-	if (ns)
+	if (ns) {
 		ns->nr_members++;
+		ns->nr_owners += m->claim == CGM_NETNS_OWNS;
+	}
 	m->ns = ns;
+	if (old)
+		old->nr_owners -= m->claim == CGM_NETNS_OWNS;
 	if (old && --old->nr_members == 0)
 		free_netns(t, old);
+}
+
+static void set_claim(struct cgm_netns_member *m, enum cgm_netns_claim claim)
+{
+	if (m->ns) {
+		m->ns->nr_owners += claim == CGM_NETNS_OWNS;
+		m->ns->nr_owners -= m->claim == CGM_NETNS_OWNS;
+	}
+	m->claim = claim;
+}
+
+/* Are the namespace's interfaces shown as this member's? */
+static bool is_shown(const struct cgm_netns_table *t, const struct cgm_netns_member *m)
+{
+	if (m->claim != CGM_NETNS_SHARES)
+		return true;
+	if (m->ns->nr_owners || m->ns->lent == t->tick)
+		return false;
+	m->ns->lent = t->tick;
+	return true;
 }
 
 /* The namespace of one process. 0 with *ret (NULL: the machine's); -ENOENT: it has ended; else why it cannot be read. */
@@ -510,12 +535,14 @@ static void read_ns(struct cgm_netns_table *t, struct cgm_netns *ns)
 		cgm_log_once(CGM_LOG_WARNING, "links of a network namespace cannot be read: %s", strerror(-r));
 }
 
-int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, struct cgm_sample *s)
+int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, enum cgm_netns_claim claim,
+		     struct cgm_sample *s)
 {
 	bool first = has_processes && !m->had_processes;
 	int e;
 
 	m->table = t;
+	set_claim(m, claim);
 	if (m->had_processes && !has_processes)
 		m->due_ns = 0;
 	m->had_processes = has_processes;
@@ -528,7 +555,7 @@ int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, stru
 		if (e < 0)
 			return e;
 	}
-	if (!m->ns)
+	if (!m->ns || !is_shown(t, m))
 		return 0;
 	read_ns(t, m->ns);
 	if (m->ns->sockets) {

@@ -24,6 +24,9 @@
 struct cgm_netns;
 struct cgm_netns_table;
 
+/* Whose a namespace is, as the runtime says: UNKNOWN, nobody said anything of this cgroup. */
+enum cgm_netns_claim { CGM_NETNS_UNKNOWN, CGM_NETNS_OWNS, CGM_NETNS_SHARES };
+
 /* What a container remembers of its namespace; zeroed at first. */
 struct cgm_netns_member {
 	struct cgm_netns_table *table; /* NULL: never sampled */
@@ -31,6 +34,7 @@ struct cgm_netns_member {
 	uint64_t due_ns, wait_ns; /* when to look next; how long that was put off */
 	bool had_processes; /* at the last sample */
 	bool left_out; /* it has a namespace that cannot be read */
+	enum cgm_netns_claim claim; /* at the last sample */
 };
 
 /*
@@ -49,11 +53,14 @@ void cgm_netns_close(struct cgm_netns_table *t);
 void cgm_netns_tick(struct cgm_netns_table *t, uint64_t now_ns);
 
 /*
- * Adds the interfaces of the container's namespace to s, less lo, veth*, docker*, nerdctl*; none when it shares the machine's.
+ * Adds the interfaces of the container's namespace to s, less lo, veth*, docker*, nerdctl*; none when it shares the machine's. Of named containers
+ * in one namespace only its owner has them, so that a sum counts them once: a pod's sandbox, the container that others join. Where that has no
+ * process in it, the first of the others in this tick stands for it. Cgroups of which no runtime speaks have them each.
  * has_processes: whether the container has processes of its own now; true when that is not known. 0 or -ENOMEM; what ends while it is
  * read, or may not be read, is no error.
  */
-int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, struct cgm_sample *s);
+int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, enum cgm_netns_claim claim,
+		     struct cgm_sample *s);
 /* Adds the sockets of the machine's own namespace, if sockets are wanted. 0 or -ENOMEM. */
 int cgm_netns_sample_host(struct cgm_netns_table *t, struct cgm_sample *s);
 /* The container is gone. A member that was never sampled is fine. */

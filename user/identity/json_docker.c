@@ -194,8 +194,10 @@ static int read_env(const json_t *env, const char *whitelist, struct draft *d)
 
 static int read_inspect(const json_t *j, const char *whitelist, struct draft *d)
 {
-	const json_t *state, *config, *labels, *env;
+	const json_t *state, *config, *labels, *env, *host;
+	static const char shared[] = "container:";
 	struct cgm_who *w = &d->w;
+	const char *network;
 	int64_t restarts;
 	int r;
 
@@ -203,8 +205,10 @@ static int read_inspect(const json_t *j, const char *whitelist, struct draft *d)
 	    get_text(j, "LogPath", &w->log_path) < 0 || get_time(j, "Created", &w->created_ns) < 0 ||
 	    get_integer(j, "RestartCount", 0, UINT32_MAX, &restarts) < 0 || member(j, "State", JSON_OBJECT, &state) < 0 ||
 	    member(j, "Config", JSON_OBJECT, &config) < 0 || get_text(config, "Image", &w->image) < 0 ||
-	    member(config, "Labels", JSON_OBJECT, &labels) < 0 || member(config, "Env", JSON_ARRAY, &env) < 0 || read_state(state, w) < 0)
+	    member(config, "Labels", JSON_OBJECT, &labels) < 0 || member(config, "Env", JSON_ARRAY, &env) < 0 || read_state(state, w) < 0 ||
+	    member(j, "HostConfig", JSON_OBJECT, &host) < 0 || get_text(host, "NetworkMode", &network) < 0)
 		return -EINVAL;
+	w->shares_network = network && strncmp(network, shared, sizeof(shared) - 1) == 0;
 	if (w->name && w->name[0] == '/')
 		w->name++;
 	w->restart_count = (uint32_t)restarts;

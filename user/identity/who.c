@@ -126,7 +126,8 @@ bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b)
 	return same_text(a->runtime, b->runtime) && same_pairs(a->labels, a->nr_labels, b->labels, b->nr_labels) &&
 	       same_pairs(a->envs, a->nr_envs, b->envs, b->nr_envs) && a->created_ns == b->created_ns && a->started_ns == b->started_ns &&
 	       a->finished_ns == b->finished_ns && a->restart_count == b->restart_count && a->pid == b->pid && a->state == b->state &&
-	       a->exit_code == b->exit_code && a->has_exit_code == b->has_exit_code && a->is_sandbox == b->is_sandbox;
+	       a->exit_code == b->exit_code && a->has_exit_code == b->has_exit_code && a->is_sandbox == b->is_sandbox &&
+	       a->shares_network == b->shares_network;
 }
 
 const char *cgm_who_label(const struct cgm_who *w, const char *key)
@@ -166,6 +167,8 @@ void cgm_who_pod_labels(struct cgm_who *w)
 	/* The kubelet's driver for docker named the sandbox's container "POD". */
 	if (w->is_sandbox)
 		w->container = NULL;
+	else if (w->pod_uid)
+		w->shares_network = true;
 }
 
 bool cgm_env_is_wanted(const char *whitelist, struct cgm_str key)

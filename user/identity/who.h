@@ -33,6 +33,7 @@ struct cgm_who {
 	int exit_code;
 	bool has_exit_code;
 	bool is_sandbox; /* of a pod: holds its namespaces, runs nothing */
+	bool shares_network; /* its network namespace is another container's: of a pod's sandbox, or as --network=container:… says */
 };
 
 /* A copy of all of w's texts and pairs in one allocation, labels and envs sorted by key, a key that comes twice once (the first); one reference. NULL: out of memory. */
@@ -45,7 +46,7 @@ DEFINE_CLEANUP(cgm_who, cgm_who_unref)
 bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b);
 /* NULL: it has no such label. */
 const char *cgm_who_label(const struct cgm_who *w, const char *key);
-/* Sets pod, pod_namespace, pod_uid and container from the labels io.kubernetes.…, which borrow from them. labels need not be sorted; is_sandbox is set before. */
+/* Sets pod, pod_namespace, pod_uid, container and shares_network from the labels io.kubernetes.…, which borrow from them. labels need not be sorted; is_sandbox is set before. */
 void cgm_who_pod_labels(struct cgm_who *w);
 /* --env_metadata_whitelist: does the key begin with one of these words, comma between? An empty list wants none. */
 bool cgm_env_is_wanted(const char *whitelist, struct cgm_str key);

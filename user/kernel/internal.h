@@ -86,6 +86,7 @@ struct cgm_kernel {
 	struct ring_buffer *ring;
 	int walk_fd[CGM_NR_WALKS]; /* links of the iterators, by enum cgm_walk_kind; -1: off */
 	uint64_t files_walked_ns; /* CLOCK_MONOTONIC; 0: not yet */
+	uint64_t tasks_due_ns; /* the same; not to be walked over before */
 	int slot_of_fd; /* of the map cgm_slot_of */
 	bool adopted, pinned;
 	uint32_t nr_slots, nr_shards; /* slots that can have rows */

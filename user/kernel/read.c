@@ -12,6 +12,8 @@
 
 #define BATCH 256
 #define FILES_INTERVAL_NS (10 * CGM_NSEC_PER_SEC)
+#define FEW_TASKS 2000 /* a walk over no more is made at each sweep */
+#define WALK_SHARE 500 /* one over more has a 500th of a CPU on average */
 
 uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 {
@@ -210,20 +212,20 @@ static void read_keyed(struct cgm_kernel *k, struct cgm_keyed *m)
 	}
 }
 
-/* Runs an iterator to its end; k->walk tells its rows from those of the walk before. */
-static void walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
+/* Runs an iterator to its end; k->walk tells its rows from those of the walk before. Returns the CPU time it took in ns; 0: it did not run. */
+static uint64_t walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
 {
 	_cleanup_close_ int fd = -1;
 	uint64_t cpu_ns;
 	char none[64];
 
 	if (k->walk_fd[kind] < 0)
-		return;
+		return 0;
 	cpu_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	fd = bpf_iter_create(k->walk_fd[kind]);
 	if (fd < 0) {
 		cgm_log_once(CGM_LOG_WARNING, "cannot start the iterator over %s: %s", kind == CGM_WALK_TASKS ? "tasks" : kind == CGM_WALK_FILES ? "open files" : "sockets", strerror(-fd));
-		return;
+		return 0;
 	}
 	__atomic_fetch_add(&k->walk[kind], 1, __ATOMIC_SEQ_CST);
 	/* It prints nothing; -EAGAIN: the kernel took a breath after very many tasks. */
@@ -234,7 +236,34 @@ static void walk(struct cgm_kernel *k, enum cgm_walk_kind kind)
 			continue;
 		break;
 	}
-	cgm_cost_walked(k, k->walk_fd[kind], cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns);
+	cpu_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+	cgm_cost_walked(k, k->walk_fd[kind], cpu_ns);
+	return cpu_ns;
+}
+
+static uint64_t nr_tasks(const struct cgm_kernel *k)
+{
+	uint64_t nr = 0;
+
+	for (uint32_t slot = 0; slot < k->nr_slots; slot++)
+		if (k->tasks[slot].generation == k->walk[CGM_WALK_TASKS])
+			for (unsigned i = 0; i < CGM_NR_TASK_STATES; i++)
+				nr += k->tasks[slot].nr[i];
+	return nr;
+}
+
+/*
+ * With some thousand threads the walk would be what costs most of all: it is left out until it has had its share, and its rows stay as they are.
+ * Nearly all threads of a machine full of containers sleep, those of their runtime's shims before all.
+ */
+static void walk_tasks(struct cgm_kernel *k)
+{
+	uint64_t now = cgm_clock_mono_ns(), took;
+
+	if (now < k->tasks_due_ns)
+		return;
+	took = walk(k, CGM_WALK_TASKS);
+	k->tasks_due_ns = took && nr_tasks(k) > FEW_TASKS ? now + took * WALK_SHARE : 0;
 }
 
 /* There may be a thousand descriptors to a task, and they hardly change. */
@@ -260,7 +289,7 @@ void cgm_kernel_sweep(struct cgm_kernel *k)
 
 	if (!k->slots || (k->by_pins && cgm_pinned_sweep(k) < 0))
 		return;
-	walk(k, CGM_WALK_TASKS);
+	walk_tasks(k);
 	walk_files(k);
 	new_heirs = find_heirs(k);
 	for (unsigned i = 0; i < CGM_NR_KEYED_MAPS; i++)

@@ -111,6 +111,11 @@ static bool is_on(const struct cgm_agent *a, enum cgm_group g)
 	return !(a->o->groups_off >> g & 1);
 }
 
+static enum cgm_netns_claim network_claim(const struct cgm_who *who)
+{
+	return !who ? CGM_NETNS_UNKNOWN : who->shares_network ? CGM_NETNS_SHARES : CGM_NETNS_OWNS;
+}
+
 /* The machine's own from /proc/net/dev; a container's from its namespace, if that is another one. */
 static int sample_net(struct cgm_agent *a, struct cgm_container *c, struct cgm_sample *s)
 {
@@ -121,7 +126,8 @@ static int sample_net(struct cgm_agent *a, struct cgm_container *c, struct cgm_s
 	if (!c->depth && a->netns)
 		r = cgm_netns_sample_host(a->netns, s);
 	else if (a->netns)
-		r = cgm_netns_sample(a->netns, &c->netns, c->reader, c->tasks.nr_processes || !cgm_kernel_has(a->kernel, "task"), s);
+		r = cgm_netns_sample(a->netns, &c->netns, c->reader, c->tasks.nr_processes || !cgm_kernel_has(a->kernel, "task"),
+				     network_claim(c->identity->who), s);
 	c->spec.has_network = s->nr_ifaces > 0;
 	return r;
 }

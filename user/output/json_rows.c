@@ -27,7 +27,7 @@ struct rows {
 #define ROWS_A_PIECE 1024
 
 /* The pieces of the answer, in order; then one for each cell. */
-enum { HEAD, IDS, PARENTS, NAME_IDS, NAMES, TITLES, INDEXES, CELLS };
+enum { HEAD, IDS, PARENTS, NAME_IDS, NAMES, STATES, TITLES, INDEXES, CELLS };
 
 static bool is_new_set(const struct rows *r)
 {
@@ -64,6 +64,15 @@ static void put_title(struct cgm_buf *b, const struct cgm_identity *i)
 		cgm_json_string(b, t.p);
 }
 
+/* "": it runs, or nobody says anything else. */
+static void put_state(struct cgm_buf *b, const struct cgm_identity *i)
+{
+	static const char *const names[] = { [CGM_STATE_CREATED] = "created", [CGM_STATE_PAUSED] = "paused", [CGM_STATE_EXITED] = "exited" };
+	const char *name = i->who && (size_t)i->who->state < ARRAY_SIZE(names) ? names[i->who->state] : NULL;
+
+	cgm_json_string(b, name ? name : "");
+}
+
 static void put_element(struct cgm_buf *b, struct rows *r, size_t i)
 {
 	const struct cgm_row *row = &r->snapshot->rows[i];
@@ -86,6 +95,9 @@ static void put_element(struct cgm_buf *b, struct rows *r, size_t i)
 	case NAMES:
 		cgm_json_string(b, row->identity->name);
 		break;
+	case STATES:
+		put_state(b, row->identity);
+		break;
 	case TITLES:
 		put_title(b, row->identity);
 		break;
@@ -105,7 +117,8 @@ static void open_piece(struct cgm_buf *b, const struct rows *r)
 {
 	static const char *const keys[] = {
 		[IDS] = ",\"ids\":[",	   [PARENTS] = ",\"parents\":[", [NAME_IDS] = ",\"names\":{\"id\":[",
-		[NAMES] = ",\"name\":[", [TITLES] = ",\"title\":[", [INDEXES] = ",\"changed\":{\"row\":[",
+		[NAMES] = ",\"name\":[",
+		[STATES] = ",\"state\":[",  [TITLES] = ",\"title\":[", [INDEXES] = ",\"changed\":{\"row\":[",
 	};
 
 	if (r->piece < CELLS) {

@@ -83,13 +83,13 @@ export class Model {
 	// Who is there, and below whom.
 	arrange(answer) {
 		const names = new Map(answer.names.id.map((id, i) => [id, answer.names.name[i]]));
-		const titles = new Map(answer.names.id.map((id, i) => [id, answer.names.title[i]]));
+		const titles = new Map(answer.names.id.map((id, i) => [id, [answer.names.title[i], answer.names.state[i]]]));
 		const by_id = new Map();
 		this.order = answer.ids.map((id) => {
 			const node = this.by_id.get(id) || this.node(id, names.get(id) || '?');
 			by_id.set(id, node);
 			if (titles.has(id))
-				this.entitle(node, titles.get(id));
+				this.entitle(node, ...titles.get(id));
 			node.children = [];
 			return node;
 		});
@@ -109,11 +109,11 @@ export class Model {
 			cells: null, key: null, shown: true, rings: null, past: null };
 	}
 
-	// What a runtime calls it; the path still finds it.
-	entitle(node, title) {
+	// What a runtime calls it, and its state when it does not run; the path still finds it.
+	entitle(node, title, state) {
 		node.title = title;
-		node.label = title || label(node.name);
-		node.lower = `${node.name} ${title}`.toLowerCase();
+		node.label = (title || label(node.name)) + (state && ` (${state})`);
+		node.lower = `${node.name} ${title} ${state}`.toLowerCase();
 	}
 
 	setCells(changed, seconds) {
