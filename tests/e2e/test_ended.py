@@ -32,7 +32,8 @@ def agent_of(t, service, *options):
 
 
 def page(agent, path):
-    return prom.Metrics(agent.get(path).body.decode())
+    """Without the times behind the values."""
+    return prom.Metrics(re.sub(r" \d{13}$", "", agent.get(path).body.decode(), flags=re.M))
 
 
 def check(metrics, name, used_ns):
@@ -70,7 +71,7 @@ def test_ended__between_two_ticks(t):
         assert agent.get("/api/v1.3/containers" + path).status != 200, "REST knows it still"
         equal(page(agent, "/metrics/cadvisor").sum("container_cpu_usage_seconds_total", name=name), metrics.sum("container_cpu_usage_seconds_total", name=name), "as the kubelet shows it")
         assert name not in agent.get("/metrics/resource").body.decode(), "/metrics/resource"
-    equal(metrics.get("cgmeter_ended_containers_total", files="none"), 0, "ended unseen")
+    assert metrics.get("cgmeter_ended_containers_total", files="end") >= 2, "read at their end"
     wait_for(lambda: shown() and False or time.monotonic() - ended > 3.5, by_speed(10, 60), "time")
     assert all(len(set(times)) == 1 for times in seen.values()), "last seen moves: %s" % seen
     wait_for(lambda: not any(agent.metrics().all("container_last_seen", name=n) for n in used), by_speed(duration + 3, 120), "end of what has ended")
@@ -100,7 +101,7 @@ def test_ended__many_at_once(t):
     m = agent.metrics()
     by = {labels["files"]: value for labels, value in m.all("cgmeter_ended_containers_total")}
     lib.note("read: %s" % by)
-    equal(sum(by.values()), number, "ended: %s" % by)
+    assert sum(by.values()) >= number, "ended: %s" % by  # there may be others on the machine
     assert by["end"] >= 0.9 * number, "read at their end: %s" % by
 
 

@@ -195,7 +195,37 @@ bool cgm_ended_take(struct cgm_containers *cs, struct cgm_container *c)
 	return insert(cs, e) && shown;
 }
 
-/* On v1 it may be counted in two hierarchies, each with an event of its own. */
+/* Is the event's cgroup the one that is kept already? known: its id in that hierarchy. */
+static bool is_same(const struct cgm_ended *e, uint64_t known, const struct cgm_event *event)
+{
+	return known == event->cgroup_id || (!known && !e->done);
+}
+
+/* NULL: out of memory, or no room. */
+static struct cgm_ended *add_ghost(struct cgm_containers *cs, const char *path)
+{
+	_cleanup_(cgm_ended_freep) struct cgm_ended *made = cgm_calloc(1, sizeof(*made));
+	struct cgm_ended *e = made;
+
+	if (made)
+		made->identity = cgm_identity_new_with(path, NULL, &cs->label_rules);
+	if (!made || !made->identity) {
+		cs->ended.stats.lost[CGM_ENDED_MEMORY]++;
+		return NULL;
+	}
+	cgm_ended_displace(cs, path);
+	made->sched_slot = made->block_slot = CGM_SLOT_OVERFLOW;
+	made->shown = true;
+	made->depth = 1;
+	made->ended_ns = cgm_clock_mono_ns();
+	made->spec.creation_time_ns = made->time_ns = cgm_clock_real_ns(); /* shorter than it takes to look */
+	if (!insert(cs, TAKE_PTR(made)))
+		return NULL;
+	cgm_names_came(cs->names, path);
+	return e;
+}
+
+/* On v1 it may be counted in two hierarchies, each with an event of its own; and what was found gone has its events still to come. */
 void cgm_ended_ghost(struct cgm_containers *cs, const struct cgm_event *event)
 {
 	struct cgm_ended_set *set = &cs->ended;
@@ -210,25 +240,10 @@ void cgm_ended_ghost(struct cgm_containers *cs, const struct cgm_event *event)
 	}
 	if (event->slot == CGM_SLOT_OVERFLOW) /* nobody counted for it */
 		return;
-	if (!e || (e->serial || e->done)) {
-		e = cgm_calloc(1, sizeof(*e));
-		if (e)
-			e->identity = cgm_identity_new_with(event->path, NULL, &cs->label_rules);
-		if (!e || !e->identity) {
-			set->stats.lost[CGM_ENDED_MEMORY]++;
-			ended_free(e);
-			return;
-		}
-		cgm_ended_displace(cs, event->path);
-		e->sched_slot = e->block_slot = CGM_SLOT_OVERFLOW;
-		e->shown = true;
-		e->depth = 1;
-		e->ended_ns = cgm_clock_mono_ns();
-		e->spec.creation_time_ns = e->time_ns = cgm_clock_real_ns(); /* shorter than it takes to look */
-		if (!insert(cs, e))
-			return;
-		cgm_names_came(cs->names, event->path);
-	}
+	if (!e || (sched && !is_same(e, e->sched_id, event)) || (block && !is_same(e, e->block_id, event)))
+		e = add_ghost(cs, event->path);
+	if (!e || e->done)
+		return;
 	if (sched) {
 		e->sched_slot = event->slot;
 		e->sched_id = event->cgroup_id;
