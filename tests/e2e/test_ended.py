@@ -8,6 +8,7 @@ import lib
 import prom
 import runtimes
 from agent import by_speed, wait_for
+from burn import burn, last_cpu
 from lib import equal, near
 
 # Burns for 300 ms, holds 20 MiB, and says as the last thing what its cgroup has used by then.
@@ -18,7 +19,7 @@ GAUGES = ("container_memory_usage_bytes", "container_memory_working_set_bytes", 
           "container_health_state", "cgmeter_container_sockets")
 
 
-def burn(service, name, *options):
+def run(service, name, *options):
     """CPU time in ns, as the container saw it."""
     said = service.command("run", "--name", name, "--network=none", *options, runtimes.IMAGE, "sh", "-c", BURN)
     number = int(re.search(r"(\d+)\s*$", said).group(1))
@@ -52,7 +53,7 @@ def test_ended__between_two_ticks(t):
     service = t.enter_context(runtimes.dockerd("--bridge=none", "--iptables=false"))
     duration = by_speed(6, 60)
     agent = agent_of(t, service, "--ended_duration=%ds" % duration)
-    used = {"stays": burn(service, "stays"), "removed": burn(service, "removed", "--rm")}
+    used = {"stays": run(service, "stays"), "removed": run(service, "removed", "--rm")}
     ended = time.monotonic()
     seen = {}
 
@@ -69,7 +70,8 @@ def test_ended__between_two_ticks(t):
         check(metrics, name, used[name])
         path = metrics.all("container_last_seen", name=name)[0][0]["id"]
         assert agent.get("/api/v1.3/containers" + path).status != 200, "REST knows it still"
-        equal(page(agent, "/metrics/cadvisor").sum("container_cpu_usage_seconds_total", name=name), metrics.sum("container_cpu_usage_seconds_total", name=name), "as the kubelet shows it")
+        near(page(agent, "/metrics/cadvisor").sum("container_cpu_usage_seconds_total", name=name),
+             metrics.sum("container_cpu_usage_seconds_total", name=name), absolute=1e-8, what="as the kubelet shows it")
         assert name not in agent.get("/metrics/resource").body.decode(), "/metrics/resource"
     assert metrics.get("cgmeter_ended_containers_total", files="end") >= 2, "read at their end"
     wait_for(lambda: shown() and False or time.monotonic() - ended > 3.5, by_speed(10, 60), "time")
@@ -103,6 +105,56 @@ def test_ended__many_at_once(t):
     lib.note("read: %s" % by)
     assert sum(by.values()) >= number, "ended: %s" % by  # there may be others on the machine
     assert by["end"] >= 0.9 * number, "read at their end: %s" % by
+
+
+def nest(t, number, seconds=0.2):
+    """A cgroup that looks like a container, one below it that has done some work, and nobody is there any more."""
+    container = t.cgroup(t.cgroup(), "%064x" % number)
+    inner = t.cgroup(container, "inner")
+    inner.worker(burn, last_cpu(), seconds).run()
+    inner.kill()
+    return container, inner
+
+
+def check_end(agent, container, used_ns):
+    def shown():
+        m = agent.fresh()
+        return not m.all("container_memory_usage_bytes", id=container.path) and m.all("container_last_seen", id=container.path) and m
+    m = wait_for(shown, by_speed(5, 60), "end of " + container.path)
+    lib.note("%.1f ms, by the kernel side %.1f, wanted %.1f" % (m.sum("container_cpu_usage_seconds_total", id=container.path) * 1e3,
+                                                               m.sum("cgmeter_container_cpu_slice_seconds_sum", id=container.path) * 1e3, used_ns / 1e6))
+    near(m.sum("container_cpu_usage_seconds_total", id=container.path) * 1e9, used_ns, relative=0.02, absolute=by_speed(10e6, 100e6), what="CPU time")
+    near(m.sum("cgmeter_container_cpu_slice_seconds_sum", id=container.path) * 1e9, used_ns, relative=0.03, absolute=by_speed(10e6, 100e6), what="kernel side")
+    return m
+
+
+def test_ended__what_was_below_counts(t):
+    agent = t.bpf_agent(groups=("cgroup_mkdir", "sched_switch"))
+    # Both at once; and the one below some ticks before, when its counts are on their way up, or have arrived.
+    for number, ticks in enumerate((0, 1, 2, 4)):
+        container, inner = nest(t, number + 1)
+        used = container.cpu_ns()
+        inner.remove()
+        if ticks:
+            agent.wait_ticks(ticks)
+        container.remove()
+        m = check_end(agent, container, used)
+        equal(m.all("container_last_seen", id=inner.path), [], "a row of what was below")
+
+
+def test_ended__without_a_kernel_side(t):
+    agent = t.agent("--bpf=off", "--ended_duration=3s")
+    container, inner = nest(t, 1)
+    used = container.cpu_ns()
+    agent.knows(container.path)
+    agent.wait_ticks()
+    inner.remove()
+    container.remove()
+    m = agent.fresh()
+    near(m.sum("container_cpu_usage_seconds_total", id=container.path) * 1e9, used, absolute=1e6, what="CPU time at the last tick")
+    equal(m.all("container_memory_usage_bytes", id=container.path), [], "memory of what has ended")
+    assert m.get("cgmeter_ended_containers_total", files="tick") >= 1, "by files"
+    wait_for(lambda: not agent.metrics().all("container_last_seen", id=container.path), by_speed(6, 60), "end of it")
 
 
 def test_ended__storm_of_plain_cgroups(t):
