@@ -87,9 +87,9 @@ void cgm_ended_hold(const struct cgm_ended_set *set, struct cgm_container *c)
 	const struct cgm_row *row = s ? cgm_snapshot_find(s, c->identity->name) : NULL;
 	struct cgm_last *l;
 
-	if (row && row->serial == c->serial && (!c->last || c->last->time_ns < row->time_ns)) {
-		/* A tick between the end of the last task and that of the cgroup knows no less than what was read then. */
-		l = cgm_last_new(row->layout, row->values, row->time_ns, c->last && c->last->at_end && !c->tasks.nr_processes);
+	/* A tick between the end of the last task and that of the cgroup knows no more than what was read at the former. */
+	if (row && row->serial == c->serial && (!c->last || c->last->time_ns < row->time_ns) && !(c->last && c->last->at_end && !c->tasks.nr_processes)) {
+		l = cgm_last_new(row->layout, row->values, row->time_ns, false);
 		if (l) {
 			cgm_last_free(c->last);
 			c->last = l;

@@ -41,8 +41,8 @@ static int read_last(struct cgm_agent *a, struct cgm_container *c)
 	if (!is_on(a, CGM_G_PERCPU))
 		s->nr_cpus = 0;
 	/* The interfaces of a namespace that is known; nobody is left through whom to look for one. */
-	if (a->netns && c->netns.ns)
-		r = cgm_netns_sample(a->netns, &c->netns, c->reader, c->tasks.nr_processes, s);
+	if (a->netns)
+		r = cgm_netns_sample_last(a->netns, &c->netns, s);
 	if (r == 0 && c->details)
 		r = cgm_worker_merge(c->worker, c->details, s);
 	return r;
@@ -58,6 +58,8 @@ void cgm_ended_empty(struct cgm_agent *a, const struct cgm_event *e)
 
 	if (!c || !cgm_ended_wants(set, c) || c->sched_id != e->cgroup_id)
 		return;
+	if (c->last) /* it was empty before, and lived on */
+		c->last->at_end = false;
 	if (set->nr_samples >= CGM_MAX_END_SAMPLES) {
 		set->stats.lost[CGM_ENDED_BUSY]++;
 		return;
