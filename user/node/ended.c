@@ -178,7 +178,6 @@ bool cgm_ended_take(struct cgm_containers *cs, struct cgm_container *c)
 	}
 	*e = (struct cgm_ended){
 		.identity = cgm_identity_ref(c->identity),
-		.last = TAKE_PTR(c->last),
 		.spec = c->spec,
 		.ended_ns = cgm_clock_mono_ns(),
 		.sched_slot = c->sched_slot,
@@ -189,6 +188,7 @@ bool cgm_ended_take(struct cgm_containers *cs, struct cgm_container *c)
 		.serial = c->serial,
 		.shown = shown,
 	};
+	e->last = TAKE_PTR(c->last);
 	e->time_ns = e->last && e->last->at_end ? e->last->time_ns : cgm_clock_real_ns();
 	if (!e->spec.creation_time_ns)
 		e->spec.creation_time_ns = cgm_reader_creation_time_ns(c->reader);
