@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Cgroups that look like containers and end, with others below them; and very many that do not."""
+import errno
+import os
 import time
 
 import lib
 from agent import by_speed, wait_for
 from burn import burn, last_cpu
+from cgroups import ignore, trees, write
 from lib import equal, near
 
 
@@ -57,6 +60,28 @@ def test_ended__without_a_kernel_side(t):
     equal(m.all("container_memory_usage_bytes", id=container.path), [], "memory of what has ended")
     assert m.get("cgmeter_ended_containers_total", files="tick") >= 1, "by files"
     wait_for(lambda: not agent.metrics().all("container_last_seen", id=container.path), by_speed(6, 60), "end of it")
+
+
+def pass_through(dirs):
+    for directory in dirs:
+        write(directory + "/cgroup.procs", os.getpid())
+
+
+def test_ended__reads_no_more_than_a_tick_can_bear(t):
+    agent = t.bpf_agent(interval="5s", groups=("cgroup_notify_populated",))
+    parent = t.cgroup()
+    # One process passes through all of them, in the hierarchy of the scheduler: each is empty when it leaves. 200 may be read a tick.
+    top = parent.dirs["unified" if trees.v2 else "cpu"]
+    dirs = ["%s/%064x" % (top, i) for i in range(450)]
+    for directory in dirs:
+        os.mkdir(directory)
+        t.callback(ignore, (errno.ENOENT,), os.rmdir, directory)
+    agent.knows(parent.path + "/" + os.path.basename(dirs[-1]))
+    t.cgroup().worker(pass_through, dirs).run()
+    m = agent.fresh()
+    busy = m.get("cgmeter_ended_left_out_total", reason="busy")
+    lib.note("passed over: %d" % busy)
+    assert 20 <= busy <= 250, busy
 
 
 def test_ended__storm_of_plain_cgroups(t):
