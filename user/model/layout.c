@@ -297,7 +297,7 @@ int cgm_layout_unpack(const struct cgm_layout *l, const uint64_t *values, bool w
 	if (r < 0)
 		return r;
 	memcpy(s->v, values, CGM_NR_VALUES * sizeof(*values));
-	memcpy(s->v, values, CGM_NR_VALUES * sizeof(*values)); /* NOLINT(clang-analyzer-core.NonNullParamChecker): a layout has values */
+	memcpy(s->have, l->have, sizeof(s->have)); /* NOLINT(clang-analyzer-core.NonNullParamChecker): a layout is there */
 	for (uint32_t i = 0; i < l->nr_blocks; i++) {
 		const struct cgm_layout_block *b = &l->blocks[i];
 		uint64_t *to;
