@@ -48,7 +48,7 @@ def test_ended__what_was_below_counts(t):
 
 
 def test_ended__without_a_kernel_side(t):
-    agent = t.agent("--bpf=off", "--ended_duration=3s")
+    agent = t.agent("--bpf=off", "--ended_duration=%ds" % by_speed(3, 30))
     container, inner = nest(t, 1)
     used = container.cpu_ns()
     agent.knows(container.path)
