@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
  * The life of cgroups: a slot at mkdir, before any task can be in it; the mark "dead" at rmdir; and an event for user space of each, in
- * every hierarchy that it asked for.
+ * every hierarchy that it asked for. Between the two an event when the last task is gone: what only files hold can still be read then.
  */
 #include "slot.bpf.h"
 
@@ -87,4 +87,32 @@ SEC("?raw_tp/cgroup_rmdir")
 int cgm_raw_rmdir(struct bpf_raw_tracepoint_args *ctx)
 {
 	return cgroup_removed(true, (struct cgroup *)ctx->args[0], (const char *)ctx->args[1]);
+}
+
+/*
+ * Called for each hierarchy in turn, and for each ancestor that is empty by it; one hierarchy is enough. From cgroup_exit(), so the last task still has
+ * a little way to go on its CPU.
+ */
+static __always_inline int cgroup_populated(const bool raw, struct cgroup *cg, const char *path, int populated)
+{
+	__u32 hierarchy;
+
+	if (populated)
+		return 0;
+	hierarchy = RD(raw, cg, root, hierarchy_id);
+	if (hierarchy == cfg.sched_hierarchy)
+		send_event(CGM_EVENT_EMPTY, RD(raw, cg, kn, id), cgroup_parent_id(raw, cg), hierarchy, CGM_SLOT_OVERFLOW, path);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_notify_populated")
+int BPF_PROG(cgm_empty, struct cgroup *cg, const char *path, int populated)
+{
+	return cgroup_populated(false, cg, path, populated);
+}
+
+SEC("?raw_tp/cgroup_notify_populated")
+int cgm_raw_empty(struct bpf_raw_tracepoint_args *ctx)
+{
+	return cgroup_populated(true, (struct cgroup *)ctx->args[0], (const char *)ctx->args[1], (int)ctx->args[2]);
 }

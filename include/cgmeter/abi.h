@@ -308,7 +308,8 @@ struct cgm_at_driver {
 	struct cgm_device device[CGM_NR_DEVICES];
 };
 
-enum cgm_event_type { CGM_EVENT_MKDIR = 1, CGM_EVENT_RMDIR = 2, CGM_EVENT_OOM = 3 };
+/* EMPTY: the last task of the cgroup, and of all below it, has gone; of the hierarchy that the scheduler counts by alone. */
+enum cgm_event_type { CGM_EVENT_MKDIR = 1, CGM_EVENT_RMDIR = 2, CGM_EVENT_OOM = 3, CGM_EVENT_EMPTY = 4 };
 
 #define CGM_OOM_UNKNOWN 255
 

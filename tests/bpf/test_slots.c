@@ -52,6 +52,98 @@ static void test_slots__events(void **state)
 	assert_int_equal(s.removed, 1);
 }
 
+struct emptied {
+	char path[96];
+	uint64_t id, nr, with_parent;
+	uint32_t hierarchy;
+};
+
+static void on_empty(void *arg, const struct cgm_event *e)
+{
+	struct emptied *s = arg;
+	size_t len = strlen(s->path);
+
+	if (e->type != CGM_EVENT_EMPTY)
+		return;
+	assert_int_equal(e->hierarchy, s->hierarchy);
+	if (strncmp(e->path + 1, s->path, len) != 0)
+		return;
+	s->with_parent++;
+	if (strcmp(e->path + 1 + len, "/c") != 0)
+		return;
+	assert_int_equal(e->cgroup_id, s->id);
+	s->nr++;
+}
+
+/* Once each time that the last task of the cgroup goes, by one hierarchy alone; and of its parent, which is empty then, too. */
+static void test_slots__empty(void **state)
+{
+	struct rig *t = *state;
+	struct emptied s = { .hierarchy = t->config.sched_hierarchy };
+	char c[112];
+
+	if (!cgm_kernel_hooked(t->kernel, "cgroup_notify_populated")) {
+		print_message("# skip: no program at cgroup_notify_populated on this kernel\n");
+		skip();
+	}
+	group_path(s.path, sizeof(s.path), "e");
+	snprintf(c, sizeof(c), "%s/c", s.path);
+	group_make(t, s.path);
+	group_make(t, c);
+	s.id = group_id(t, t->sched_controller, c);
+	cgm_kernel_poll(t->kernel, on_empty, &s);
+	assert_int_equal(s.with_parent, 0); /* nobody was there */
+	for (unsigned i = 1; i <= 2; i++) {
+		group_run(t, c, work, NULL, NULL);
+		cgm_kernel_poll(t->kernel, on_empty, &s);
+		assert_int_equal(s.nr, i);
+		assert_int_equal(s.with_parent, 2 * i);
+	}
+	group_remove(t, c);
+	group_remove(t, s.path);
+	cgm_kernel_poll(t->kernel, on_empty, &s);
+	assert_int_equal(s.nr, 2);
+	retire_all(t);
+}
+
+/* What a removed cgroup counted can be read by its own slot until it is folded: rows, and what is kept by key. */
+static void test_slots__last_counts(void **state)
+{
+	struct rig *t = *state;
+	struct cgm_block_key key = { .dev = 8 << 20, .op = CGM_BLOCK_WRITE };
+	struct cgm_block b = { .bytes = 4711, .requests = 1, .issued = 1 };
+	const struct cgm_block *of_slot = NULL, *of_heir = NULL;
+	uint32_t slot, root, dev;
+	enum cgm_block_op op;
+	size_t iter = 0;
+	char path[64];
+	uint64_t id;
+
+	slot = group_with_slot(t, "last", path, sizeof(path));
+	id = group_id(t, t->sched_controller, path);
+	root = cgm_kernel_register(t->kernel, t->config.sched_hierarchy, 1, 0);
+	assert_true(cgm_kernel_slot_is(t->kernel, slot, id));
+	assert_false(cgm_kernel_slot_is(t->kernel, slot, id + 1));
+	assert_false(cgm_kernel_slot_is(t->kernel, CGM_SLOT_OVERFLOW, id));
+	group_run(t, path, work, NULL, NULL);
+	key.slot = slot;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(t->kernel->keyed[CGM_KEYED_BLOCK].map), &key, &b, BPF_ANY), 0);
+	group_remove(t, path);
+	for (unsigned tick = 0; tick < 2; tick++) { /* dead, then on its way to the root */
+		assert_true(read_sched(t, slot).voluntary >= 20);
+		assert_true(cgm_kernel_slot_is(t->kernel, slot, id));
+		for (iter = 0; (of_slot = cgm_kernel_next_block(t->kernel, slot, &iter, &dev, &op)) && of_slot->bytes != 4711;)
+			;
+		assert_non_null(of_slot);
+		for (iter = 0; (of_heir = cgm_kernel_next_block(t->kernel, root, &iter, &dev, &op)) && !(dev == 8 << 20 && of_heir->bytes >= 4711);)
+			;
+		assert_non_null(of_heir); /* it counts there as before */
+		cgm_kernel_retire(t->kernel);
+	}
+	assert_false(cgm_kernel_slot_is(t->kernel, slot, id));
+	retire_all(t);
+}
+
 static void test_slots__removed_child(void **state)
 {
 	struct rig *t = *state;
@@ -220,6 +312,8 @@ static void test_slots__grow(void **state)
 
 static const struct CMUnitTest slots_tests[] = {
 	cmocka_unit_test_setup_teardown(test_slots__events, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_slots__empty, rig_setup, rig_teardown),
+	cmocka_unit_test_setup_teardown(test_slots__last_counts, rig_setup, rig_teardown),
 	cmocka_unit_test_setup_teardown(test_slots__removed_child, rig_setup, rig_teardown),
 	cmocka_unit_test(test_slots__used_again),
 	cmocka_unit_test(test_slots__overflow),

@@ -11,7 +11,7 @@ from lib import equal
 
 
 def agent_of(t, service, *more):
-    return t.agent("--docker=", "--podman=", "--crio=", "--containerd=unix://" + service.socket, *more)
+    return t.agent("--docker=", "--podman=", "--crio=", "--ended_duration=0", "--containerd=unix://" + service.socket, *more)
 
 
 def seen(agent, **labels):

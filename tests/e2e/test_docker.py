@@ -85,7 +85,7 @@ def live(t, runtime, service, agent):
 
 
 def agent_of(t, service, runtime):
-    others = ("--docker=", "--podman=", "--containerd=", "--crio=")
+    others = ("--docker=", "--podman=", "--containerd=", "--crio=", "--ended_duration=0")
     return t.agent(*others, "--%s=unix://%s" % (runtime, service.socket), "--env_metadata_whitelist=SHOP")
 
 

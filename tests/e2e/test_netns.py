@@ -204,4 +204,22 @@ def test_netns__off(t):
     equal((kept(agent), interfaces(agent.metrics(), cgroup.path)), (0, []), "namespaces, interfaces")
 
 
+def test_netns__counts_to_the_end_of_a_container(t):
+    """What was sent after the last tick, by who has ended before the next one, through a namespace that nobody else holds open but the agent."""
+    agent = t.bpf_agent(groups=("cgroup_notify_populated",))
+    a, b = netns(t, "a"), netns(t, "b")
+    veth(t, a, b)
+    container = t.cgroup(t.cgroup(), "%064x" % 15)
+    worker = container.worker(send_udp, "10.98.0.2", DATAGRAMS, SIZE, netns=a)
+    shown(agent, container.path)
+    before = agent.fresh().get(TX, id=container.path, interface="eth0")
+    worker.run()
+    container.kill()
+    time.sleep(lib.by_speed(0.1, 0.5))  # a runtime has things to do, too
+    container.remove()
+    m = lib.wait_for(lambda: (lambda m: not m.all("container_memory_usage_bytes", id=container.path) and m.all("container_last_seen", id=container.path) and m)(agent.fresh()),
+                     lib.by_speed(5, 60), "row of what has ended")
+    equal(m.get(TX, id=container.path, interface="eth0") - before, DATAGRAMS * (SIZE + HEADERS), "bytes sent")
+
+
 lib.main(globals())

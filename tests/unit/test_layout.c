@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "model/layout.h"
@@ -184,6 +187,42 @@ static void test_layout_pack__rows_in_another_order_and_missing_ones(void **stat
 	assert_int_equal(v[l->blocks[3].first], 7);
 }
 
+/* There and back: the same values in the same places. */
+static void test_layout_unpack__gives_back_the_sample(void **state)
+{
+	_cleanup_(cgm_sample_done) struct cgm_sample s = { 0 }, back = { 0 };
+	_cleanup_layout_ struct cgm_layout *l = NULL, *again = NULL;
+	_cleanup_free_ uint64_t *v = NULL, *w = NULL;
+	int asked = 0;
+
+	(void)state;
+	fill(&s, 3, 2, 2, 1);
+	cgm_sample_numa(&s, 1)->v[0] = 17;
+	cgm_sample_extra(&s, CGM_LAYOUT_HUGETLB, 1, "2MB", CGM_NR_HUGETLB_VALUES)[CGM_HUGETLB_FAILCNT] = 18;
+	l = cgm_layout_for(NULL, &s, disk_name, &asked);
+	v = calloc(l->nr_values, sizeof(*v));
+	w = calloc(l->nr_values, sizeof(*w));
+	cgm_layout_pack(l, &s, v);
+	assert_int_equal(cgm_layout_unpack(l, v, true, &back), 0);
+	again = cgm_layout_for(l, &back, disk_name, &asked);
+	assert_ptr_equal(again, l);
+	cgm_layout_pack(l, &back, w);
+	assert_memory_equal(v, w, l->nr_values * sizeof(*v));
+	assert_memory_equal(s.have, back.have, sizeof(s.have));
+	/* Without the disks, which somebody else counts. */
+	cgm_sample_reset(&back);
+	assert_int_equal(cgm_layout_unpack(l, v, false, &back), 0);
+	assert_int_equal(back.nr_disks, 0);
+	assert_int_equal(back.nr_ifaces, 2);
+	for (unsigned long n = 1; n <= 6; n++) {
+		_cleanup_(cgm_sample_done) struct cgm_sample fresh = { 0 };
+
+		cgm_mem_fail_at(n);
+		assert_int_equal(cgm_layout_unpack(l, v, true, &fresh), -ENOMEM);
+		cgm_mem_fail_at(0);
+	}
+}
+
 static void test_layout_for__out_of_memory(void **state)
 {
 	_cleanup_(cgm_sample_done) struct cgm_sample s = { 0 };
@@ -239,6 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layout_for__extras),
+		cmocka_unit_test(test_layout_unpack__gives_back_the_sample),
 		cmocka_unit_test(test_layout_for__holds_every_block_of_the_sample),
 		cmocka_unit_test(test_layout_for__same_sample_gives_the_same_layout),
 		cmocka_unit_test(test_layout_for__an_interface_that_is_gone_is_forgotten),

@@ -429,6 +429,51 @@ static void test_prometheus_render__every_group_off(void **state)
 	assert_non_null(strstr(page.p, "cgmeter_ticks_total "));
 }
 
+/* The last row becomes one of a container that has ended: counters, times and the peak of memory, within their families; no other gauge. */
+static void test_prometheus_render__ended(void **state)
+{
+	static const enum cgm_prometheus_format formats[] = { CGM_PROMETHEUS_TEXT, CGM_PROMETHEUS_OPENMETRICS };
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+
+	(void)state;
+	cgm_identity_unref(s->rows[3].identity);
+	s->rows[3].identity = cgm_identity_new("/ended");
+	s->rows[3].spec.cpu_quota_usec = 50000;
+	s->rows[3].time_ns = 1795362900ULL * 1000000000;
+	s->rows[3].values[CGM_V_CPU_USAGE_USER] = 5000000000;
+	s->rows[3].values[CGM_V_MEMORY_MAX_USAGE] = 20 << 20;
+	s->nr_rows = 3;
+	s->nr_ended = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		render(&page, s, formats[i]);
+		check_page(&page, formats[i] == CGM_PROMETHEUS_OPENMETRICS); /* families are in one piece, no series comes twice */
+		assert_line(&page, "container_cpu_user_seconds_total{id=\"/ended\"} 5");
+		assert_line(&page, "container_memory_max_usage_bytes{id=\"/ended\"} 20971520");
+		assert_line(&page, "container_last_seen{id=\"/ended\"} 1795362900");
+		assert_line(&page, "container_start_time_seconds{id=\"/ended\"} 1795361498");
+		assert_non_null(strstr(page.p, "cgmeter_container_cpu_slice_seconds_count{id=\"/ended\"}"));
+		assert_non_null(strstr(page.p, "cgmeter_container_block_bytes_total{id=\"/ended\""));
+		assert_non_null(strstr(page.p, "container_fs_writes_bytes_total{id=\"/ended\""));
+		assert_absent(&page, "container_memory_usage_bytes{id=\"/ended\"");
+		assert_absent(&page, "container_memory_working_set_bytes{id=\"/ended\"");
+		assert_absent(&page, "container_processes{id=\"/ended\"");
+		assert_absent(&page, "container_tasks_state{id=\"/ended\"");
+		assert_absent(&page, "container_spec_memory_limit_bytes{id=\"/ended\"");
+		assert_absent(&page, "container_fs_io_current{id=\"/ended\"");
+		assert_absent(&page, "cgmeter_container_sockets{id=\"/ended\"");
+		assert_absent(&page, "container_network_tcp_usage_total{id=\"/ended\"");
+	}
+	/* What no slot was found for still comes behind them all. */
+	s->overflow = &s->rows[0];
+	s->self.show_empty_labels = true;
+	render(&page, s, CGM_PROMETHEUS_PROTOBUF);
+	assert_non_null(memmem(page.p, page.len, "/ended", 6));
+	render(&page, s, CGM_PROMETHEUS_KUBELET);
+	assert_non_null(strstr(page.p, "container_cpu_user_seconds_total{container=\"\",id=\"/ended\",image=\"\",name=\"\",namespace=\"\",pod=\"\"} 5 "));
+	assert_absent(&page, "container_memory_usage_bytes{container=\"\",id=\"/ended\"");
+}
+
 static void test_prometheus_render__every_allocation_fails_once(void **state)
 {
 	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&full);
@@ -537,6 +582,7 @@ int main(void)
 		cmocka_unit_test(test_prometheus_render__machine_and_agent),
 		cmocka_unit_test(test_prometheus_render__groups),
 		cmocka_unit_test(test_prometheus_render__every_group_off),
+		cmocka_unit_test(test_prometheus_render__ended),
 		cmocka_unit_test(test_prometheus_render__every_allocation_fails_once),
 		cmocka_unit_test(test_prometheus_next__pieces_make_the_same_page),
 		cmocka_unit_test(test_prometheus_render__500_rows),

@@ -205,6 +205,33 @@ static void test_gather__gone_without_a_gap(void **state)
 	end(&b);
 }
 
+/* The last sample of what has ended: once, however long it stands behind the rows; nothing of what ended before the first look. */
+static void test_gather__ended(void **state)
+{
+	static const char *const four[] = { "/", "/a", "/b", "/c" };
+	struct bench b;
+
+	(void)state;
+	begin(&b, &noter, four, 4);
+	b.config.resolution_ns = 100 * SYNTH_STEP_NS; /* rows that live on are not due again */
+	for (int i = 0; i < 3; i++) {
+		struct cgm_snapshot *s;
+
+		synth_tick(&b.y);
+		s = synth_snapshot(&b.y);
+		s->nr_rows = 1;
+		s->nr_ended = 3;
+		s->rows[1].changed_seq = 1;
+		s->rows[2].changed_seq = 2;
+		s->rows[3].changed_seq = 3;
+		s->seq = i ? 3 + (uint64_t)i : 1;
+		cgm_sink_gather(&b.sinks, s, false);
+		cgm_snapshot_unref(s);
+		queued(&b, i == 0 ? "/ 0 0\n" : i == 1 ? "/b 1 1\n/c 1 1\n" : "");
+	}
+	end(&b);
+}
+
 static void test_gather__resolution(void **state)
 {
 	struct cgm_snapshot *before = NULL;
@@ -463,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_gather__first_look),
 		cmocka_unit_test(test_gather__gone),
 		cmocka_unit_test(test_gather__gone_without_a_gap),
+		cmocka_unit_test(test_gather__ended),
 		cmocka_unit_test(test_gather__resolution),
 		cmocka_unit_test(test_gather__commit),
 		cmocka_unit_test(test_gather__a_full_batch_is_committed),

@@ -116,6 +116,8 @@ int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample 
  * if its file was seen in some cgroup: what the files do not show is not shown.
  */
 int cgm_reader_sample_bulk(struct cgm_reader *r, const struct cgm_bulk *bulk, bool want_diskio, struct cgm_sample *s);
+/* The next sample reads every file anew, however young what it said last is. */
+void cgm_reader_expire(struct cgm_reader *r);
 /* Adds what io.cost counted by device, where the kernel side counts all the rest. 0, -ENOENT or -ENOMEM. */
 int cgm_reader_io_cost(struct cgm_reader *r, struct cgm_sample *s);
 /* Is io.cost switched on for any device (v2)? */

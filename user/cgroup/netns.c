@@ -535,6 +535,40 @@ static void read_ns(struct cgm_netns_table *t, struct cgm_netns *ns)
 		cgm_log_once(CGM_LOG_WARNING, "links of a network namespace cannot be read: %s", strerror(-r));
 }
 
+static int add_ns(struct cgm_netns_table *t, struct cgm_netns *ns, struct cgm_sample *s)
+{
+	int e;
+
+	read_ns(t, ns);
+	if (ns->sockets) {
+		cgm_sockets_set_witness(ns->sockets, ns->witness);
+		e = cgm_worker_merge(t->worker, ns->sockets, s);
+		if (e < 0)
+			return e;
+	}
+	for (size_t i = 0; i < ns->nr_ifaces; i++) {
+		const struct iface *from = &ns->ifaces[i];
+		struct cgm_iface_row *row;
+
+		if (from->tick != t->tick || cgm_net_skipped(from->name))
+			continue;
+		row = cgm_sample_iface(s, from->name);
+		if (!row)
+			return -ENOMEM;
+		memcpy(row->v, from->v, sizeof(row->v));
+	}
+	return 0;
+}
+
+int cgm_netns_sample_last(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_sample *s)
+{
+	if (!m->ns || !is_shown(t, m))
+		return 0;
+	/* Once more in this tick. An interface that is gone by now keeps what was read of it before. */
+	m->ns->read = 0;
+	return add_ns(t, m->ns, s);
+}
+
 int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, enum cgm_netns_claim claim,
 		     struct cgm_sample *s)
 {
@@ -555,27 +589,7 @@ int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, stru
 		if (e < 0)
 			return e;
 	}
-	if (!m->ns || !is_shown(t, m))
-		return 0;
-	read_ns(t, m->ns);
-	if (m->ns->sockets) {
-		cgm_sockets_set_witness(m->ns->sockets, m->ns->witness);
-		e = cgm_worker_merge(t->worker, m->ns->sockets, s);
-		if (e < 0)
-			return e;
-	}
-	for (size_t i = 0; i < m->ns->nr_ifaces; i++) {
-		const struct iface *from = &m->ns->ifaces[i];
-		struct cgm_iface_row *row;
-
-		if (from->tick != t->tick || cgm_net_skipped(from->name))
-			continue;
-		row = cgm_sample_iface(s, from->name);
-		if (!row)
-			return -ENOMEM;
-		memcpy(row->v, from->v, sizeof(row->v));
-	}
-	return 0;
+	return m->ns && is_shown(t, m) ? add_ns(t, m->ns, s) : 0;
 }
 
 int cgm_netns_sample_host(struct cgm_netns_table *t, struct cgm_sample *s)

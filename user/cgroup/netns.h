@@ -61,6 +61,11 @@ void cgm_netns_tick(struct cgm_netns_table *t, uint64_t now_ns);
  */
 int cgm_netns_sample(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_reader *r, bool has_processes, enum cgm_netns_claim claim,
 		     struct cgm_sample *s);
+/*
+ * The last process of the container has ended: the same from the namespace that is known, if it is, which lives on as long as it is kept open here.
+ * Its counters are read now, also when they were read in this tick. 0 or -ENOMEM.
+ */
+int cgm_netns_sample_last(struct cgm_netns_table *t, struct cgm_netns_member *m, struct cgm_sample *s);
 /* Adds the sockets of the machine's own namespace, if sockets are wanted. 0 or -ENOMEM. */
 int cgm_netns_sample_host(struct cgm_netns_table *t, struct cgm_sample *s);
 /* The container is gone. A member that was never sampled is fine. */

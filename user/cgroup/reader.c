@@ -562,6 +562,13 @@ int cgm_reader_sample_bulk(struct cgm_reader *r, const struct cgm_bulk *bulk, bo
 	return want_diskio ? cgm_reader_diskio(r, s) : 0;
 }
 
+void cgm_reader_expire(struct cgm_reader *r)
+{
+	memset(r->due_ns, 0, sizeof(r->due_ns));
+	/* A peak is read anew only when the usage has moved, by its due time or not. */
+	r->nr_moves++;
+}
+
 int cgm_reader_sample(struct cgm_reader *r, bool want_diskio, struct cgm_sample *s)
 {
 	return cgm_reader_sample_bulk(r, NULL, want_diskio, s);

@@ -122,6 +122,11 @@ void cgm_kernel_list_end(struct cgm_kernel *k);
 
 /* False when, at the last sweep, the slot's cgroup was gone: its counts are then among those of its nearest living ancestor. */
 bool cgm_kernel_slot_live(const struct cgm_kernel *k, uint32_t slot);
+/*
+ * Does the slot still hold the counts of the cgroup with that id? It does until they are folded into its parent, which is one tick after its removal at
+ * the earliest: until then the reads below tell what it counted to its end, without what descendants did that were removed together with it.
+ */
+bool cgm_kernel_slot_is(const struct cgm_kernel *k, uint32_t slot, uint64_t id);
 
 /* Once a tick, before the reads below: runs the task iterator and reads the block map. */
 void cgm_kernel_sweep(struct cgm_kernel *k);

@@ -153,6 +153,8 @@ const struct cgm_program_def cgm_program_defs[] = {
 	{ "cgm_raw_mkdir", "cgroup", "mkdir", 1, CGM_MODE_RAW, "cgroup_mkdir", NULL },
 	{ "cgm_rmdir", "cgroup", "rmdir", 0, CGM_MODE_BTF, "cgroup_rmdir", NULL },
 	{ "cgm_raw_rmdir", "cgroup", "rmdir", 1, CGM_MODE_RAW, "cgroup_rmdir", NULL },
+	{ "cgm_empty", "cgroup", "empty", 0, CGM_MODE_BTF, "cgroup_notify_populated", NULL },
+	{ "cgm_raw_empty", "cgroup", "empty", 1, CGM_MODE_RAW, "cgroup_notify_populated", NULL },
 	{ "cgm_task_walk", "task", "walk", 0, CGM_MODE_ITER, "task", NULL },
 	{ "cgm_file_walk", "task", "files", 0, CGM_MODE_ITER, "task_file", NULL },
 	/* Without the second the first would go on counting for a cgroup that the task has left. */

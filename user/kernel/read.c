@@ -145,9 +145,8 @@ static bool find_heirs(struct cgm_kernel *k)
 	return had || nr;
 }
 
-static void add_keyed(struct cgm_kernel *k, struct cgm_keyed *m, const struct cgm_block_key *key, const uint64_t *value)
+static void add_keyed_to(struct cgm_keyed *m, uint32_t slot, const struct cgm_block_key *key, const uint64_t *value)
 {
-	uint32_t slot = key->slot < k->nr_all ? k->heir[key->slot] : CGM_SLOT_OVERFLOW;
 	struct cgm_keyed_entry *e;
 
 	for (uint32_t i = m->head[slot]; i; i = e->next) {
@@ -167,6 +166,16 @@ static void add_keyed(struct cgm_kernel *k, struct cgm_keyed *m, const struct cg
 	e->key = *key;
 	e->next = m->head[slot];
 	m->head[slot] = (uint32_t)m->nr;
+}
+
+/* A removed cgroup's for its heir; and for itself, for who asks what its last counts were. */
+static void add_keyed(struct cgm_kernel *k, struct cgm_keyed *m, const struct cgm_block_key *key, const uint64_t *value)
+{
+	uint32_t heir = key->slot < k->nr_all ? k->heir[key->slot] : CGM_SLOT_OVERFLOW;
+
+	add_keyed_to(m, heir, key, value);
+	if (key->slot < k->nr_all && heir != key->slot)
+		add_keyed_to(m, key->slot, key, value);
 }
 
 /*
@@ -302,6 +311,11 @@ void cgm_kernel_sweep(struct cgm_kernel *k)
 bool cgm_kernel_slot_live(const struct cgm_kernel *k, uint32_t slot)
 {
 	return k->slots && slot != CGM_SLOT_OVERFLOW && slot < k->nr_all && k->heir[slot] == slot && k->slots[slot].state == CGM_SLOT_LIVE;
+}
+
+bool cgm_kernel_slot_is(const struct cgm_kernel *k, uint32_t slot, uint64_t id)
+{
+	return k->slots && id && slot != CGM_SLOT_OVERFLOW && slot < k->nr_all && k->slots[slot].state != CGM_SLOT_FREE && k->slots[slot].cgroup_id == id;
 }
 
 static void add_slot(const struct cgm_kernel *k, enum cgm_rows_map map, uint32_t slot, void *sum)

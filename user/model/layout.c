@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/layout.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,4 +246,68 @@ void cgm_layout_pack(const struct cgm_layout *l, const struct cgm_sample *s, uin
 		pack_block(find(&c, CGM_LAYOUT_FS, 0, 0, s->fs[i].device), s->fs[i].v, ret_values);
 	for (size_t i = 0; i < s->nr_extras; i++)
 		pack_block(find(&c, s->extras[i].kind, 0, s->extras[i].number, s->extras[i].name), s->extra_v + s->extras[i].first, ret_values);
+}
+
+static int unpack_cpus(const struct cgm_layout *l, const uint64_t *values, struct cgm_sample *s)
+{
+	size_t done = 0;
+	int r = cgm_sample_cpus(s, nr_cpus(l));
+
+	for (uint32_t i = 0; r == 0 && i < l->nr_blocks; i++) {
+		const struct cgm_layout_block *b = &l->blocks[i];
+
+		if (b->kind != CGM_LAYOUT_CPU)
+			continue;
+		memcpy(s->cpu_ns + done, values + b->first, b->nr * sizeof(*values));
+		done += b->nr;
+	}
+	return r;
+}
+
+/* Where a block's values stand in the sample. NULL: out of memory. */
+static uint64_t *place_of(const struct cgm_layout_block *b, struct cgm_sample *s)
+{
+	struct cgm_disk_row *disk;
+	struct cgm_iface_row *iface;
+	struct cgm_numa_row *numa;
+	struct cgm_fs_row *fs;
+
+	switch (b->kind) {
+	case CGM_LAYOUT_DISK:
+		disk = cgm_sample_disk(s, b->major, b->minor);
+		return disk ? disk->v : NULL;
+	case CGM_LAYOUT_IFACE:
+		iface = cgm_sample_iface(s, b->name);
+		return iface ? iface->v : NULL;
+	case CGM_LAYOUT_NUMA:
+		numa = cgm_sample_numa(s, b->minor);
+		return numa ? numa->v : NULL;
+	case CGM_LAYOUT_FS:
+		fs = cgm_sample_fs(s, b->name, b->type);
+		return fs ? fs->v : NULL;
+	default:
+		return cgm_sample_extra(s, b->kind, b->minor, b->name, b->nr);
+	}
+}
+
+int cgm_layout_unpack(const struct cgm_layout *l, const uint64_t *values, bool with_disks, struct cgm_sample *s)
+{
+	int r = nr_cpus(l) ? unpack_cpus(l, values, s) : 0;
+
+	if (r < 0)
+		return r;
+	memcpy(s->v, values, CGM_NR_VALUES * sizeof(*values));
+	memcpy(s->have, l->have, sizeof(s->have)); /* NOLINT(clang-analyzer-core.NonNullParamChecker): a layout is there */
+	for (uint32_t i = 0; i < l->nr_blocks; i++) {
+		const struct cgm_layout_block *b = &l->blocks[i];
+		uint64_t *to;
+
+		if (b->kind == CGM_LAYOUT_CPU || (b->kind == CGM_LAYOUT_DISK && !with_disks))
+			continue;
+		to = place_of(b, s);
+		if (!to)
+			return -ENOMEM;
+		memcpy(to, values + b->first, b->nr * sizeof(*values));
+	}
+	return 0;
 }

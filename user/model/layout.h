@@ -40,6 +40,9 @@ struct cgm_layout *cgm_layout_for(struct cgm_layout *old, const struct cgm_sampl
 /* Writes s as l->nr_values values. Blocks that s does not have are written as 0. */
 void cgm_layout_pack(const struct cgm_layout *l, const struct cgm_sample *s, uint64_t *ret_values);
 
+/* The way back: values as a sample that was reset before; disks only if with_disks. 0 or -ENOMEM. */
+int cgm_layout_unpack(const struct cgm_layout *l, const uint64_t *values, bool with_disks, struct cgm_sample *s);
+
 static inline bool cgm_layout_has(const struct cgm_layout *l, enum cgm_value id)
 {
 	return l->have[id / 64] >> (id % 64) & 1;

@@ -80,13 +80,14 @@ void cgm_snapshot_unref(struct cgm_snapshot *s)
 
 	if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	for (size_t i = 0; i < s->nr_rows; i++) {
+	for (size_t i = 0; i < s->nr_rows + s->nr_ended; i++) {
 		cgm_identity_unref(s->rows[i].identity);
 		cgm_layout_unref(s->rows[i].layout);
 		cgm_history_view_done(&s->rows[i].history);
 		cgm_summary_unref(s->rows[i].summary);
 		cgm_app_metrics_unref(s->rows[i].app);
 		cgm_history_view_done(&s->rows[i].trail);
+		cgm_kept_unref(s->rows[i].kept);
 	}
 	for (struct arena_block *b = s->arena; b; b = next) {
 		next = b->next;

@@ -15,6 +15,7 @@
 #include "model/history.h"
 #include "model/http_stats.h"
 #include "model/identity.h"
+#include "model/kept.h"
 #include "model/layout.h"
 #include "model/summary.h"
 
@@ -92,6 +93,7 @@ struct cgm_row {
 	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, or got the name that it has; and in which any of its cells (model/cells.h) changed last */
 	uint32_t parent; /* row index; the root is its own parent */
 	uint32_t depth; /* 0 for "/" */
+	struct cgm_kept *kept; /* of a container that has ended: whose values and live are; a reference. Else NULL */
 };
 
 /* The kernel side's own state, for metrics and the page. */
@@ -155,6 +157,39 @@ struct cgm_runtime_status {
 };
 #define CGM_MAX_RUNTIME_STATUS 4
 
+/* Where what only files hold comes from, of a container that has ended. */
+#define CGM_ENDED_FILES(X)                                       \
+	X(END, "end") /* read when its last task was gone */     \
+	X(TICK, "tick") /* the last tick at which it was there */ \
+	X(NONE, "none") /* nobody read them: it was too short */
+enum cgm_ended_files {
+#define X(id, name) CGM_ENDED_FILES_##id,
+	CGM_ENDED_FILES(X)
+#undef X
+	CGM_NR_ENDED_FILES,
+};
+
+/* Why something of a cgroup that has ended is not kept. */
+#define CGM_ENDED_LOSSES(X)                                                            \
+	X(CGROUP, "cgroup") /* it is no container of a runtime */                      \
+	X(FULL, "full") /* the oldest had to go before their time */                   \
+	X(REPLACED, "replaced") /* another of that path came before it could be shown */ \
+	X(BUSY, "busy") /* its files were not read at its end: too many ended at once */ \
+	X(MEMORY, "memory") /* out of memory */
+enum cgm_ended_loss {
+#define X(id, name) CGM_ENDED_##id,
+	CGM_ENDED_LOSSES(X)
+#undef X
+	CGM_NR_ENDED_LOSSES,
+};
+
+/* Counters are totals. */
+struct cgm_ended_stats {
+	uint64_t nr_shown, bytes; /* now; memory of their values */
+	uint64_t nr[CGM_NR_ENDED_FILES];
+	uint64_t lost[CGM_NR_ENDED_LOSSES];
+};
+
 struct cgm_self {
 	uint64_t start_time_ns;
 	uint64_t nr_ticks, nr_missed_ticks; /* a tick that began more than half an interval late */
@@ -176,6 +211,7 @@ struct cgm_self {
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
 	uint64_t summary_bytes, nr_summary_lost; /* see model/summary.h */
 	struct cgm_events_stats events;
+	struct cgm_ended_stats ended;
 	uint64_t nr_slots, nr_slots_used;
 	uint64_t drops[CGM_NR_DROPS];
 	bool has_kernel_side; /* at least one program counts */
@@ -208,6 +244,11 @@ struct cgm_snapshot {
 	uint64_t mono_ns; /* the same moment by CLOCK_MONOTONIC: rates of two snapshots stay right when the clock is set */
 	struct cgm_row *rows; /* sorted by name (strcmp), so rows[0] is "/" and a subtree is not contiguous for names like "/a-b": use parent */
 	size_t nr_rows;
+	/*
+	 * Behind these, in the order of their ends, stand containers that ended a short time ago, with what they had counted at last: no part of the set or
+	 * of the tree (parent means nothing), no history, and gauges as they were then. changed_seq tells the snapshot in which one stood here first.
+	 */
+	size_t nr_ended;
 	uint64_t set_seq; /* seq of the snapshot in which the set of rows, or the parent or the name of any, changed last */
 	struct cgm_row *overflow; /* identity and live alone: counts of cgroups that found no slot; the root's have them, too. NULL: none */
 	struct cgm_self self;
@@ -216,7 +257,7 @@ struct cgm_snapshot {
 };
 
 /*
- * Builds with room for nr_rows zeroed rows; s->nr_rows begins at 0 and the builder counts it up, so that _unref at any moment releases
+ * Builds with room for nr_rows zeroed rows, those of nr_ended included; s->nr_rows and s->nr_ended begin at 0 and the builder counts them up, so that _unref at any moment releases
  * just what was put in. The arena hands out zeroed memory, aligned to 16, that lives as long as the snapshot (NULL: out of memory).
  * Freed by the last _unref: references of the rows are dropped, then the memory. Building: one thread; reading: any.
  */

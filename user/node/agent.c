@@ -49,11 +49,21 @@
 
 /* ---- discover ---- */
 
+static void on_event(void *arg, const struct cgm_event *e)
+{
+	struct cgm_agent *a = arg;
+
+	if (e->type == CGM_EVENT_EMPTY)
+		cgm_ended_empty(a, e);
+	else
+		cgm_containers_event(&a->containers, e);
+}
+
 static void discover(struct cgm_agent *a, uint64_t now)
 {
 	uint64_t drops[CGM_NR_DROPS];
 
-	cgm_kernel_poll(a->kernel, cgm_containers_event, &a->containers);
+	cgm_kernel_poll(a->kernel, on_event, a);
 	cgm_kernel_drops(a->kernel, drops);
 	if (drops[CGM_DROP_EVENTS] != a->seen_event_drops)
 		a->containers.incomplete = true;
@@ -231,6 +241,7 @@ static void sample_all(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t 
 		} else if (r == -ENOENT || r == -ENODEV) {
 			/* It keeps its place until the end of the tick, so that the rows' parents stay right. */
 			c->gone = true;
+			cgm_ended_hold(&cs->ended, c);
 			a->self.nr_vanished++;
 		} else {
 			a->self.nr_lost_samples++;
@@ -266,7 +277,7 @@ static void tick(struct cgm_agent *a)
 	struct cgm_snapshot *snap;
 
 	discover(a, now);
-	snap = cgm_snapshot_new(a->containers.nr);
+	snap = cgm_snapshot_new(a->containers.nr + a->containers.ended.nr);
 	if (!snap) {
 		a->self.nr_lost_samples += a->containers.nr;
 		cgm_log_once(CGM_LOG_ERROR, "out of memory: a whole tick was lost");
@@ -287,6 +298,7 @@ static void tick(struct cgm_agent *a)
 	if (!cgm_kernel_hooked(a->kernel, "mark_victim"))
 		cgm_containers_count_ooms(&a->containers, snap);
 	mend_parents(&a->containers, snap);
+	cgm_ended_tick(a, snap, now);
 	cgm_publish_set(a, snap);
 	a->self.nr_ticks++;
 	cgm_events_tick(a->events, time_ns);
@@ -517,6 +529,8 @@ static int open_all(struct cgm_agent *a)
 		return r;
 	}
 	a->store = cgm_store_new();
+	a->containers.ended.store = a->store;
+	a->containers.ended.duration_ns = a->o->ended_ns;
 	a->events = a->store ? cgm_events_new(&a->o->events, cgm_store_bell(a->store)) : NULL;
 	a->containers.lifecycle.events = a->events;
 	return a->events ? cgm_sinks_open(&o->sink, a->store, &a->sinks) : -ENOMEM;
@@ -693,7 +707,7 @@ static int loop(struct cgm_agent *a, const sigset_t *signals)
 			else if (e[i].data.fd == a->cost.timer_fd)
 				cgm_cost_on_timer(&a->cost);
 			else
-				cgm_kernel_poll(a->kernel, cgm_containers_event, &a->containers);
+				cgm_kernel_poll(a->kernel, on_event, a);
 		}
 	}
 }

@@ -24,6 +24,7 @@ static void container_free(struct cgm_container *c)
 	cgm_summary_unref(c->summary);
 	cgm_history_free(c->trail);
 	cgm_layout_unref(c->layout);
+	cgm_last_free(c->last);
 	cgm_identity_unref(c->identity);
 	free(c);
 }
@@ -74,9 +75,19 @@ static int add(struct cgm_containers *cs, const char *name, struct cgm_container
 	cs->sorted[cs->nr++] = c;
 	cs->unsorted = true;
 	cgm_lifecycle_came(&cs->lifecycle, c);
+	cgm_ended_displace(cs, name);
 	cgm_names_came(cs->names, name);
 	*ret = TAKE_PTR(c);
 	return 0;
+}
+
+static void leave(struct cgm_containers *cs, struct cgm_container *c, bool events_follow)
+{
+	cgm_hash_del(&cs->by_name, c->identity->name);
+	cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
+	if (!cgm_ended_take(cs, c))
+		cgm_names_went(cs->names, c->identity->name);
+	container_free(c);
 }
 
 /* Its children must be gone already, or go with the same sweep. */
@@ -92,10 +103,7 @@ static void drop(struct cgm_containers *cs, struct cgm_container *c, bool events
 		cs->sorted[i] = cs->sorted[--cs->nr];
 		cs->unsorted = true;
 	}
-	cgm_hash_del(&cs->by_name, c->identity->name);
-	cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
-	cgm_names_went(cs->names, c->identity->name);
-	container_free(c);
+	leave(cs, c, events_follow);
 }
 
 size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow)
@@ -106,10 +114,7 @@ size_t cgm_containers_drop_gone(struct cgm_containers *cs, bool events_follow)
 		struct cgm_container *c = cs->sorted[i];
 
 		if (c->gone && !is_root(c)) {
-			cgm_hash_del(&cs->by_name, c->identity->name);
-			cgm_lifecycle_went(&cs->lifecycle, cs->trees, c, events_follow);
-			cgm_names_went(cs->names, c->identity->name);
-			container_free(c);
+			leave(cs, c, events_follow);
 			cs->unsorted = true;
 		} else {
 			c->gone = false;
@@ -138,8 +143,10 @@ static void on_name(void *arg, const char *path, struct cgm_who *who)
 	struct cgm_container *c = cgm_hash_get(&cs->by_name, path);
 	struct cgm_identity *named = c ? cgm_identity_new_who(path, who, &cs->label_rules) : NULL;
 
-	if (!c)
+	if (!c) {
+		cgm_ended_name(cs, path, who);
 		return;
+	}
 	/* The key of the table lives in the identity; for one that is there put() needs no memory. */
 	if (!named || cgm_hash_put(&cs->by_name, named->name, c) < 0) {
 		cgm_identity_unref(named);
@@ -167,15 +174,35 @@ void cgm_containers_done(struct cgm_containers *cs)
 	cgm_fold_done(cs);
 	cgm_hash_done(&cs->by_name);
 	cgm_lifecycle_done(&cs->lifecycle);
+	cgm_ended_done(&cs->ended);
 }
 
 /* The slot that the kernel side counts it in, if this is the hierarchy of one. */
 static void set_slot(struct cgm_containers *cs, struct cgm_container *c, enum cgm_controller controller, uint64_t id, uint64_t parent_id)
 {
-	if (controller == cs->sched_controller)
+	if (controller == cs->sched_controller) {
 		c->sched_slot = cgm_kernel_register(cs->kernel, cs->sched_hierarchy, id, parent_id);
-	if (controller == cs->block_controller)
+		c->sched_id = id;
+	}
+	if (controller == cs->block_controller) {
 		c->block_slot = cgm_kernel_register(cs->kernel, cs->block_hierarchy, id, parent_id);
+		c->block_id = id;
+	}
+}
+
+/* On v1 one directory may be gone before anybody looks, and others not. The kernel side has counted for it all the same. */
+static void take_slot(const struct cgm_containers *cs, struct cgm_container *c, const struct cgm_event *e)
+{
+	if (e->slot == CGM_SLOT_OVERFLOW)
+		return;
+	if (e->hierarchy == cs->sched_hierarchy && c->sched_slot == CGM_SLOT_OVERFLOW) {
+		c->sched_slot = e->slot;
+		c->sched_id = e->cgroup_id;
+	}
+	if (e->hierarchy == cs->block_hierarchy && c->block_slot == CGM_SLOT_OVERFLOW) {
+		c->block_slot = e->slot;
+		c->block_id = e->cgroup_id;
+	}
 }
 
 /* The container of that name; made when it is new, made anew when its directory is another one than before. */
@@ -260,6 +287,7 @@ static void on_mkdir(struct cgm_containers *cs, enum cgm_controller first, const
 	for (unsigned i = first; i < CGM_NR_CONTROLLERS; i++)
 		if (cs->trees->h[i].dir_fd >= 0 && cs->trees->h[i].id == e->hierarchy && cgm_reader_id(c->reader, (enum cgm_controller)i) == e->cgroup_id)
 			set_slot(cs, c, (enum cgm_controller)i, e->cgroup_id, e->parent_id);
+	take_slot(cs, c, e);
 }
 
 /* Also of a container that was dropped of late. NULL: not known. */
@@ -336,8 +364,10 @@ void cgm_containers_event(void *arg, const struct cgm_event *e)
 		return;
 	}
 	c = cgm_hash_get(&cs->by_name, e->path);
-	if (!c)
+	if (!c) {
 		cgm_lifecycle_ghost_went(&cs->lifecycle, e);
+		cgm_ended_ghost(cs, e);
+	}
 	/* On v1 the directories of one container go one after the other; it is gone with the last. */
 	if (c && !is_root(c) && cgm_reader_id(c->reader, controller) == e->cgroup_id && cgm_reader_refresh(c->reader) == -ENOENT)
 		drop(cs, c, false);

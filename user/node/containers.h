@@ -17,6 +17,7 @@
 #include "model/cells.h"
 #include "model/snapshot.h"
 #include "model/trail.h"
+#include "node/ended.h"
 #include "node/filter.h"
 #include "node/lifecycle.h"
 
@@ -65,8 +66,10 @@ struct cgm_container {
 	bool knows_oom_kills;
 	uint64_t memory_usage; /* bytes, as read in bulk; 0: it was not */
 	uint32_t sched_slot, block_slot; /* CGM_SLOT_OVERFLOW: none */
+	uint64_t sched_id, block_id; /* of the cgroups that these were given to */
 	uint32_t listed; /* number of the listing that saw it last */
 	uint32_t index, depth; /* place in the sorted array */
+	struct cgm_last *last; /* what its files said when its last task was gone, or at the last tick before it was found gone; NULL: not yet */
 	bool gone; /* vanished while it was read */
 	bool renamed; /* since it was published last */
 	bool hidden; /* by the filter: it is counted for its parents, and not sampled */
@@ -88,6 +91,7 @@ struct cgm_containers {
 	struct cgm_names *names; /* NULL: no runtime is asked */
 	struct cgm_apps *apps; /* NULL: no application is asked */
 	struct cgm_lifecycle lifecycle;
+	struct cgm_ended_set ended;
 	struct cgm_filter filter;
 	struct cgm_hash by_name;
 	struct cgm_container **sorted; /* by name: a parent stands before its children */

@@ -175,11 +175,14 @@ int cgm_fold_sample(const struct cgm_containers *cs, const struct cgm_container 
 	/* A group that was switched off keeps its last values. */
 	if (cgm_kernel_loaded(cs->kernel, "task"))
 		set_task_values(c, s);
-	if (!c->live)
-		return 0;
-	set_counts(cs->kernel, c->live, s);
-	for (size_t i = 0; i < c->live->nr_blocks; i++) {
-		const struct cgm_live_block *b = &c->live->blocks[i];
+	return c->live ? cgm_fold_live(cs->kernel, c->live, s) : 0;
+}
+
+int cgm_fold_live(const struct cgm_kernel *k, const struct cgm_live *live, struct cgm_sample *s)
+{
+	set_counts(k, live, s);
+	for (size_t i = 0; i < live->nr_blocks; i++) {
+		const struct cgm_live_block *b = &live->blocks[i];
 		struct cgm_disk_row *row;
 
 		if (!cgm_block_used(b)) /* only made dirty */

@@ -14,6 +14,8 @@ void cgm_fold_done(struct cgm_containers *cs);
 void cgm_fold_load(struct cgm_container *c, uint64_t interval_ns);
 /* Fills the values whose source is the kernel side into the sample. 0 or -ENOMEM. */
 int cgm_fold_sample(const struct cgm_containers *cs, const struct cgm_container *c, struct cgm_sample *s);
+/* The same of counters alone: what is in live. */
+int cgm_fold_live(const struct cgm_kernel *k, const struct cgm_live *live, struct cgm_sample *s);
 
 /* sums.c: empty sums (NULL: out of memory), and back with them. */
 struct cgm_sums *cgm_sums_get(struct cgm_containers *cs);

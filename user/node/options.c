@@ -249,6 +249,8 @@ static int check(const struct cgm_options *o)
 		return bad_value("--housekeeping_interval", "must be at least 50ms");
 	if (o->list_interval_ns < CGM_NSEC_PER_SEC)
 		return bad_value("--global_housekeeping_interval", "must be at least 1s");
+	if (o->ended_ns > 24 * 3600 * CGM_NSEC_PER_SEC)
+		return bad_value("--ended_duration", "must be at most 24h");
 	if (o->keep_ns > 24 * 3600 * CGM_NSEC_PER_SEC)
 		return bad_value("--storage_duration", "must be at most 24h");
 	if (o->max_cgroups < 16 || o->max_cgroups > 65536)

@@ -21,7 +21,7 @@ struct cgm_options {
 	struct cgm_group_choice groups; /* what the two make of them */
 	uint64_t budget_centi; /* hundredths of a percent of one CPU */
 	uint64_t cost_interval_ns, cost_window_ns;
-	uint64_t interval_ns, sockets_interval_ns, list_interval_ns, keep_ns, machine_interval_ns;
+	uint64_t interval_ns, sockets_interval_ns, list_interval_ns, keep_ns, ended_ns, machine_interval_ns;
 	bool store_labels, show_timestamps, show_created, show_empty_labels;
 	const char *label_whitelist, *env_whitelist;
 	struct cgm_runtime_options runtimes;

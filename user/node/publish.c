@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/parse.h"
 #include "cgroup/machine.h"
 #include "cgroup/text.h"
@@ -148,6 +149,60 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	keep_trail(a, c, row);
 	note_change(a, snap, c, row);
 	snap->nr_rows++;
+	return 0;
+}
+
+/* The caller frees *ret_values, and has a reference to the layout. */
+static int pack(struct cgm_agent *a, struct cgm_layout *base, const struct cgm_sample *s, struct cgm_layout **ret_layout, uint64_t **ret_values)
+{
+	struct cgm_layout *layout = cgm_layout_for(base, s, disk_name, a);
+	uint64_t *values = layout ? cgm_malloc(layout->nr_values * sizeof(*values)) : NULL;
+
+	if (!values) {
+		cgm_layout_unref(layout);
+		return -ENOMEM;
+	}
+	cgm_layout_pack(layout, s, values);
+	*ret_layout = layout;
+	*ret_values = values;
+	return 0;
+}
+
+int cgm_publish_last(struct cgm_agent *a, struct cgm_layout *base, const struct cgm_sample *s, struct cgm_last **ret)
+{
+	_cleanup_free_ uint64_t *values = NULL;
+	struct cgm_layout *layout;
+	struct cgm_last *last;
+	int r = pack(a, base, s, &layout, &values);
+
+	if (r < 0)
+		return r;
+	last = cgm_last_new(layout, values, s->time_ns, true);
+	cgm_layout_unref(layout);
+	if (!last)
+		return -ENOMEM;
+	*ret = last;
+	return 0;
+}
+
+int cgm_publish_kept(struct cgm_agent *a, struct cgm_layout *base, const struct cgm_sample *s, struct cgm_live *live, struct cgm_layout **ret_layout,
+		     struct cgm_kept **ret)
+{
+	_cleanup_free_ uint64_t *values = NULL;
+	struct cgm_layout *layout;
+	struct cgm_kept *kept;
+	int r = pack(a, base, s, &layout, &values);
+
+	if (r < 0)
+		return r;
+	name_disks(a, live);
+	kept = cgm_kept_new(values, layout->nr_values, live);
+	if (!kept) {
+		cgm_layout_unref(layout);
+		return -ENOMEM;
+	}
+	*ret_layout = layout;
+	*ret = kept;
 	return 0;
 }
 

@@ -82,7 +82,7 @@ struct cgm_stream *cgm_kubelet_resource(struct cgm_snapshot *s);
 /* ---- kubelet_labels.c ---- */
 
 /*
- * The labels of each row as the kubelet has them: container, id, image, name, namespace, pod. And by row: whose labels stand at its interfaces, a
+ * The labels of each row, those that have ended included, as the kubelet has them: container, id, image, name, namespace, pod. And by row: whose labels stand at its interfaces, a
  * row index; UINT32_MAX: nobody's, another row of the pod shows them. 0 or -ENOMEM.
  */
 int cgm_kubelet_labels(const struct cgm_snapshot *s, struct cgm_label_union **ret_labels, uint32_t **ret_network);

@@ -46,6 +46,12 @@ static int network_rows(const struct cgm_snapshot *s, uint32_t *rows)
 
 		rows[i] = w && w->pod_uid && *w->pod_uid ? UINT32_MAX : (uint32_t)i;
 	}
+	/* Of a pod that is no more the sandbox went last, or with the others. */
+	for (size_t i = s->nr_rows; i < s->nr_rows + s->nr_ended; i++) {
+		const struct cgm_who *w = s->rows[i].identity->who;
+
+		rows[i] = w && w->pod_uid && *w->pod_uid && !w->is_sandbox ? UINT32_MAX : (uint32_t)i;
+	}
 	while (cgm_kubelet_pods_next(&pods, &at, &pod)) {
 		const struct cgm_row *as = pod.sandbox ? pod.sandbox : pod.own ? pod.own : pod.network;
 
@@ -57,12 +63,13 @@ static int network_rows(const struct cgm_snapshot *s, uint32_t *rows)
 
 int cgm_kubelet_labels(const struct cgm_snapshot *s, struct cgm_label_union **ret_labels, uint32_t **ret_network)
 {
-	_cleanup_free_ uint32_t *network = cgm_malloc((s->nr_rows + 1) * sizeof(*network));
+	size_t nr = s->nr_rows + s->nr_ended;
+	_cleanup_free_ uint32_t *network = cgm_malloc((nr + 1) * sizeof(*network));
 	struct cgm_label_union *labels;
 
 	if (!network || network_rows(s, network) < 0)
 		return -ENOMEM;
-	labels = cgm_label_union_new_with(put_labels, s->nr_rows, (void *)s);
+	labels = cgm_label_union_new_with(put_labels, nr, (void *)s);
 	if (!labels)
 		return -ENOMEM;
 	*ret_labels = labels;

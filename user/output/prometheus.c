@@ -271,7 +271,7 @@ static void prefetch_row(const struct cgm_prometheus *r, size_t i, unsigned valu
 {
 	const struct cgm_row *row = &r->s->rows[i];
 
-	if (i >= r->s->nr_rows)
+	if (i >= r->nr_rows)
 		return;
 	__builtin_prefetch(row->values + value);
 	__builtin_prefetch(row->layout->have);
@@ -316,7 +316,7 @@ static void put_ifaces(struct cgm_prometheus *r, const struct cgm_prom_entry *e)
 	for (size_t i = r->row; i < r->row_end; i++) {
 		size_t as = r->network ? r->network[i] : i;
 
-		if (as < r->s->nr_rows)
+		if (as < cgm_prom_all_rows(r->s))
 			cgm_prom_ifaces(r, e, &r->s->rows[i], &r->s->rows[as]);
 	}
 }
@@ -370,7 +370,7 @@ static const struct cgm_row *next_live(const struct cgm_prometheus *r, size_t *i
 		++*i;
 		return row;
 	}
-	if (*i != r->s->nr_rows)
+	if (*i != r->nr_rows)
 		return NULL;
 	++*i;
 	return r->s->overflow;
@@ -593,19 +593,20 @@ static void stamp_init(struct cgm_prom_stamp *st, uint64_t time_ns, bool open_me
 static int labels_init(struct cgm_prometheus *r)
 {
 	_cleanup_free_ const struct cgm_identity **ids = NULL;
+	size_t nr = cgm_prom_all_rows(r->s);
 	bool any = false;
 
-	for (size_t i = 0; i < r->s->nr_rows; i++) {
+	for (size_t i = 0; i < nr; i++) {
 		const struct cgm_identity *id = r->s->rows[i].identity;
 
 		any |= id->nr_shown || id->has_alias || id->has_image;
 	}
 	if (!any)
 		return 0;
-	ids = cgm_malloc(r->s->nr_rows * sizeof(*ids));
-	for (size_t i = 0; ids && i < r->s->nr_rows; i++)
+	ids = cgm_malloc(nr * sizeof(*ids));
+	for (size_t i = 0; ids && i < nr; i++)
 		ids[i] = r->s->rows[i].identity;
-	r->labels = ids ? cgm_label_union_new(ids, r->s->nr_rows) : NULL;
+	r->labels = ids ? cgm_label_union_new(ids, nr) : NULL;
 	return r->labels ? 0 : -ENOMEM;
 }
 
@@ -684,6 +685,13 @@ _Static_assert(CGM_F_START_TIME < CGM_F_SPEC_CPU_PERIOD && CGM_F_SPEC_CPU_PERIOD
 		       CGM_F_BUILD_INFO < CGM_F_PROCESS_START,
 	       "stamp_of relies on this order of metrics.def");
 
+/* What is said of a container that has ended: counters; of gauges the times, and a peak. All others would stand in sums of what there is now. */
+static bool outlives(enum cgm_family_id id)
+{
+	return families[id].type == COUNTER || families[id].type == HISTOGRAM || id == CGM_F_LAST_SEEN || id == CGM_F_START_TIME ||
+	       id == CGM_F_CREATION_TIME || id == CGM_F_MEMORY_MAX_USAGE;
+}
+
 /* "family_created", where the format and the options have it. */
 static void begin_family(struct cgm_prometheus *r, enum cgm_family_id id)
 {
@@ -695,6 +703,7 @@ static void begin_family(struct cgm_prometheus *r, enum cgm_family_id id)
 	memcpy(r->head, f->name, len);
 	r->head[len] = '{';
 	r->stamp = stamp_of(r, id);
+	r->nr_rows = outlives(id) ? cgm_prom_all_rows(r->s) : r->s->nr_rows;
 	r->created_len = 0;
 	if (!r->s->self.show_created || !(r->open_metrics || r->protobuf))
 		return;
@@ -731,7 +740,7 @@ static void step(struct cgm_prometheus *r)
 	}
 	if (r->created_len && r->row == 0)
 		begin_entry(r, e);
-	r->row_end = MIN(r->row + ROWS_A_STEP, r->s->nr_rows);
+	r->row_end = MIN(r->row + ROWS_A_STEP, r->nr_rows);
 	if (r->state == CGM_PROM_CLOSED) {
 		r->header_at = r->out->len;
 		cgm_prom_header(r, &families[e->family]);
@@ -744,7 +753,7 @@ static void step(struct cgm_prometheus *r)
 	if (r->out->len > before)
 		r->state = CGM_PROM_OPEN;
 	r->row = r->row_end;
-	if (r->row >= r->s->nr_rows)
+	if (r->row >= r->nr_rows)
 		next_entry(r);
 }
 

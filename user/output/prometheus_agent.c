@@ -197,6 +197,26 @@ static void put_hist(struct cgm_prometheus *r, const struct cgm_hist *h)
 		      &(struct cgm_live_hist){ .count = cgm_hist_count(h), .sum_ns = h->sum_ns, .nr = CGM_HIST_BUCKETS, .buckets = buckets });
 }
 
+static void put_ended(struct cgm_prometheus *r, enum cgm_family_id f)
+{
+	static const char *const files[] = {
+#define X(id, name) name,
+		CGM_ENDED_FILES(X)
+#undef X
+	};
+	static const char *const losses[] = {
+#define X(id, name) name,
+		CGM_ENDED_LOSSES(X)
+#undef X
+	};
+	const struct cgm_ended_stats *s = &r->s->self.ended;
+
+	for (unsigned i = 0; f == CGM_F_ENDED && i < CGM_NR_ENDED_FILES; i++)
+		put_label(r, "files", files[i], s->nr[i]);
+	for (unsigned i = 0; f == CGM_F_ENDED_LOST && i < CGM_NR_ENDED_LOSSES; i++)
+		put_label(r, "reason", losses[i], s->lost[i]);
+}
+
 bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 {
 	const struct cgm_self *self = &r->s->self;
@@ -218,6 +238,10 @@ bool cgm_prom_agent_family(struct cgm_prometheus *r, enum cgm_family_id f)
 	case CGM_F_DENIED:
 		for (size_t i = 0; i < self->nr_denied; i++)
 			put_label(r, "syscall", self->denied[i].name, self->denied[i].nr);
+		return true;
+	case CGM_F_ENDED:
+	case CGM_F_ENDED_LOST:
+		put_ended(r, f);
 		return true;
 	case CGM_F_PROGRAM_ATTACHED:
 		put_programs(r);

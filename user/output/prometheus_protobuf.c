@@ -145,16 +145,17 @@ struct cgm_protobuf *cgm_protobuf_new(const struct cgm_prometheus *r)
 {
 	const struct cgm_snapshot *s = r->s;
 	_cleanup_(cgm_protobuf_freep) struct cgm_protobuf *protobuf = cgm_calloc(1, sizeof(*protobuf));
+	size_t nr = cgm_prom_all_rows(s);
 
 	if (!protobuf)
 		return NULL;
-	protobuf->ends = cgm_calloc(s->nr_rows + 1, sizeof(*protobuf->ends));
+	protobuf->ends = cgm_calloc(nr + 1, sizeof(*protobuf->ends));
 	if (!protobuf->ends)
 		return NULL;
-	for (size_t i = 0; i < s->nr_rows + (s->overflow != NULL); i++) {
+	for (size_t i = 0; i < nr + (s->overflow != NULL); i++) {
 		struct cgm_buf *b = &protobuf->labels;
 		size_t len;
-		const char *labels = cgm_prom_labels(r, i < s->nr_rows ? &s->rows[i] : s->overflow, &len);
+		const char *labels = cgm_prom_labels(r, i < nr ? &s->rows[i] : s->overflow, &len);
 
 		if (!cgm_buf_reserve(b, 2 * len + PAIRS_ROOM))
 			return NULL;
@@ -203,7 +204,7 @@ void cgm_protobuf_end(struct cgm_prometheus *r)
 static void put_metric_with(struct cgm_prometheus *r, const struct cgm_row *row, const char *pairs, size_t own_len, uint8_t tag, const char *body, size_t body_len)
 {
 	const struct cgm_protobuf *protobuf = r->protobuf;
-	size_t i = !row ? 0 : row == r->s->overflow ? r->s->nr_rows : (size_t)(row - r->s->rows), begin = i ? protobuf->ends[i - 1] : 0;
+	size_t i = !row ? 0 : row == r->s->overflow ? cgm_prom_all_rows(r->s) : (size_t)(row - r->s->rows), begin = i ? protobuf->ends[i - 1] : 0;
 	size_t labels_len = row ? protobuf->ends[i] - begin : 0, len;
 	char *p;
 

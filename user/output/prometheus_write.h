@@ -75,6 +75,7 @@ struct cgm_prometheus {
 	bool ended;
 	size_t entry; /* what is written next: of this entry of the table */
 	size_t row, row_end; /* these rows */
+	size_t nr_rows; /* of the family: of a gauge those that live, else also those that have ended */
 	char head[CGM_PROM_HEAD]; /* "name{" */
 	const char *name; /* of the family's samples */
 	size_t name_len;
@@ -95,6 +96,12 @@ struct cgm_prometheus {
 		char p[CGM_PROM_LE_ROOM];
 	} le[CGM_PROM_LE_BOUNDS]; /* ,le="9.5367431640625e-07"} */
 };
+
+/* Rows of the snapshot, those that have ended included. */
+static inline size_t cgm_prom_all_rows(const struct cgm_snapshot *s)
+{
+	return s->nr_rows + s->nr_ended;
+}
 
 /* The bound of classic bucket i in seconds. */
 static inline double cgm_prom_bound(unsigned i)

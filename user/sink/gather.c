@@ -205,6 +205,18 @@ static void gather_rows(struct cgm_sinks *sinks, const struct cgm_snapshot *snap
 	sinks->seq = snap->seq;
 }
 
+/* Containers that have ended since the last snapshot that was looked at, each once: their last sample. */
+static void gather_ended(struct cgm_sinks *sinks, const struct cgm_snapshot *snap, uint64_t after_seq)
+{
+	for (size_t i = snap->nr_rows; i < snap->nr_rows + snap->nr_ended; i++) {
+		struct cgm_sink_sample s = newest(sinks, snap, &snap->rows[i]);
+		struct cgm_sink_seen none = { 0 };
+
+		if (snap->rows[i].changed_seq > after_seq)
+			encode_sample(sinks, &s, &none);
+	}
+}
+
 static bool is_due(const struct cgm_sink *sink, uint64_t now)
 {
 	return sink->open_points && (sink->driver->at_once || now - sink->open_since_ns >= sink->sinks->config->buffer_ns);
@@ -233,8 +245,13 @@ void cgm_sink_gather(struct cgm_sinks *sinks, const struct cgm_snapshot *s, bool
 {
 	uint64_t now;
 
-	if (s && s->seq != sinks->seq)
+	if (s && s->seq != sinks->seq) {
+		uint64_t before = sinks->seq;
+
 		gather_rows(sinks, s);
+		if (before && sinks->seq == s->seq) /* not what ended before the drivers came */
+			gather_ended(sinks, s, before);
+	}
 	now = cgm_clock_mono_ns(); /* not before any batch was begun */
 	for (size_t i = 0; i < sinks->nr; i++) {
 		struct cgm_sink *sink = &sinks->sinks[i];
