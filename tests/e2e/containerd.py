@@ -290,7 +290,8 @@ class Containerd:
         self.kill_shims()
         for path in self.leftovers:
             self.attempt(os.unlink if not os.path.isdir(path) else shutil.rmtree, path)
-        self.attempt(os.rmdir, "/run/containerd/runc/" + self.namespace)
+        for namespace in self.namespaces - {"k8s.io"}:
+            self.attempt(os.rmdir, "/run/containerd/runc/" + namespace)
         self.unmount()
         for path in self.cgroups:
             self.remove_cgroup(path)

@@ -294,6 +294,7 @@ def test_probe__names_every_program(t):
     done = subprocess.run([PROGRAM, "probe"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     equal(done.returncode, 0, done.stdout)
     assert "sched_switch" in done.stdout, done.stdout
+    assert "\nruntimes\n" in done.stdout and "/run/containerd/containerd.sock" in done.stdout, done.stdout
     done = subprocess.run([PROGRAM, "probe", "--json"], stdout=subprocess.PIPE, text=True)
     equal(done.returncode, 0, "probe --json")
     assert "sched_switch" in json.dumps(json.loads(done.stdout)), done.stdout

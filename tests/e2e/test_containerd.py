@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods of a real containerd, made through its CRI as a kubelet makes them, and its own containers: who they are, as they come, change and go."""
 import signal
+import time
 import uuid
 
 import lib
@@ -11,7 +12,7 @@ from lib import equal
 
 
 def agent_of(t, service, *more):
-    return t.agent("--docker=", "--podman=", "--crio=", "--ended_duration=0", "--containerd=unix://" + service.socket, *more)
+    return t.agent("--docker=", "--podman=", "--podman_users=", "--crio=", "--ended_duration=0", "--containerd=unix://" + service.socket, *more)
 
 
 def seen(agent, **labels):
@@ -81,6 +82,15 @@ def test_containerd__own_containers_and_a_restart(t):
     labels = wait_for(lambda: seen(agent, name="plain1"), by_speed(10, 90), lambda: "plain1: %s" % agent.metrics().all("container_last_seen"))
     equal((labels["id"], labels["image"], labels["container_label_tier"]), ("/%s/plain1" % service.namespace, IMAGE, "own"), "a container of ctr")
 
+    # One id in three namespaces, the CRI's among them: their cgroups' paths tell them apart.
+    namespaces = (service.namespace, service.namespace + "b", "k8s.io")
+    for namespace in namespaces:
+        service.ctr_run("twin", namespace=namespace, labels={"of": namespace})
+    for namespace in namespaces:
+        labels = wait_for(lambda: seen(agent, id="/%s/twin" % namespace, container_label_of=namespace), by_speed(10, 60),
+                          lambda: "twin of %s: %s" % (namespace, agent.metrics().all("container_last_seen", name="twin")))
+        equal(labels["name"], "twin", "name")
+
     service.stop(signal.SIGKILL)
     wait_for(lambda: agent.metrics().get("cgmeter_runtime_connected", runtime="containerd") == 0, by_speed(15, 60), "end of the connection")
     agent.wait_ticks()
@@ -90,6 +100,49 @@ def test_containerd__own_containers_and_a_restart(t):
     pod = service.run_pod("late-0", "shop", str(uuid.uuid4()))
     check(agent, pod, "main")
     equal(agent.metrics().get("cgmeter_runtime_connects_total", runtime="containerd"), 2, "connections")
+    # The pod's two are told of by the CRI alone.
+    wait_for(lambda: agent.metrics().get("cgmeter_runtime_containers", runtime="containerd") == 1 + 3 + 2, by_speed(5, 30), "number of containers")
+
+
+def soon(check, what):
+    """Long before the list that is made without events: some ticks of the agent, 0.2 s each, and what a busy machine adds."""
+    began = time.monotonic()
+    wait_for(check, by_speed(10, 60), what)
+    assert time.monotonic() - began < by_speed(2, 30), "%s took %.1f s" % (what(), time.monotonic() - began)
+
+
+def state(agent, path):
+    info = agent.json("/api/v1.3/containers" + path)
+    return info.get("state"), info.get("exit_code")
+
+
+def test_containerd__changes_show_at_once(t):
+    service = t.enter_context(Containerd())
+    pod = service.run_pod("web-0", "shop", str(uuid.uuid4()))
+    agent = agent_of(t, service, "--housekeeping_interval=200ms")
+    check(agent, pod, "main")
+
+    def known():
+        return agent.metrics().get("cgmeter_runtime_containers", runtime="containerd")
+    wait_for(lambda: known() == 2, by_speed(10, 60), lambda: "containers: %s" % known())
+    service.ctr_run("plain1")
+    path = "/%s/plain1" % service.namespace
+    wait_for(lambda: seen(agent, name="plain1"), by_speed(10, 60), "plain1")
+    soon(lambda: state(agent, path) == ("running", None), lambda: "start: %s" % (state(agent, path),))
+    for command, wanted in (("pause", "paused"), ("resume", "running")):
+        service.ctr(service.namespace, "tasks", command, "plain1")
+        soon(lambda: state(agent, path)[0] == wanted, lambda: "%s: %s" % (command, state(agent, path)))
+    # What runs beside its first process and ends is no end of the container.
+    service.ctr(service.namespace, "tasks", "exec", "--exec-id", "x", "plain1", "/bin/busybox", "true")
+    equal(state(agent, path), ("running", None), "after the end of another process")
+    service.ctr(service.namespace, "tasks", "kill", "-s", "SIGKILL", "plain1")
+    soon(lambda: state(agent, path) == ("exited", 137), lambda: "end: %s" % (state(agent, path),))
+    equal(known(), 3, "containers before one is deleted")
+    service.ctr_remove("plain1")
+    soon(lambda: known() == 2, lambda: "deletion: %s" % known())
+    service.remove_pod(pod)
+    soon(lambda: known() == 0, lambda: "removal of a pod: %s" % known())
+    equal(agent.metrics().get("cgmeter_runtime_calls_total", runtime="containerd", result="failed"), 0, "calls that failed")
 
 
 lib.main(globals())

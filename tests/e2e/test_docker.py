@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers of a real dockerd and of a real podman: names, images, labels, environment, health and state, as they come, change and go."""
 import json
+import os
 import subprocess
 import time
 
@@ -85,7 +86,7 @@ def live(t, runtime, service, agent):
 
 
 def agent_of(t, service, runtime):
-    others = ("--docker=", "--podman=", "--containerd=", "--crio=", "--ended_duration=0")
+    others = ("--docker=", "--podman=", "--podman_users=", "--containerd=", "--crio=", "--ended_duration=0")
     return t.agent(*others, "--%s=unix://%s" % (runtime, service.socket), "--env_metadata_whitelist=SHOP")
 
 
@@ -103,6 +104,42 @@ def test_docker__life_of_a_container(t):
 def test_podman__life_of_a_container(t):
     service = t.enter_context(runtimes.podman_service())
     live(t, "podman", service, agent_of(t, service, "podman"))
+
+
+def test_podman__of_a_user_names_the_users_own_alone(t):
+    """A podman whose socket is a user's: rootless but for its rights, which need a cgroup v2 of the user's own."""
+    service = t.enter_context(runtimes.podman_service())
+    uid, slice = 31234, "user.slice/user-31234.slice"
+    users = service.dir + "/users"
+    os.makedirs("%s/%d/podman" % (users, uid))
+    os.link(service.socket, "%s/%d/podman/podman.sock" % (users, uid))
+    os.chown(service.socket, uid, -1)
+    had = {mount for mount in runtimes.cgroup_mounts() if os.path.isdir(mount + "/user.slice")}
+    others = service.run(*SLEEP, options=("--name", "others"))
+    theirs = service.run(*SLEEP, options=("--name", "theirs", "--cgroup-parent=/%s/podman" % slice))
+    t.callback(remove_slice, slice, had)
+    t.callback(service.remove, "theirs")
+    agent = t.agent("--docker=", "--containerd=", "--crio=", "--podman=", "--podman_users=" + users)
+    equal(wait_named(agent, "theirs")["id"], "/%s/podman/libpod-%s" % (slice, theirs), "cgroup")
+    wait_for(lambda: agent.metrics().get("cgmeter_runtime_connected", runtime="podman-%d" % uid) == 1, by_speed(10, 60), "connection")
+    agent.wait_ticks()
+    rows = [labels for labels, _ in agent.metrics().all("container_last_seen") if others in labels["id"]]
+    assert rows and not any("name" in labels for labels in rows), "not the user's: %s" % rows
+    probe = subprocess.run([PROGRAM, "probe", "--json", "--docker=/nosuch", "--podman=", "--containerd=", "--crio=", "--podman_users=" + users], check=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    probed = {row["name"]: row for row in json.loads(probe.stdout)["runtimes"]}
+    equal((probed["docker"]["connected"], probed["docker"]["fault"]), (False, "there is no socket"), "docker in probe")
+    user = probed["podman-%d" % uid]
+    equal((user["connected"], user["fault"], user["socket"]), (True, "", "%s/%d/podman/podman.sock" % (users, uid)), "podman in probe")
+    assert user["version"], user
+
+
+def remove_slice(slice, had):
+    """In each hierarchy, and the slice above it where we made that, too."""
+    for mount in runtimes.cgroup_mounts():
+        for folder in [mount + "/" + slice] + ([mount + "/user.slice"] if mount not in had else []):
+            if os.path.isdir(folder):
+                runtimes.remove_cgroup(folder)
 
 
 def test_docker__health_restarts_and_numbers(t):

@@ -30,7 +30,7 @@ def complete(agent, name, containers):
 
 def test_kubelet__pods(t):
     service = t.enter_context(Containerd())
-    agent = t.agent("--docker=", "--podman=", "--crio=", "--containerd=unix://" + service.socket)
+    agent = t.agent("--docker=", "--podman=", "--podman_users=", "--crio=", "--containerd=unix://" + service.socket)
     uid = str(uuid.uuid4())
     made = service.run_pod("web-0", "shop", uid, [("front", BURN), ("back", ("/bin/busybox", "sleep", "100000"))])
     pod = wait_for(lambda: complete(agent, "web-0", ["front", "back"]), by_speed(15, 120), lambda: "pod: %s" % agent.json("/stats/summary")["pods"])

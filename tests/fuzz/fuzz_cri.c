@@ -63,6 +63,20 @@ static void try_facts(struct cgm_str m, int (*decode)(struct cgm_str, struct cgm
 	cgm_cri_facts_done(&f);
 }
 
+static void try_event(struct cgm_str m, int (*decode)(struct cgm_str, struct cgm_cri_event *))
+{
+	struct cgm_cri_event e = { .state = CGM_STATE_PAUSED };
+	int r = decode(m, &e);
+
+	check(r == 0 || r == -EINVAL);
+	check(r == 0 || (e.state == CGM_STATE_PAUSED && !e.id.p));
+	check(e.state <= CGM_STATE_EXITED);
+	if (r == 0 && e.id.len)
+		(void)on_part(&m, e.id);
+	if (r == 0 && e.namespace.len)
+		(void)on_part(&m, e.namespace);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -79,6 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_facts(m, cgm_cri_decode_container);
 	try_facts(m, cgm_cri_decode_sandbox);
 	try_facts(m, cgm_containerd_decode_container);
+	try_event(m, cgm_cri_decode_event);
+	try_event(m, cgm_containerd_decode_event);
 	try_json(m);
 	return 0;
 }

@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/parse.h"
 
-#define GRPC_MAX_CALLS 32
+#define GRPC_MAX_CALLS 48
 
 enum grpc_manner {
 	GRPC_ANSWER, /* head, message, trailers with the status; without message when that is no success */
@@ -28,6 +28,8 @@ enum grpc_manner {
 	GRPC_RAW, /* as GRPC_ANSWER, the message being the frame too */
 	GRPC_CUT, /* ends the connection within the message */
 	GRPC_SILENT, /* never answers */
+	GRPC_NO_STREAM, /* as GRPC_TRAILERS_ONLY; the connection stays when there are other calls, so that the answer may be read late */
+	GRPC_STREAM, /* nothing but what grpc_push() and grpc_end_stream() say; other calls leave the connection as it is */
 };
 
 struct grpc_answer {
@@ -40,6 +42,9 @@ struct grpc_answer {
 struct grpc_server {
 	char dir[32], path[64];
 	int fd, stop_fd, peer_fd;
+	int stream_fd; /* atomic; of the last GRPC_STREAM, once its request is read; -1: none */
+	unsigned stream;
+	int ended_fd; /* of the last stream that trailers ended */
 	pthread_t thread;
 	const struct grpc_answer *script;
 	size_t nr_script, nr_calls; /* nr_calls: atomic */
@@ -111,14 +116,14 @@ static inline void grpc_respond(int fd, unsigned stream, const struct grpc_answe
 
 	cgm_buf_char(&head, (char)(a->manner == GRPC_NO_STATUS ? 0x8d : 0x88)); /* :status 404, 200 */
 	grpc_header(&head, "content-type", "application/grpc");
-	if (a->manner == GRPC_TRAILERS_ONLY)
+	if (a->manner == GRPC_TRAILERS_ONLY || a->manner == GRPC_NO_STREAM)
 		grpc_status(&head, a);
 	grpc_status(&tail, a);
 	if (a->manner != GRPC_RAW)
 		cgm_buf_put(&body, frame, sizeof(frame));
 	cgm_buf_put(&body, a->message.p, a->message.len);
-	grpc_frame(fd, 1, a->manner == GRPC_TRAILERS_ONLY ? 5 : 4, stream, head.p, head.len);
-	for (size_t at = 0; a->manner != GRPC_TRAILERS_ONLY && at < body.len && (a->status == 0 || a->manner != GRPC_ANSWER); at += part) {
+	grpc_frame(fd, 1, a->manner == GRPC_TRAILERS_ONLY || a->manner == GRPC_NO_STREAM ? 5 : 4, stream, head.p, head.len);
+	for (size_t at = 0; a->manner != GRPC_TRAILERS_ONLY && a->manner != GRPC_NO_STREAM && at < body.len && (a->status == 0 || a->manner != GRPC_ANSWER); at += part) {
 		part = a->manner == GRPC_CUT ? 3 : body.len - at < 16384 ? body.len - at : 16384;
 		grpc_frame(fd, 0, a->manner == GRPC_NO_STATUS && at + part == body.len, stream, body.p + at, part);
 		if (a->manner == GRPC_CUT)
@@ -131,18 +136,76 @@ static inline void grpc_respond(int fd, unsigned stream, const struct grpc_answe
 	cgm_buf_done(&tail);
 }
 
+/* The head of a stream. */
+static inline void grpc_open_stream(struct grpc_server *s)
+{
+	struct cgm_buf head = { 0 };
+	size_t n = s->nr_calls;
+	int fd = accept(s->fd, NULL, NULL);
+
+	s->stream = grpc_request(fd, &s->requests[n]);
+	cgm_buf_char(&head, (char)0x88);
+	grpc_header(&head, "content-type", "application/grpc");
+	grpc_frame(fd, 1, 4, s->stream, head.p, head.len);
+	cgm_buf_done(&head);
+	__atomic_store_n(&s->stream_fd, fd, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->nr_calls, n + 1, __ATOMIC_RELEASE);
+}
+
+/* In the test's thread: these bytes of the stream's body, cut into frames of that many. */
+static inline void grpc_push(struct grpc_server *s, const void *p, size_t len, size_t part)
+{
+	for (size_t at = 0; at < len; at += part)
+		grpc_frame(s->stream_fd, 0, 0, s->stream, (const char *)p + at, len - at < part ? len - at : part);
+}
+
+/* A message of the stream. */
+static inline void grpc_push_message(struct grpc_server *s, struct cgm_str m)
+{
+	const char frame[5] = { 0, (char)(m.len >> 24), (char)(m.len >> 16), (char)(m.len >> 8), (char)m.len };
+
+	grpc_push(s, frame, sizeof(frame), sizeof(frame));
+	grpc_push(s, m.p, m.len, 16384);
+}
+
+/* Ends the stream by trailers with that status; NULL: closes its connection. */
+static inline void grpc_end_stream(struct grpc_server *s, const struct grpc_answer *trailers)
+{
+	int fd = __atomic_exchange_n(&s->stream_fd, -1, __ATOMIC_ACQ_REL);
+	struct cgm_buf tail = { 0 };
+
+	if (trailers) {
+		grpc_status(&tail, trailers);
+		grpc_frame(fd, 1, 5, s->stream, tail.p, tail.len);
+	}
+	cgm_buf_done(&tail);
+	/* What is not read when it is closed makes the peer lose what it has not read itself. */
+	if (s->ended_fd >= 0 || !trailers)
+		close(trailers ? s->ended_fd : fd);
+	if (trailers)
+		s->ended_fd = fd;
+}
+
 /* The connection of the last call stays open. */
 static inline void grpc_serve(struct grpc_server *s)
 {
 	size_t n = s->nr_calls;
 	unsigned stream;
 
+	if (n < s->nr_script && s->script[n].manner == GRPC_STREAM) {
+		grpc_open_stream(s);
+		return;
+	}
 	if (s->peer_fd >= 0)
 		close(s->peer_fd);
 	s->peer_fd = accept(s->fd, NULL, NULL);
 	stream = n < s->nr_script ? grpc_request(s->peer_fd, &s->requests[n]) : 0;
 	if (stream && s->script[n].manner != GRPC_SILENT)
 		grpc_respond(s->peer_fd, stream, &s->script[n]);
+	if (stream && s->script[n].manner == GRPC_NO_STREAM) {
+		s->ended_fd = s->peer_fd;
+		s->peer_fd = -1;
+	}
 	__atomic_store_n(&s->nr_calls, n + 1, __ATOMIC_RELEASE);
 	if (!stream || s->script[n].manner == GRPC_CUT) {
 		close(s->peer_fd);
@@ -166,7 +229,7 @@ static inline void grpc_start(struct grpc_server *s, const struct grpc_answer *s
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 
-	*s = (struct grpc_server){ .dir = "/tmp/cgmunit-XXXXXX", .peer_fd = -1, .script = script, .nr_script = nr };
+	*s = (struct grpc_server){ .dir = "/tmp/cgmunit-XXXXXX", .peer_fd = -1, .stream_fd = -1, .ended_fd = -1, .script = script, .nr_script = nr };
 	assert_true(nr <= GRPC_MAX_CALLS);
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->path, sizeof(s->path), "%s/s", s->dir);
@@ -183,8 +246,12 @@ static inline void grpc_end(struct grpc_server *s)
 {
 	assert_int_equal(eventfd_write(s->stop_fd, 1), 0);
 	pthread_join(s->thread, NULL);
+	if (s->stream_fd >= 0)
+		close(s->stream_fd);
+	if (s->ended_fd >= 0)
+		close(s->ended_fd);
 	close(s->fd);
-	s->fd = -1;
+	s->fd = s->stream_fd = s->ended_fd = -1;
 }
 
 static inline void grpc_stop(struct grpc_server *s)

@@ -329,9 +329,72 @@ static void test_decode__out_of_memory(void **state)
 	}
 }
 
+#define ANY(event, len) "\x22" len "\x12" event
+#define ENVELOPE(topic, rest) CGM_STR("\x12\x04shop\x1a" topic rest)
+
+static void test_decode_event__containerd(void **state)
+{
+	static const struct {
+		struct cgm_str m;
+		enum cgm_who_state state;
+		bool gone;
+		const char *id; /* "": it is no news */
+	} cases[] = {
+		{ ENVELOPE("\x0c/tasks/start", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_RUNNING, false, "web" },
+		{ ENVELOPE("\x0d/tasks/paused", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_PAUSED, false, "web" },
+		{ ENVELOPE("\x0e/tasks/resumed", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_RUNNING, false, "web" },
+		{ ENVELOPE("\x0b/tasks/exit", ANY("\x0a\x0a\x03web\x12\x03web", "\x0c")), CGM_STATE_EXITED, false, "web" },
+		{ ENVELOPE("\x0b/tasks/exit", ANY("\x0a\x0a\x03web\x12\x03sh1", "\x0c")), CGM_STATE_EXITED, false, "" }, /* another process */
+		{ ENVELOPE("\x0a/tasks/oom", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_UNKNOWN, false, "" },
+		{ ENVELOPE("\x12/containers/create", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_UNKNOWN, false, "web" },
+		{ ENVELOPE("\x12/containers/update", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_UNKNOWN, false, "web" },
+		{ ENVELOPE("\x12/containers/delete", ANY("\x05\x0a\x03web", "\x07")), CGM_STATE_UNKNOWN, true, "web" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct cgm_cri_event e;
+
+		assert_int_equal(cgm_containerd_decode_event(cases[i].m, &e), 0);
+		assert_true(cgm_str_eq(e.namespace, "shop"));
+		assert_true(cgm_str_eq(e.id, cases[i].id));
+		assert_int_equal(e.state, cases[i].state);
+		assert_int_equal(e.gone, cases[i].gone);
+		/* Cut anywhere: an error, or less of it; what is read lies within. */
+		for (size_t len = 0; len < cases[i].m.len; len++) {
+			_cleanup_free_ char *copy = malloc(len + 1);
+			int r;
+
+			memcpy(copy, cases[i].m.p, len);
+			r = cgm_containerd_decode_event((struct cgm_str){ copy, len }, &e);
+			assert_true(r == -EINVAL || (r == 0 && e.id.len == 0));
+		}
+	}
+}
+
+static void test_decode_event__cri(void **state)
+{
+	static const enum cgm_who_state states[] = { CGM_STATE_CREATED, CGM_STATE_RUNNING, CGM_STATE_EXITED, CGM_STATE_UNKNOWN, CGM_STATE_UNKNOWN };
+	struct cgm_cri_event e = { .gone = true };
+
+	(void)state;
+	assert_int_equal(cgm_cri_decode_event((struct cgm_str)CGM_STR("\x0a\x02xy"), &e), 0);
+	assert_int_equal(e.state, CGM_STATE_CREATED); /* left out when it is 0 */
+	for (char type = 0; type < 5; type++) {
+		const char m[] = { 0x0a, 2, 'x', 'y', 0x10, type };
+
+		assert_int_equal(cgm_cri_decode_event((struct cgm_str){ m, sizeof(m) }, &e), 0);
+		assert_true(cgm_str_eq(e.id, "xy") && !e.namespace.len);
+		assert_int_equal(e.state, states[(int)type]);
+		assert_int_equal(e.gone, type == 3);
+		assert_int_equal(cgm_cri_decode_event((struct cgm_str){ m, 3 }, &e), -EINVAL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decode_event__containerd), cmocka_unit_test(test_decode_event__cri),
 		cmocka_unit_test(test_decode_container__running),
 		cmocka_unit_test(test_decode_container__exited),
 		cmocka_unit_test(test_decode_sandbox__ready),

@@ -31,6 +31,9 @@ static void test_is_runtime_container__paths(void **state)
 		"/machine.slice/libpod-conmon-" ID ".scope",
 		"/kubepods.slice/crio-conmon-" ID ".scope",
 		"/x/container",
+		"/lxc/web", /* cAdvisor takes it for a cgroup like others */
+		"/lxc.payload.web",
+		"/default/web1",
 		"/docker/0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF",
 		"/docker/" "0123456789abcdef",
 		"",

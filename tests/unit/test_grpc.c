@@ -265,6 +265,153 @@ static void test_fd__server_ends(void **state)
 	grpc_stop(&s);
 }
 
+/* ---- streams ---- */
+
+struct heard {
+	unsigned nr;
+	char last[64];
+};
+
+static void on_message(void *arg, struct cgm_str m)
+{
+	struct heard *h = arg;
+
+	h->nr++;
+	snprintf(h->last, sizeof(h->last), "%.*s", (int)m.len, m.p);
+}
+
+static int listen_to(struct client *c, struct heard *h)
+{
+	return cgm_grpc_listen(c->g, METHOD, NULL, &(struct cgm_buf){ 0 }, on_message, h, c->fault);
+}
+
+/* Until that many messages are there, or the stream's end. */
+static int wait_for(struct client *c, const struct heard *h, unsigned nr)
+{
+	int r = 0;
+
+	for (int i = 0; i < 1000 && r == 0 && h->nr < nr; i++)
+		r = cgm_grpc_wait(c->g, cgm_clock_mono_ns() + SECOND_NS / 100, c->fault);
+	return r;
+}
+
+static void test_listen__messages_cut_anywhere(void **state)
+{
+	static const struct grpc_answer script[] = { { .manner = GRPC_STREAM } };
+	static const char two[] = "\0\0\0\0\3one\0\0\0\0\0\0\0\0\0\5three";
+	struct heard h = { 0 };
+	struct grpc_server s;
+	struct client c;
+
+	(void)state;
+	grpc_start(&s, script, ARRAY_SIZE(script));
+	client_open(&c, s.path, 5 * SECOND_NS);
+	assert_int_equal(listen_to(&c, &h), 0);
+	while (!__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	for (size_t part = 1; part < sizeof(two); part++) {
+		grpc_push(&s, two, sizeof(two) - 1, part);
+		assert_int_equal(wait_for(&c, &h, 3 * (unsigned)part), 0);
+		assert_int_equal(h.nr, 3 * part);
+		assert_string_equal(h.last, "three");
+	}
+	/* Nothing comes: it sleeps as long as it is told, and ends at a wish. */
+	assert_int_equal(cgm_grpc_wait(c.g, cgm_clock_mono_ns() + SECOND_NS / 50, c.fault), 0);
+	assert_int_equal(eventfd_write(c.wake_fd, 1), 0);
+	assert_int_equal(cgm_grpc_wait(c.g, cgm_clock_mono_ns() + 60 * SECOND_NS, c.fault), 0);
+	/* A second time, by the same client. */
+	cgm_grpc_hang_up(c.g);
+	cgm_grpc_hang_up(c.g);
+	client_close(&c);
+	grpc_stop(&s);
+}
+
+static void test_listen__ends(void **state)
+{
+	static const struct grpc_answer fine = { .status = 0 }, unavailable = { .status = 14, .text = "bye" }, stream = { .manner = GRPC_STREAM },
+					unimplemented = { .manner = GRPC_TRAILERS_ONLY, .status = 12 };
+	static const struct {
+		const struct grpc_answer *answer, *trailers;
+		const char *bytes;
+		size_t len;
+		int r;
+		const char *cause; /* NULL: libcurl's words */
+	} cases[] = {
+		{ &stream, &fine, "", 0, -ECONNRESET, "the stream has ended" },
+		{ &stream, &unavailable, "", 0, -EREMOTEIO, "status 14 (unavailable): bye" },
+		{ &stream, NULL, "", 0, -ECONNABORTED, NULL },
+		{ &stream, NULL, "\1\0\0\0\0", 5, -EPROTO, "a message that is cut, compressed or not alone" },
+		{ &stream, NULL, "\0\0\x40\0\1", 5, -EMSGSIZE, "a message of more than 4 MB" },
+		{ &unimplemented, NULL, "", 0, -ENOSYS, "status 12 (unimplemented)" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct heard h = { 0 };
+		struct grpc_server s;
+		struct client c;
+
+		grpc_start(&s, cases[i].answer, 1);
+		client_open(&c, s.path, 5 * SECOND_NS);
+		assert_int_equal(listen_to(&c, &h), 0);
+		while (!__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE))
+			usleep(1000);
+		grpc_push(&s, cases[i].bytes, cases[i].len, 16384);
+		if (s.stream_fd >= 0 && !cases[i].len)
+			grpc_end_stream(&s, cases[i].trailers);
+		assert_int_equal(wait_for(&c, &h, 1), cases[i].r);
+		if (cases[i].cause)
+			assert_fault(&c, s.path, cases[i].cause);
+		assert_int_equal(h.nr, 0);
+		client_close(&c);
+		grpc_stop(&s);
+	}
+}
+
+static void test_listen__nobody(void **state)
+{
+	struct heard h = { 0 };
+	struct client c;
+
+	(void)state;
+	client_open(&c, "/nosuch/socket", 5 * SECOND_NS);
+	assert_int_equal(listen_to(&c, &h), -ECONNABORTED);
+	client_close(&c);
+}
+
+static void test_listen__out_of_memory(void **state)
+{
+	static const struct grpc_answer script[] = { { .manner = GRPC_STREAM } };
+
+	(void)state;
+	for (unsigned long n = 1;; n++) {
+		struct heard h = { 0 };
+		struct grpc_server s;
+		struct client c;
+		unsigned long nr;
+		int r;
+
+		grpc_start(&s, script, 1);
+		client_open(&c, s.path, 5 * SECOND_NS);
+		cgm_mem_fail_at(n);
+		r = listen_to(&c, &h);
+		if (r == 0) {
+			while (!__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE))
+				usleep(1000);
+			grpc_push_message(&s, (struct cgm_str)CGM_STR("one"));
+			r = wait_for(&c, &h, 1);
+		}
+		nr = cgm_mem_fail_at(0);
+		/* The server allocates too, and what it leaves out then is damage. */
+		assert_true(r == 0 || (nr >= n && *c.fault));
+		assert_true(nr >= n || h.nr == 1);
+		client_close(&c);
+		grpc_stop(&s);
+		if (nr < n)
+			break;
+	}
+}
+
 static void test_call__out_of_memory(void **state)
 {
 	static const struct grpc_answer script[GRPC_MAX_CALLS] = { { .message = CGM_STR(MESSAGE) } };
@@ -302,6 +449,8 @@ int main(void)
 		cmocka_unit_test(test_call__messages),	cmocka_unit_test(test_call__statuses), cmocka_unit_test(test_call__frames),
 		cmocka_unit_test(test_call__no_server), cmocka_unit_test(test_call__timeout),  cmocka_unit_test(test_call__stop),
 		cmocka_unit_test(test_fd__server_ends), cmocka_unit_test(test_call__out_of_memory),
+		cmocka_unit_test(test_listen__messages_cut_anywhere), cmocka_unit_test(test_listen__ends), cmocka_unit_test(test_listen__nobody),
+		cmocka_unit_test(test_listen__out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,10 @@ static const struct {
 	{ "/lxc/web", CGM_PATH_CONTAINER, "web", "lxc", "" },
 	{ "/lxc.payload.web", CGM_PATH_CONTAINER, "web", "lxc", "" },
 	{ "/lxc.payload/web", CGM_PATH_CONTAINER, "web", "lxc", "" },
+	{ "/user.slice/user-1000.slice/lxc.payload.web", CGM_PATH_CONTAINER, "web", "lxc", "" },
+	{ "/lxc.monitor.web", CGM_PATH_OTHER, NULL, NULL, "" },
+	{ "/lxc.monitor/web", CGM_PATH_OTHER, NULL, NULL, "" },
+	{ "/lxc.payload.web/init.scope", CGM_PATH_UNIT, "init.scope", NULL, "" },
 	/* nearly */
 	{ "/docker/0123456789abcdef", CGM_PATH_OTHER, "0123456789abcdef", NULL, "" },
 	{ "/docker/" ID "0", CGM_PATH_OTHER, ID "0", NULL, "" },
@@ -111,11 +115,61 @@ static void test_path_parse__hostile(void **state)
 	assert_int_equal(f.id.len, 0);
 }
 
+static void test_path_parse__inside(void **state)
+{
+	struct cgm_path_facts f;
+
+	(void)state;
+	cgm_path_parse("/machine.slice/libpod-" ID ".scope/container", &f);
+	assert_true(cgm_str_eq(f.inside, ID));
+	cgm_path_parse("/machine.slice/libpod-" ID ".scope/other", &f);
+	assert_int_equal(f.inside.len, 0);
+	cgm_path_parse("/machine.slice/libpod-conmon-" ID ".scope/container", &f);
+	assert_int_equal(f.inside.len, 0);
+	cgm_path_parse("/x/container", &f);
+	assert_int_equal(f.inside.len, 0);
+}
+
+static void test_path_title__forms(void **state)
+{
+	static const struct {
+		const char *path, *title;
+	} titles[] = {
+		{ "/", "" },
+		{ "/system.slice", "system.slice" },
+		{ "/system.slice/nginx.service", "nginx.service" },
+		{ "/system.slice/systemd-cryptsetup@luks\\x2d1.service", "systemd-cryptsetup@luks-1.service" },
+		{ "/system.slice/a\\x2.service", "a\\x2.service" },
+		{ "/system.slice/a\\x0ab.service", "a?b.service" },
+		{ "/system.slice/\\x2d.mount", "-.mount" },
+		{ "/machine.slice/machine-web.scope", "web" },
+		{ "/machine.slice/machine-qemu\\x2d1\\x2ddb.scope", "qemu-1-db" },
+		{ "/machine.slice/systemd-nspawn@web.service", "web" },
+		{ "/machine.slice/machine-.scope", "machine-.scope" },
+		{ "/lxc.payload.web", "web" },
+		{ "/lxc/web", "web" },
+		{ "/lxc.monitor.web", "" },
+		{ "/docker/" ID, "" },
+		{ "/default/web1", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(titles); i++) {
+		_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+
+		cgm_path_title(titles[i].path, &b);
+		cgm_buf_char(&b, '\0');
+		assert_string_equal(b.p, titles[i].title);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path_parse__forms),
 		cmocka_unit_test(test_path_parse__hostile),
+		cmocka_unit_test(test_path_parse__inside),
+		cmocka_unit_test(test_path_title__forms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,7 @@ static void test_equal(void **state)
 {
 	struct cgm_pair label = { "k", "v" }, other_key = { "l", "v" }, other_value = { "k", "w" };
 	const struct cgm_who w = { .runtime = "docker", .id = "x", .name = "web", .labels = &label, .nr_labels = 1, .envs = &label, .nr_envs = 1 };
-	struct cgm_who others[23];
+	struct cgm_who others[24];
 	_cleanup_(cgm_who_freep) struct cgm_who *copy = cgm_who_new(&w);
 
 	(void)state;
@@ -120,7 +120,7 @@ static void test_equal(void **state)
 	others[1].id = "y";
 	others[2].name = NULL;
 	others[3].image = "";
-	others[4].pod = others[5].pod_namespace = others[6].pod_uid = others[7].container = others[8].health = others[9].log_path = "?";
+	others[4].pod = others[5].pod_namespace = others[6].pod_uid = others[7].container = others[8].health = others[9].log_path = others[23].namespace = "?";
 	others[10].labels = others[11].envs = &other_key;
 	others[12].labels = others[13].envs = &other_value;
 	others[14].nr_labels = others[15].nr_envs = 0;
@@ -162,6 +162,26 @@ static void test_pod_labels(void **state)
 	assert_string_equal(none.pod, "kept");
 }
 
+static void test_of_user__knows_no_pod(void **state)
+{
+	struct cgm_pair labels[] = { { "io.kubernetes.pod.name", "etcd" }, { "io.kubernetesx", "kept" }, { "tier", "web" } };
+	const struct cgm_who w = { .runtime = "podman", .id = "x", .name = "web", .pod = "etcd", .pod_namespace = "n", .pod_uid = "u", .container = "c",
+				   .labels = labels, .nr_labels = 3, .is_sandbox = true, .state = CGM_STATE_PAUSED };
+	_cleanup_(cgm_who_freep) struct cgm_who *copy = cgm_who_of_user(&w);
+
+	(void)state;
+	assert_false(copy->pod || copy->pod_namespace || copy->pod_uid || copy->container || copy->is_sandbox);
+	assert_string_equal(copy->name, "web");
+	assert_int_equal(copy->state, CGM_STATE_PAUSED);
+	assert_int_equal(copy->nr_labels, 2);
+	assert_string_equal(copy->labels[0].key, "io.kubernetesx");
+	for (unsigned long n = 1; n <= 2; n++) {
+		cgm_mem_fail_at(n);
+		assert_null(cgm_who_of_user(&w));
+		cgm_mem_fail_at(0);
+	}
+}
+
 static void test_new__out_of_memory(void **state)
 {
 	struct cgm_pair label = { "k", "v" };
@@ -187,7 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new__copies_all), cmocka_unit_test(test_new__nothing_known), cmocka_unit_test(test_new__sorts_and_keeps_the_first),
 		cmocka_unit_test(test_refs),		cmocka_unit_test(test_equal),	   cmocka_unit_test(test_pod_labels),
-		cmocka_unit_test(test_new__out_of_memory),
+		cmocka_unit_test(test_of_user__knows_no_pod), cmocka_unit_test(test_new__out_of_memory),
 	};
 
 	return cmocka_run_group_tests_name("who", tests, NULL, NULL);

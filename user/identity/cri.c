@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * containerd and CRI-O by the CRI. Both announce nothing that a unary call can wait for (GetContainerEvents, of containerd 1.7 and CRI-O 1.26, is a stream):
- * the kernel tells of new cgroups at once, and their ids are asked for one by one; what was removed or changed is noticed by listing again.
+ * containerd and CRI-O by the CRI. The kernel tells of new cgroups at once, and their ids are asked for one by one; what changed or was removed the stream of
+ * events tells (cri_stream.c), where there is one. What both miss is noticed by listing again, which is dear, and rare while a stream stands.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +16,7 @@
 #include "identity/json_cri.h"
 
 #define LIST_NS (30 * CGM_NSEC_PER_SEC)
+#define RARE_LIST_NS (300 * CGM_NSEC_PER_SEC)
 /* 0.1, 0.3, 0.9, 2.7 s after a container was found that is not started yet: its cgroup is there before its first process. */
 #define RETRY_NS (100 * CGM_NSEC_PER_MSEC)
 #define MAX_TRIES 4
@@ -46,9 +47,23 @@ static int damaged(struct cgm_cri *c, const char *method)
 
 /* ---- what was told ---- */
 
-bool cgm_cri_unchanged(struct cgm_cri *c, struct cgm_str id, enum cgm_who_state state, uint32_t pid)
+/* namespace NULL: of the CRI. Cut: there is no such namespace or id. */
+static void known_key(char ret[static CGM_CRI_MAX_NAMESPACE + CGM_MAX_ID], const char *namespace, struct cgm_str id)
 {
-	struct cgm_cri_known *k = cgm_hash_get_n(&c->known, id.p, id.len);
+	snprintf(ret, CGM_CRI_MAX_NAMESPACE + CGM_MAX_ID, "%s%s%.*s", namespace ? namespace : "", namespace ? "/" : "", (int)MIN(id.len, (size_t)CGM_MAX_ID), id.p);
+}
+
+static struct cgm_cri_known *find_known(const struct cgm_cri *c, const char *namespace, struct cgm_str id)
+{
+	char key[CGM_CRI_MAX_NAMESPACE + CGM_MAX_ID];
+
+	known_key(key, namespace, id);
+	return cgm_hash_get(&c->known, key);
+}
+
+bool cgm_cri_unchanged(struct cgm_cri *c, const char *namespace, struct cgm_str id, enum cgm_who_state state, uint32_t pid)
+{
+	struct cgm_cri_known *k = find_known(c, namespace, id);
 
 	if (!k)
 		return false;
@@ -59,14 +74,14 @@ bool cgm_cri_unchanged(struct cgm_cri *c, struct cgm_str id, enum cgm_who_state 
 static bool remember(struct cgm_cri *c, const struct cgm_who *w)
 {
 	_cleanup_free_ struct cgm_cri_known *fresh = NULL;
-	struct cgm_cri_known *k = cgm_hash_get(&c->known, w->id);
+	struct cgm_cri_known *k = find_known(c, w->namespace, cgm_str(w->id));
 
 	if (!k) {
 		k = fresh = cgm_calloc(1, sizeof(*fresh));
 		if (!fresh)
 			return false;
-		snprintf(fresh->id, sizeof(fresh->id), "%s", w->id);
-		if (cgm_hash_put(&c->known, fresh->id, fresh) < 0)
+		known_key(fresh->key, w->namespace, cgm_str(w->id));
+		if (cgm_hash_put(&c->known, fresh->key, fresh) < 0)
 			return false;
 		fresh = NULL;
 	}
@@ -92,17 +107,27 @@ void cgm_cri_learn(struct cgm_cri *c, struct cgm_cri_facts *f)
 	cgm_runtime_learn(c->r, !lost && remember(c, &f->who) ? cgm_who_new(&f->who) : NULL);
 }
 
+static void forget(struct cgm_cri *c, struct cgm_cri_known *k)
+{
+	char *slash = strchr(k->key, '/');
+
+	cgm_hash_del(&c->known, k->key);
+	if (slash)
+		*slash = '\0';
+	if (slash)
+		cgm_runtime_forget_in(c->r, k->key, slash + 1);
+	else
+		cgm_runtime_forget(c->r, k->key);
+	free(k);
+}
+
 static void forget_unseen(struct cgm_cri *c)
 {
 	struct cgm_cri_known *k;
 
-	for (size_t pos = 0; (k = cgm_hash_next(&c->known, &pos));) {
-		if (k->round == c->round)
-			continue;
-		cgm_runtime_forget(c->r, k->id);
-		cgm_hash_del(&c->known, k->id);
-		free(k);
-	}
+	for (size_t pos = 0; (k = cgm_hash_next(&c->known, &pos));)
+		if (k->round != c->round)
+			forget(c, k);
 }
 
 /* ---- the CRI ---- */
@@ -185,7 +210,7 @@ static int listed(void *arg, struct cgm_str id, enum cgm_who_state state)
 	enum cgm_who_state now;
 	int r;
 
-	if (id.len >= CGM_MAX_ID || cgm_cri_unchanged(l->c, id, state, 0))
+	if (id.len >= CGM_MAX_ID || cgm_cri_unchanged(l->c, NULL, id, state, 0))
 		return 0;
 	r = ask_status(l->c, l->kind, id, &now);
 	return cgm_grpc_answered(r) ? 0 : r;
@@ -220,31 +245,45 @@ static int list_all(struct cgm_cri *c)
 	return r;
 }
 
-/* ---- ids that somebody asks for ---- */
+/* ---- ids that somebody asks for, or that an event told of ---- */
 
-static int ask(struct cgm_cri *c, const char *id, enum cgm_who_state *ret)
+static bool is_of_cri(const struct cgm_cri *c, const char *namespace)
 {
+	return c->service && (!*namespace || !c->config->containerd_namespace || strcmp(namespace, c->config->containerd_namespace) == 0);
+}
+
+static int ask(struct cgm_cri *c, const struct cgm_cri_pending *p, enum cgm_who_state *ret)
+{
+	bool of_cri = is_of_cri(c, p->namespace);
 	int r = -ENOENT;
 
-	if (c->service)
-		r = ask_status(c, &containers, cgm_str(id), ret);
-	if (c->service && cgm_grpc_answered(r))
-		r = ask_status(c, &sandboxes, cgm_str(id), ret);
+	if (of_cri)
+		r = ask_status(c, &containers, cgm_str(p->id), ret);
+	if (of_cri && cgm_grpc_answered(r))
+		r = ask_status(c, &sandboxes, cgm_str(p->id), ret);
 	if (c->is_containerd && cgm_grpc_answered(r))
-		r = cgm_containerd_ask(c, id, ret);
+		r = *p->namespace ? cgm_containerd_ask_in(c, p->namespace, p->id, ret) : cgm_containerd_ask(c, p->id, ret);
+	else if (r == 0 && *ret == CGM_STATE_RUNNING && p->expected == CGM_STATE_PAUSED)
+		*ret = CGM_STATE_PAUSED; /* the CRI knows no pause */
 	return r;
 }
 
-/* Asks; what is not started yet is asked for again. An id that is not known here comes again by itself. */
+/* What is not started yet is asked for again, unless an event will tell; so is whoever was asked before the runtime itself took notice of its event. */
+static bool is_early(const struct cgm_cri *c, const struct cgm_cri_pending *p, enum cgm_who_state state)
+{
+	return (state == CGM_STATE_CREATED && !c->stream.stands) || state < p->expected;
+}
+
+/* Asks. An id that is not known here comes again by itself. */
 static int ask_for(struct cgm_cri *c, struct cgm_cri_pending *p)
 {
 	enum cgm_who_state state = CGM_STATE_UNKNOWN;
 	uint64_t wait_ns = RETRY_NS;
-	int r = ask(c, p->id, &state);
+	int r = ask(c, p, &state);
 
 	if (r < 0)
 		return cgm_grpc_answered(r) ? 0 : r;
-	if (state != CGM_STATE_CREATED || p->nr_tries == MAX_TRIES || c->nr_pending == CGM_CRI_MAX_PENDING)
+	if (!is_early(c, p, state) || p->nr_tries == MAX_TRIES || c->nr_pending == CGM_CRI_MAX_PENDING)
 		return 0;
 	for (unsigned i = 0; i < p->nr_tries; i++)
 		wait_ns *= 3;
@@ -254,6 +293,31 @@ static int ask_for(struct cgm_cri *c, struct cgm_cri_pending *p)
 	return 0;
 }
 
+static void forget_gone(struct cgm_cri *c, const struct cgm_cri_pending *p)
+{
+	struct cgm_cri_known *k = *p->namespace ? find_known(c, p->namespace, cgm_str(p->id)) : NULL;
+
+	if (k)
+		forget(c, k);
+	k = is_of_cri(c, p->namespace) ? find_known(c, NULL, cgm_str(p->id)) : NULL;
+	if (k)
+		forget(c, k);
+}
+
+static int have_turns(struct cgm_cri *c)
+{
+	struct cgm_cri_pending p;
+	int r = 0;
+
+	while (r == 0 && !cgm_runtime_stopping(c->r) && cgm_cri_stream_next(c, &p)) {
+		if (p.gone)
+			forget_gone(c, &p);
+		else
+			r = ask_for(c, &p);
+	}
+	return r;
+}
+
 static int ask_wanted(struct cgm_cri *c)
 {
 	struct cgm_cri_pending p = { 0 };
@@ -261,6 +325,7 @@ static int ask_wanted(struct cgm_cri *c)
 
 	while (r == 0 && !cgm_runtime_stopping(c->r) && cgm_runtime_next_wanted(c->r, p.id)) {
 		p.nr_tries = 0;
+		p.expected = CGM_STATE_UNKNOWN;
 		r = ask_for(c, &p);
 	}
 	return r;
@@ -283,49 +348,87 @@ static int ask_pending(struct cgm_cri *c)
 	return r;
 }
 
-static int wait_until(struct cgm_cri *c, uint64_t until_ns)
+static int poll_connection(struct cgm_cri *c, const struct timespec *ts)
 {
 	struct pollfd fds[] = {
 		{ .fd = cgm_runtime_wake_fd(c->r), .events = POLLIN },
 		/* What comes on it is libcurl's to read; we want to hear of its end. */
 		{ .fd = cgm_grpc_fd(c->grpc), .events = POLLRDHUP },
 	};
-	uint64_t now_ns = cgm_clock_mono_ns();
-	struct timespec ts;
 
-	for (size_t i = 0; i < c->nr_pending; i++)
-		until_ns = MIN(until_ns, c->pending[i].at_ns);
-	until_ns = MAX(until_ns, now_ns) - now_ns;
-	ts = (struct timespec){ .tv_sec = (time_t)(until_ns / CGM_NSEC_PER_SEC), .tv_nsec = (long)(until_ns % CGM_NSEC_PER_SEC) };
-	if (ppoll(fds, ARRAY_SIZE(fds), &ts, NULL) > 0 && fds[1].revents && !cgm_runtime_stopping(c->r)) {
+	if (ppoll(fds, ARRAY_SIZE(fds), ts, NULL) > 0 && fds[1].revents && !cgm_runtime_stopping(c->r)) {
 		snprintf(c->fault, CGM_RUNTIME_FAULT, "%.100s: closed the connection", c->config->socket);
 		return -ECONNRESET;
 	}
 	return 0;
 }
 
-static int serve(struct cgm_cri *c)
+/* Sleeps. *list_ns becomes earlier when all is to be listed. */
+static int wait_until(struct cgm_cri *c, uint64_t *list_ns)
 {
-	uint64_t list_ns;
-	int r = find_runtime(c);
+	uint64_t now_ns = cgm_clock_mono_ns(), until_ns = *list_ns;
+	struct timespec ts = { 0 };
 
-	if (r == 0)
-		r = list_all(c);
-	if (r == 0)
-		cgm_runtime_listed(c->r);
-	list_ns = cgm_clock_mono_ns() + LIST_NS;
+	for (size_t i = 0; i < c->nr_pending; i++)
+		until_ns = MIN(until_ns, c->pending[i].at_ns);
+	if (c->stream.stands) {
+		if (!cgm_cri_stream_wait(c, until_ns))
+			*list_ns = now_ns;
+		return poll_connection(c, &ts);
+	}
+	if (!c->stream.none)
+		until_ns = MIN(until_ns, c->stream.retry_ns);
+	until_ns = MAX(until_ns, now_ns) - now_ns;
+	ts = (struct timespec){ .tv_sec = (time_t)(until_ns / CGM_NSEC_PER_SEC), .tv_nsec = (long)(until_ns % CGM_NSEC_PER_SEC) };
+	return poll_connection(c, &ts);
+}
+
+/* The first list after a stream began is soon: that it stands, only its first event or its end would say. */
+static uint64_t next_list(const struct cgm_cri *c)
+{
+	uint64_t now_ns = cgm_clock_mono_ns();
+
+	return now_ns + (c->stream.stands && now_ns - c->stream.opened_ns >= LIST_NS ? RARE_LIST_NS : LIST_NS);
+}
+
+static int follow(struct cgm_cri *c, const struct cgm_grpc_config *config)
+{
+	uint64_t list_ns = next_list(c);
+	int r = 0;
+
 	while (r == 0 && !cgm_runtime_stopping(c->r)) {
-		r = ask_wanted(c);
+		bool stood = c->stream.stands;
+
+		r = cgm_cri_stream_open(c, config);
+		if (c->stream.stands && !stood)
+			list_ns = MIN(list_ns, cgm_clock_mono_ns()); /* what happened before it */
+		if (r == 0)
+			r = have_turns(c);
+		if (r == 0)
+			r = ask_wanted(c);
 		if (r == 0)
 			r = ask_pending(c);
 		if (r == 0 && cgm_clock_mono_ns() >= list_ns) {
 			r = list_all(c);
-			list_ns = cgm_clock_mono_ns() + LIST_NS;
+			list_ns = next_list(c);
 		}
 		if (r == 0)
-			r = wait_until(c, list_ns);
+			r = wait_until(c, &list_ns);
 	}
 	return r;
+}
+
+static int serve(struct cgm_cri *c, const struct cgm_grpc_config *config)
+{
+	int r = find_runtime(c);
+
+	if (r == 0)
+		r = cgm_cri_stream_open(c, config);
+	if (r == 0)
+		r = list_all(c);
+	if (r == 0)
+		cgm_runtime_listed(c->r);
+	return r < 0 ? r : follow(c, config);
 }
 
 /* ---- the driver ---- */
@@ -337,6 +440,7 @@ static void cri_done(struct cgm_cri *c)
 	for (size_t pos = 0; (k = cgm_hash_next(&c->known, &pos));)
 		free(k);
 	cgm_hash_done(&c->known);
+	cgm_cri_stream_done(c);
 	cgm_grpc_free(c->grpc);
 }
 
@@ -358,7 +462,7 @@ static int run(struct cgm_runtime *r, char *fault)
 	int e = cgm_grpc_new(&config, &c.grpc, fault);
 
 	if (e == 0)
-		e = serve(&c);
+		e = serve(&c, &config);
 	return cgm_runtime_stopping(r) ? 0 : e;
 }
 

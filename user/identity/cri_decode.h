@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The answers of the CRI and of containerd's own API, decoded as far as we want them. Field numbers are those of kubernetes/cri-api
- * pkg/apis/runtime/v1/api.proto (v1alpha2 has the same) and containerd/containerd api/services/{containers,namespaces,tasks,version}/v1/,
- * api/types/task/task.proto. All return 0 or -EINVAL (the bytes are no such message), or what is said. Any thread.
+ * pkg/apis/runtime/v1/api.proto (v1alpha2 has the same) and containerd/containerd api/services/{containers,events,namespaces,tasks,version}/v1/,
+ * api/events/, api/types/task/task.proto. All return 0 or -EINVAL (the bytes are no such message), or what is said. Any thread.
  */
 #pragma once
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "identity/who.h"
@@ -39,3 +40,16 @@ int cgm_cri_decode_sandbox(struct cgm_str message, struct cgm_cri_facts *f);
 int cgm_containerd_decode_container(struct cgm_str message, struct cgm_cri_facts *f);
 /* Adds pid and state of the task of f->who.id, from a ListTasksResponse or a GetResponse. Without a task it is created. */
 int cgm_containerd_add_task(struct cgm_str message, struct cgm_cri_facts *f);
+
+/* One message of a stream of events: of whom it speaks, and what is so from now on. */
+struct cgm_cri_event {
+	struct cgm_str namespace; /* of containerd; empty with the CRI */
+	struct cgm_str id; /* empty: it is of nothing that we want to know */
+	enum cgm_who_state state; /* UNKNOWN: it does not say */
+	bool gone; /* the container was removed */
+};
+/* ContainerEventResponse of the CRI's GetContainerEvents; containerd's Envelope. */
+int cgm_cri_decode_event(struct cgm_str message, struct cgm_cri_event *ret);
+int cgm_containerd_decode_event(struct cgm_str message, struct cgm_cri_event *ret);
+/* A SubscribeRequest with filters for those topics that the latter understands, of other containers than docker's. */
+void cgm_containerd_event_request(struct cgm_buf *b);

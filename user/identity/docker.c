@@ -22,6 +22,10 @@
 #define VERSION_BYTES (1U << 20)
 #define INSPECT_BYTES (4U << 20)
 #define LIST_BYTES (64U << 20)
+/* Of a user's: enough for hundreds of containers, and no more than that a user may cost us. */
+#define USER_INSPECT_BYTES (256U << 10)
+#define USER_LIST_BYTES (1U << 20)
+#define USER_MAX_QUEUE 1024U
 #define EVENT_BYTES (1U << 20)
 #define MAX_QUEUE (1U << 17)
 /* Docker may hang on a single container for as long as it likes: the others are to be known all the same. */
@@ -50,7 +54,8 @@ struct docker {
 	CURLM *multi;
 	struct transfer call, stream;
 	struct cgm_buf body, line; /* of the call; of the stream, the event that has not ended yet */
-	size_t max_body;
+	size_t max_body, list_bytes, inspect_bytes;
+	unsigned max_queue;
 	int body_error, stream_error; /* why we let a transfer fail */
 	struct entry *first, **end;
 	struct cgm_hash by_id;
@@ -82,8 +87,8 @@ static int enqueue(struct docker *d, const char *id, enum why why)
 	struct entry *e = cgm_hash_get(&d->by_id, id);
 
 	if (!e) {
-		if (d->by_id.live >= MAX_QUEUE)
-			return fail(d, -ENOBUFS, "more than %u containers at once", MAX_QUEUE);
+		if (d->by_id.live >= d->max_queue)
+			return fail(d, -ENOBUFS, "more than %u containers at once", d->max_queue);
 		e = cgm_calloc(1, sizeof(*e));
 		if (!e)
 			return no_memory(d);
@@ -382,7 +387,7 @@ static int list(struct docker *d)
 {
 	static const char path[] = "/containers/json?all=true";
 	size_t nr_bad = 0;
-	int r = get_must(d, path, LIST_BYTES);
+	int r = get_must(d, path, d->list_bytes);
 
 	if (r < 0)
 		return r;
@@ -419,7 +424,7 @@ static int inspect(struct docker *d, const char *id)
 	int r;
 
 	snprintf(path, sizeof(path), "/containers/%s/json", id);
-	r = get(d, path, INSPECT_BYTES, &status);
+	r = get(d, path, d->inspect_bytes, &status);
 	if (r == -ECANCELED || r == -ENOMEM || r == -ENOBUFS || d->stream.over || d->stream_error < 0)
 		return r;
 	if (r == 0)
@@ -513,7 +518,14 @@ static void done(struct docker *d)
 static int run(struct cgm_runtime *r, char *fault)
 {
 	const struct cgm_runtime_config *config = cgm_runtime_config(r);
-	_cleanup_(done) struct docker d = { .r = r, .config = config, .fault = fault };
+	_cleanup_(done) struct docker d = {
+		.r = r,
+		.config = config,
+		.fault = fault,
+		.list_bytes = config->users_dir ? USER_LIST_BYTES : LIST_BYTES,
+		.inspect_bytes = config->users_dir ? USER_INSPECT_BYTES : INSPECT_BYTES,
+		.max_queue = config->users_dir ? USER_MAX_QUEUE : MAX_QUEUE,
+	};
 	int e = serve(&d);
 
 	return cgm_runtime_stopping(r) ? 0 : e;

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #define FRAME_BYTES 5 /* before a message: 0 (not compressed), four bytes of length */
 #define BUSY_MSEC 50
+#define SEND_NS (10 * CGM_NSEC_PER_MSEC) /* between two looks whether a stream's request is on its way */
 #define NO_STATUS UINT64_MAX
 #define STATUS_NOT_FOUND 5
 #define STATUS_UNIMPLEMENTED 12
@@ -35,6 +37,11 @@ struct cgm_grpc {
 	struct curl_slist *headers;
 	struct cgm_buf frame; /* what is sent */
 	struct cgm_buf *answer;
+	/* Of a stream: the message that has not ended yet, and who takes it. */
+	struct cgm_buf partial;
+	cgm_grpc_message_fn *on_message;
+	void *arg;
+	bool listens;
 	bool too_long, damaged;
 	uint64_t status;
 	char message[160]; /* grpc-message */
@@ -70,6 +77,8 @@ void cgm_grpc_free(struct cgm_grpc *g)
 {
 	if (!g)
 		return;
+	/* Of a stream that lasts, libcurl 7.88 frees all only when it leaves the multi handle before its end. */
+	cgm_grpc_hang_up(g);
 	if (g->easy)
 		g->lib->curl_easy_cleanup(g->easy);
 	if (g->multi)
@@ -189,7 +198,7 @@ static bool prepare_frame(struct cgm_grpc *g, const struct cgm_buf *request)
 
 #define SET(option, value) (good = good && g->lib->curl_easy_setopt(g->easy, option, value) == CURLE_OK)
 
-static bool prepare(struct cgm_grpc *g, const char *header, const struct cgm_buf *request)
+static bool prepare(struct cgm_grpc *g, const char *header, const struct cgm_buf *request, curl_write_callback on_bytes)
 {
 	char url[160];
 	bool good = (size_t)snprintf(url, sizeof(url), "http://localhost/%s", g->method) < sizeof(url) && prepare_frame(g, request);
@@ -211,7 +220,7 @@ static bool prepare(struct cgm_grpc *g, const char *header, const struct cgm_buf
 	SET(CURLOPT_HTTPHEADER, g->headers);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, g);
-	SET(CURLOPT_WRITEFUNCTION, on_body);
+	SET(CURLOPT_WRITEFUNCTION, on_bytes);
 	SET(CURLOPT_WRITEDATA, g);
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_POSTFIELDS, g->frame.p);
@@ -272,10 +281,11 @@ static int fault_of_transfer(const struct cgm_grpc *g, int r, CURLcode code, cha
 	if (r == -ETIMEDOUT)
 		return failed(g, fault, r, "no answer within %llu ms", (unsigned long long)(g->config.timeout_ns / CGM_NSEC_PER_MSEC));
 	if (g->too_long)
-		return failed(g, fault, -EMSGSIZE, "an answer of more than %zu MB", CGM_GRPC_ANSWER_BYTES >> 20);
+		return failed(g, fault, -EMSGSIZE, "%s of more than %zu MB", g->listens ? "a message" : "an answer",
+			      (g->listens ? CGM_GRPC_MESSAGE_BYTES : CGM_GRPC_ANSWER_BYTES) >> 20);
 	if (g->damaged)
 		return fault_of_frame(g, fault);
-	if (g->answer->failed || code == CURLE_OUT_OF_MEMORY)
+	if ((g->listens ? g->partial.failed : g->answer->failed) || code == CURLE_OUT_OF_MEMORY)
 		return failed(g, fault, -ENOMEM, "out of memory");
 	if (code == CURLE_COULDNT_CONNECT && g->lib->curl_easy_getinfo(g->easy, CURLINFO_OS_ERRNO, &os_errno) == CURLE_OK && os_errno)
 		return failed(g, fault, -ECONNABORTED, "cannot connect: %s", strerror((int)os_errno));
@@ -299,6 +309,18 @@ static int check_answer(const struct cgm_grpc *g, struct cgm_str *ret, char *fau
 	return 0;
 }
 
+static int begin(struct cgm_grpc *g, const char *method, const char *header, const struct cgm_buf *request, curl_write_callback on_bytes, char *fault)
+{
+	g->method = method;
+	g->too_long = g->damaged = false;
+	g->status = NO_STATUS;
+	g->message[0] = g->error[0] = '\0';
+	g->fd = -1;
+	if (!prepare(g, header, request, on_bytes) || g->lib->curl_multi_add_handle(g->multi, g->easy) != CURLM_OK)
+		return failed(g, fault, -ENOMEM, "libcurl does not take the request: out of memory, or too old");
+	return 0;
+}
+
 int cgm_grpc_call(struct cgm_grpc *g, const char *method, const char *header, const struct cgm_buf *request, struct cgm_buf *answer, struct cgm_str *ret,
 		  char *fault)
 {
@@ -306,15 +328,11 @@ int cgm_grpc_call(struct cgm_grpc *g, const char *method, const char *header, co
 	CURLcode code = CURLE_OK;
 	int r;
 
-	g->method = method;
 	g->answer = answer;
 	answer->len = 0;
-	g->too_long = g->damaged = false;
-	g->status = NO_STATUS;
-	g->message[0] = g->error[0] = '\0';
-	g->fd = -1;
-	if (!prepare(g, header, request) || g->lib->curl_multi_add_handle(g->multi, g->easy) != CURLM_OK)
-		return failed(g, fault, -ENOMEM, "libcurl does not take the request: out of memory, or too old");
+	r = begin(g, method, header, request, on_body, fault);
+	if (r < 0)
+		return r;
 	r = transfer(g, &code);
 	if (r == 0 && g->lib->curl_easy_getinfo(g->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
 		g->fd = fd;
@@ -323,4 +341,121 @@ int cgm_grpc_call(struct cgm_grpc *g, const char *method, const char *header, co
 	if (r == 0 && g->status != NO_STATUS && g->status != 0)
 		return fault_of_status(g, fault);
 	return r < 0 || code != CURLE_OK ? fault_of_transfer(g, r, code, fault) : check_answer(g, ret, fault);
+}
+
+/* ---- a stream ---- */
+
+/* All messages that are whole by now. */
+static void take_messages(struct cgm_grpc *g)
+{
+	struct cgm_buf rest = g->partial; /* a part of it */
+
+	while (rest.len >= FRAME_BYTES) {
+		size_t len = frame_len(&rest);
+
+		g->damaged = rest.p[0] != 0;
+		g->too_long = len > CGM_GRPC_MESSAGE_BYTES;
+		if (g->damaged || g->too_long || len > rest.len - FRAME_BYTES)
+			break;
+		g->on_message(g->arg, (struct cgm_str){ rest.p + FRAME_BYTES, len });
+		rest.p += FRAME_BYTES + len;
+		rest.len -= FRAME_BYTES + len;
+	}
+	if (rest.len && rest.p != g->partial.p)
+		memmove(g->partial.p, rest.p, rest.len);
+	g->partial.len = rest.len;
+}
+
+static size_t on_stream(char *p, size_t size, size_t nr, void *arg)
+{
+	struct cgm_grpc *g = arg;
+
+	cgm_buf_put(&g->partial, p, size * nr);
+	if (g->partial.failed)
+		return 0;
+	take_messages(g);
+	return g->damaged || g->too_long ? 0 : size * nr;
+}
+
+void cgm_grpc_hang_up(struct cgm_grpc *g)
+{
+	if (g->listens)
+		g->lib->curl_multi_remove_handle(g->multi, g->easy);
+	g->listens = false;
+	cgm_buf_done(&g->partial);
+}
+
+/* Whatever ends it is an error. */
+static int move(struct cgm_grpc *g, char *fault)
+{
+	int running, left, r;
+	CURLMsg *m;
+
+	if (g->lib->curl_multi_perform(g->multi, &running) != CURLM_OK)
+		return fault_of_transfer(g, -ECONNABORTED, CURLE_OK, fault);
+	m = g->lib->curl_multi_info_read(g->multi, &left);
+	if (!m)
+		return 0;
+	if (g->status != NO_STATUS && g->status != 0)
+		r = fault_of_status(g, fault);
+	else if (m->data.result != CURLE_OK)
+		r = fault_of_transfer(g, 0, m->data.result, fault);
+	else
+		r = failed(g, fault, -ECONNRESET, "the stream has ended");
+	return r;
+}
+
+static bool is_sent(const struct cgm_grpc *g)
+{
+	curl_off_t sent = 0;
+
+	return g->lib->curl_easy_getinfo(g->easy, CURLINFO_SIZE_UPLOAD_T, &sent) == CURLE_OK && sent == (curl_off_t)g->frame.len;
+}
+
+static int poll_stream(struct cgm_grpc *g, uint64_t until_ns, char *fault)
+{
+	struct curl_waitfd wake = { .fd = g->config.wake_fd, .events = CURL_WAIT_POLLIN };
+	uint64_t now_ns = cgm_clock_mono_ns(), msec = until_ns > now_ns ? (until_ns - now_ns) / CGM_NSEC_PER_MSEC + 1 : 0;
+
+	if (g->lib->curl_multi_poll(g->multi, &wake, 1, (int)MIN(msec, (uint64_t)INT_MAX), NULL) != CURLM_OK)
+		return fault_of_transfer(g, -ECONNABORTED, CURLE_OK, fault);
+	return 0;
+}
+
+int cgm_grpc_listen(struct cgm_grpc *g, const char *method, const char *header, const struct cgm_buf *request, cgm_grpc_message_fn *fn, void *arg, char *fault)
+{
+	uint64_t until_ns = cgm_clock_mono_ns() + g->config.timeout_ns;
+	int r;
+
+	cgm_grpc_hang_up(g);
+	g->on_message = fn;
+	g->arg = arg;
+	r = begin(g, method, header, request, on_stream, fault);
+	if (r < 0)
+		return r;
+	g->listens = true;
+	while ((r = move(g, fault)) == 0 && !is_sent(g)) {
+		if (g->config.stopping(g->config.arg))
+			r = fault_of_transfer(g, -ECANCELED, CURLE_OK, fault);
+		else if (cgm_clock_mono_ns() >= until_ns)
+			r = fault_of_transfer(g, -ETIMEDOUT, CURLE_OK, fault);
+		else
+			r = poll_stream(g, cgm_clock_mono_ns() + SEND_NS, fault);
+		if (r < 0)
+			break;
+	}
+	if (r < 0)
+		cgm_grpc_hang_up(g);
+	return r;
+}
+
+int cgm_grpc_wait(struct cgm_grpc *g, uint64_t until_ns, char *fault)
+{
+	int r = poll_stream(g, until_ns, fault);
+
+	if (r == 0)
+		r = move(g, fault);
+	if (r < 0)
+		cgm_grpc_hang_up(g);
+	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unary gRPC calls over a Unix socket, by libcurl: HTTP/2 without TLS, a connection for each call, of which the last is kept as a sign of the server's life.
- * A call is bounded in time and size, and ends at once when the thread is to stop. One thread a client.
+ * gRPC over a Unix socket, by libcurl: HTTP/2 without TLS. Unary calls have a connection each, of which the last is kept as a sign of the server's life; they are
+ * bounded in time and size, and end at once when the thread is to stop. A client that listens to a stream makes no calls meanwhile: who wants both has two. One thread a client.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,6 +14,7 @@
 
 #define CGM_GRPC_FAULT 256
 #define CGM_GRPC_ANSWER_BYTES ((size_t)32 << 20) /* a longer message is a fault */
+#define CGM_GRPC_MESSAGE_BYTES ((size_t)4 << 20) /* the same of a stream */
 
 struct cgm_grpc_config {
 	const char *socket; /* path; as all here, lives as long as the client */
@@ -44,3 +45,17 @@ static inline bool cgm_grpc_answered(int r)
 }
 /* The connection that the last call left, for poll() with POLLRDHUP alone: it is libcurl's. -1: none. */
 int cgm_grpc_fd(const struct cgm_grpc *g);
+
+/* ---- a stream of messages ---- */
+
+/* A message of the stream, which is gone when this returns. Nothing of that client may be called in it. */
+typedef void cgm_grpc_message_fn(void *arg, struct cgm_str message);
+/*
+ * Calls a method whose answer is a stream (its name must live as long), and returns when the request is sent: whether the server takes it is known by what cgm_grpc_wait() says. 0; else as
+ * cgm_grpc_call(), and there is no stream.
+ */
+int cgm_grpc_listen(struct cgm_grpc *g, const char *method, const char *header, const struct cgm_buf *request, cgm_grpc_message_fn *fn, void *arg, char *fault);
+/* Sleeps until a message came (fn was called), wake_fd is readable, or until_ns (of the monotonic clock). 0; else the stream is over: as cgm_grpc_call(), and -ECONNRESET: it ended without a fault. */
+int cgm_grpc_wait(struct cgm_grpc *g, uint64_t until_ns, char *fault);
+/* Ends it, if there is one. */
+void cgm_grpc_hang_up(struct cgm_grpc *g);

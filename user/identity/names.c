@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "identity/path.h"
+#include "identity/users.h"
 
 #define LOOK_MSEC 1000 /* between two looks for a socket */
 #define CALL_NS (5 * CGM_NSEC_PER_SEC) /* of one call to a runtime, unless an option says another */
@@ -29,8 +30,9 @@
 
 static const char no_socket[] = "there is no socket";
 
-/* A container as a runtime tells of it. */
+/* A container as a runtime tells of it. Those of one id are of one runtime, in namespaces of their own. */
 struct known {
+	struct known *next; /* of the same id; what was told last stands first */
 	struct cgm_who *who;
 	struct cgm_runtime *by;
 	uint64_t listing; /* of by, in which it was told of last */
@@ -43,6 +45,7 @@ struct place {
 	bool is_pod; /* id is the pod's uid; who will be its sandbox */
 	bool any_name; /* the id is no 64 digits: containerd's own, or no container at all */
 	struct cgm_who *who; /* as it was handed out last, or will be; NULL: nobody knows it */
+	struct cgm_runtime *user; /* whose runtime of its own told that; NULL: one of the machine did */
 	bool fresh; /* in names.fresh */
 	bool unresolved; /* in names.unresolved */
 	uint8_t nr_asks;
@@ -63,6 +66,10 @@ struct cgm_runtime {
 	size_t nr_wanted, cap_wanted;
 	uint64_t listing;
 	struct cgm_runtime_state state;
+	/* Of a user's. */
+	struct cgm_user user; /* written by its thread, with the lock; uid 0: none */
+	uid_t last_uid; /* its thread's: whom it tried last */
+	size_t nr_places; /* that are named by it */
 };
 
 struct cgm_names {
@@ -108,10 +115,20 @@ static void freshen(struct cgm_names *n, struct place *p)
 	p->fresh = true;
 }
 
-static void name_place(struct cgm_names *n, struct place *p, struct cgm_who *who)
+static void set_user(struct place *p, struct cgm_runtime *user)
+{
+	if (p->user)
+		p->user->nr_places--;
+	p->user = user;
+	if (user)
+		user->nr_places++;
+}
+
+static void name_place(struct cgm_names *n, struct place *p, struct cgm_who *who, struct cgm_runtime *user)
 {
 	cgm_who_unref(p->who);
 	p->who = cgm_who_ref(who);
+	set_user(p, user);
 	freshen(n, p);
 }
 
@@ -121,18 +138,39 @@ static bool may_be(const struct place *p, const struct known *k)
 	return p->any_name ? strcmp(k->by->config.name, "containerd") == 0 || (p->runtime && strcmp(p->runtime, k->by->config.name) == 0) : true;
 }
 
-static void resolve(struct cgm_names *n, struct place *p)
+/* Does its path say so: /NAMESPACE/ID? */
+static bool is_in_namespace(const struct place *p, const char *namespace)
 {
-	struct known *k = cgm_hash_get(p->is_pod ? &n->sandboxes : &n->known, p->id);
+	size_t len = strlen(p->path) - strlen(p->id);
 
-	if (k && may_be(p, k))
-		name_place(n, p, k->who);
+	return p->any_name && namespace && len == strlen(namespace) + 2 && memcmp(p->path + 1, namespace, len - 2) == 0;
+}
+
+/* Who it is, of all that have its id; NULL: none of them. */
+static struct known *known_of(struct cgm_names *n, const struct place *p)
+{
+	struct known *first = cgm_hash_get(p->is_pod ? &n->sandboxes : &n->known, p->id);
+
+	for (struct known *k = p->is_pod ? NULL : first; k; k = k->next)
+		if (may_be(p, k) && is_in_namespace(p, k->who->namespace))
+			return k;
+	return first && may_be(p, first) ? first : NULL;
+}
+
+/* False: it is worth asking. */
+static bool resolve(struct cgm_names *n, struct place *p)
+{
+	struct known *k = known_of(n, p);
+
+	if (k)
+		name_place(n, p, k->who, NULL);
+	return p->is_pod || (k && (!k->who->namespace || !p->any_name || is_in_namespace(p, k->who->namespace)));
 }
 
 static bool is_asked(const struct cgm_runtime *r, const struct place *p)
 {
-	if (!r->running)
-		return false; /* it will list all */
+	if (!r->running || (r->config.users_dir && !cgm_user_owns(&r->user, p->path)))
+		return false; /* it will list all; it has no say there */
 	return p->runtime ? strcmp(p->runtime, r->config.name) == 0 : !p->any_name || strcmp(r->config.name, "containerd") == 0;
 }
 
@@ -200,8 +238,7 @@ void cgm_names_came(struct cgm_names *n, const char *path)
 			cgm_hash_del(&n->by_path, path);
 		} else {
 			TAKE_PTR(made);
-			resolve(n, p);
-			if (!p->who && !p->is_pod && cgm_grow((void **)&n->unresolved, &n->cap_unresolved, n->nr_unresolved, sizeof(struct place *)) == 0) {
+			if (!resolve(n, p) && cgm_grow((void **)&n->unresolved, &n->cap_unresolved, n->nr_unresolved, sizeof(struct place *)) == 0) {
 				n->unresolved[n->nr_unresolved++] = p;
 				p->unresolved = true;
 				ask(n, p);
@@ -234,6 +271,7 @@ void cgm_names_went(struct cgm_names *n, const char *path)
 	p = cgm_hash_del(&n->by_path, path);
 	if (p) {
 		unlink_id(n, p);
+		set_user(p, NULL);
 		if (p->fresh)
 			remove_from(n->fresh, &n->nr_fresh, p);
 		if (p->unresolved)
@@ -291,20 +329,26 @@ struct cgm_who *cgm_names_find(struct cgm_names *n, const char *id)
 
 size_t cgm_names_state(struct cgm_names *n, struct cgm_runtime_state ret[CGM_MAX_RUNTIMES])
 {
-	size_t pos = 0;
+	size_t pos = 0, nr = 0;
 	struct known *k;
 
 	if (!n)
 		return 0;
 	pthread_mutex_lock(&n->lock);
 	for (size_t i = 0; i < n->nr_runtimes; i++)
-		n->runtimes[i].state.nr_known = 0;
+		n->runtimes[i].state.nr_known = n->runtimes[i].nr_places;
 	while ((k = cgm_hash_next(&n->known, &pos)))
-		k->by->state.nr_known++;
+		for (; k; k = k->next)
+			k->by->state.nr_known++;
 	for (size_t i = 0; i < n->nr_runtimes; i++)
-		ret[i] = n->runtimes[i].state;
+		if (!n->runtimes[i].config.users_dir || n->runtimes[i].user.uid) {
+			const struct cgm_runtime *r = &n->runtimes[i];
+
+			ret[nr] = r->state;
+			snprintf(ret[nr++].socket, sizeof(ret->socket), "%s", r->config.users_dir ? r->user.socket : r->config.socket);
+		}
 	pthread_mutex_unlock(&n->lock);
-	return n->nr_runtimes;
+	return nr;
 }
 
 /* ---- what drivers call ---- */
@@ -334,7 +378,7 @@ void cgm_runtime_connected(struct cgm_runtime *r, const char *version)
 	r->state.connected = true;
 	r->state.nr_connects++;
 	pthread_mutex_unlock(&n->lock);
-	cgm_info("%s %s at %s tells who containers are", r->config.name, version ? version : "", r->config.socket);
+	cgm_info("%s %s at %s tells who containers are", r->state.name, version ? version : "", r->config.socket);
 }
 
 static void known_free(struct known *k)
@@ -353,7 +397,16 @@ static bool names_pod(const struct cgm_who *w)
 /* Out of the tables, and freed. */
 static void forget(struct cgm_names *n, struct known *k)
 {
-	cgm_hash_del(&n->known, k->who->id);
+	struct known *before = cgm_hash_get(&n->known, k->who->id);
+
+	/* The key lives in the first; for one that is there put() needs no memory. */
+	if (before == k && k->next)
+		(void)cgm_hash_put(&n->known, k->next->who->id, k->next);
+	else if (before == k)
+		cgm_hash_del(&n->known, k->who->id);
+	while (before != k && before->next != k)
+		before = before->next;
+	before->next = k->next;
 	if (names_pod(k->who) && cgm_hash_get(&n->sandboxes, k->who->pod_uid) == k)
 		cgm_hash_del(&n->sandboxes, k->who->pod_uid);
 	known_free(k);
@@ -380,19 +433,45 @@ static void tell_places(struct cgm_names *n, const struct known *k)
 	bool pod = names_pod(k->who) && cgm_hash_get(&n->sandboxes, k->who->pod_uid) == k;
 
 	for (struct place *p = cgm_hash_get(&n->by_id, k->who->id); p; p = p->next)
-		if (may_be(p, k))
-			name_place(n, p, k->who);
+		if (!p->is_pod && known_of(n, p) == k)
+			name_place(n, p, k->who, NULL);
 	for (struct place *p = pod ? cgm_hash_get(&n->by_id, k->who->pod_uid) : NULL; p; p = p->next)
-		name_place(n, p, k->who);
+		name_place(n, p, k->who, NULL);
+}
+
+static bool is_named(const struct known *k, const char *namespace)
+{
+	return namespace && k->who->namespace ? strcmp(namespace, k->who->namespace) == 0 : namespace == k->who->namespace;
+}
+
+static struct known *find_in(struct cgm_names *n, const char *namespace, const char *id)
+{
+	struct known *k = cgm_hash_get(&n->known, id);
+
+	while (k && !is_named(k, namespace))
+		k = k->next;
+	return k;
+}
+
+/* made takes the place of what was told of it before, and of what a runtime that has less to say told of that id. */
+static int put_known(struct cgm_names *n, struct known *made)
+{
+	for (struct known *k = cgm_hash_get(&n->known, made->who->id), *next; k; k = next) {
+		next = k->next;
+		if (k->by != made->by || is_named(k, made->who->namespace))
+			forget(n, k);
+	}
+	made->next = cgm_hash_get(&n->known, made->who->id);
+	return cgm_hash_put(&n->known, made->who->id, made);
 }
 
 /* With the lock. who stays the caller's. */
 static int learn(struct cgm_names *n, struct cgm_runtime *r, struct cgm_who *who)
 {
-	struct known *k = cgm_hash_get(&n->known, who->id);
+	struct known *first = cgm_hash_get(&n->known, who->id), *k = find_in(n, who->namespace, who->id);
 	_cleanup_(known_freep) struct known *made = NULL;
 
-	if (k && !overrules(r, k))
+	if (first && !overrules(r, first))
 		return 0;
 	if (k && cgm_who_equal(k->who, who)) {
 		k->by = r;
@@ -403,14 +482,32 @@ static int learn(struct cgm_names *n, struct cgm_runtime *r, struct cgm_who *who
 	if (!made)
 		return -ENOMEM;
 	*made = (struct known){ .who = cgm_who_ref(who), .by = r, .listing = r->listing };
-	if (k) /* the key lives in what it says */
-		forget(n, k);
-	if (cgm_hash_put(&n->known, who->id, made) < 0)
+	if (put_known(n, made) < 0)
 		return -ENOMEM;
 	if (!note_sandbox(n, made))
 		r->state.nr_lost++;
 	r->state.nr_learned++;
 	tell_places(n, TAKE_PTR(made));
+	return 0;
+}
+
+/* What a user's runtime says: kept in the user's own cgroups of that id, and nowhere else. */
+static int learn_of_user(struct cgm_names *n, struct cgm_runtime *r, const struct cgm_who *told)
+{
+	_cleanup_(cgm_who_freep) struct cgm_who *who = NULL;
+
+	for (struct place *p = cgm_hash_get(&n->by_id, told->id); p; p = p->next) {
+		if (p->is_pod || p->any_name || !cgm_user_owns(&r->user, p->path) || known_of(n, p))
+			continue;
+		if (!who)
+			who = cgm_who_of_user(told);
+		if (!who)
+			return -ENOMEM;
+		if (p->who && cgm_who_equal(p->who, who))
+			continue;
+		name_place(n, p, who, r);
+		r->state.nr_learned++;
+	}
 	return 0;
 }
 
@@ -420,33 +517,41 @@ void cgm_runtime_learn(struct cgm_runtime *r, struct cgm_who *who)
 	struct cgm_names *n = r->names;
 
 	pthread_mutex_lock(&n->lock);
-	if (!taken || learn(n, r, taken) < 0)
+	if (!taken || (r->config.users_dir ? learn_of_user(n, r, taken) : learn(n, r, taken)) < 0)
 		r->state.nr_lost++;
 	pthread_mutex_unlock(&n->lock);
 }
 
-void cgm_runtime_forget(struct cgm_runtime *r, const char *id)
+void cgm_runtime_forget_in(struct cgm_runtime *r, const char *namespace, const char *id)
 {
 	struct cgm_names *n = r->names;
 	struct known *k;
 
 	pthread_mutex_lock(&n->lock);
-	k = cgm_hash_get(&n->known, id);
+	k = find_in(n, namespace, id);
 	if (k && k->by == r)
 		forget(n, k);
 	pthread_mutex_unlock(&n->lock);
 }
 
+void cgm_runtime_forget(struct cgm_runtime *r, const char *id)
+{
+	cgm_runtime_forget_in(r, NULL, id);
+}
+
 void cgm_runtime_listed(struct cgm_runtime *r)
 {
 	struct cgm_names *n = r->names;
-	struct known *k;
+	struct known *k, *next;
 	size_t pos = 0;
 
 	pthread_mutex_lock(&n->lock);
 	while ((k = cgm_hash_next(&n->known, &pos)))
-		if (k->by == r && k->listing != r->listing)
-			forget(n, k);
+		for (; k; k = next) {
+			next = k->next;
+			if (k->by == r && k->listing != r->listing)
+				forget(n, k);
+		}
 	r->listing++;
 	pthread_mutex_unlock(&n->lock);
 }
@@ -490,10 +595,41 @@ static bool pause_for(struct cgm_runtime *r, int msec)
 	return !cgm_runtime_stopping(r);
 }
 
-static bool socket_there(const struct cgm_runtime *r, ino_t *ret)
+/* A user that no other of our runtimes has, the next one each time. */
+static bool find_user(struct cgm_runtime *r)
+{
+	struct cgm_names *n = r->names;
+	uid_t taken[CGM_MAX_RUNTIMES];
+	size_t nr_taken = 0;
+	struct cgm_user user;
+
+	pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < n->nr_runtimes; i++)
+		if (&n->runtimes[i] != r && n->runtimes[i].user.uid)
+			taken[nr_taken++] = n->runtimes[i].user.uid;
+	pthread_mutex_unlock(&n->lock);
+	if (!cgm_user_find(r->config.users_dir, r->last_uid, taken, nr_taken, &user))
+		user = (struct cgm_user){ 0 };
+	pthread_mutex_lock(&n->lock);
+	/* Another thread may have found the same at the same moment; the next look tells them apart. */
+	for (size_t i = 0; i < n->nr_runtimes; i++)
+		if (&n->runtimes[i] != r && user.uid && n->runtimes[i].user.uid == user.uid)
+			user = (struct cgm_user){ 0 };
+	r->user = user;
+	if (user.uid)
+		snprintf(r->state.name, sizeof(r->state.name), "%s-%u", r->config.name, (unsigned)user.uid);
+	pthread_mutex_unlock(&n->lock);
+	r->config.socket = r->user.socket;
+	r->last_uid = user.uid;
+	return user.uid != 0;
+}
+
+static bool socket_there(struct cgm_runtime *r, ino_t *ret)
 {
 	struct stat st;
 
+	if (r->config.users_dir && !find_user(r))
+		return false;
 	if (stat(r->config.socket, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
 	*ret = st.st_ino;
@@ -537,7 +673,7 @@ static bool run_once(struct cgm_runtime *r)
 	if (!cgm_runtime_stopping(r)) {
 		note_fault(r, fault);
 		if (connected || !r->said)
-			cgm_warning("%s: %s; containers keep the names that they have, and it is tried again", r->config.name, fault);
+			cgm_warning("%s: %s; containers keep the names that they have, and it is tried again", r->state.name, fault);
 		r->said = true;
 	}
 	return connected;
@@ -572,7 +708,8 @@ static int runtime_start(struct cgm_names *n, const struct cgm_names_config *c)
 	struct cgm_runtime *r = &n->runtimes[n->nr_runtimes];
 	int err;
 
-	*r = (struct cgm_runtime){ .names = n, .config = c->config, .driver = c->driver, .listing = 1, .state.name = c->config.name };
+	*r = (struct cgm_runtime){ .names = n, .config = c->config, .driver = c->driver, .listing = 1 };
+	snprintf(r->state.name, sizeof(r->state.name), "%s", c->config.name);
 	snprintf(r->state.fault, sizeof(r->state.fault), "%s", no_socket);
 	if (!r->config.timeout_ns)
 		r->config.timeout_ns = CALL_NS;
@@ -593,7 +730,7 @@ int cgm_names_new(const struct cgm_names_config *configs, size_t nr, struct cgm_
 	if (n)
 		pthread_mutex_init(&n->lock, NULL);
 	for (size_t i = 0; r == 0 && i < nr && n->nr_runtimes < CGM_MAX_RUNTIMES; i++)
-		if (configs[i].config.socket && *configs[i].config.socket)
+		if ((configs[i].config.socket && *configs[i].config.socket) || configs[i].config.users_dir)
 			r = runtime_start(n, &configs[i]);
 	if (r == 0)
 		*ret = TAKE_PTR(n);
@@ -602,7 +739,7 @@ int cgm_names_new(const struct cgm_names_config *configs, size_t nr, struct cgm_
 
 void cgm_names_free(struct cgm_names *n)
 {
-	struct known *k;
+	struct known *k, *next;
 	struct place *p;
 	size_t pos = 0;
 
@@ -622,7 +759,10 @@ void cgm_names_free(struct cgm_names *n)
 		free(r->wanted);
 	}
 	while ((k = cgm_hash_next(&n->known, &pos)))
-		known_free(k);
+		for (; k; k = next) {
+			next = k->next;
+			known_free(k);
+		}
 	pos = 0;
 	while ((p = cgm_hash_next(&n->by_path, &pos)))
 		place_free(p);

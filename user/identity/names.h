@@ -2,11 +2,13 @@
 /*
  * Who is behind a cgroup. Runtimes are found when their socket appears, asked once for all containers, then listened to, each by a thread of its own;
  * what they say is joined with the cgroups by the id that is in a cgroup's path; a pod's own cgroup is joined with its sandbox, by the pod's uid. The sampler never waits for a runtime.
+ * A runtime of a user (users_dir) is the user's own program, which may say anything: what it tells names cgroups below that user's slice alone, of no pod,
+ * never before a runtime of the machine, and is kept only where there is such a cgroup.
  */
 #pragma once
 #include "identity/runtime.h"
 
-#define CGM_MAX_RUNTIMES 4
+#define CGM_MAX_RUNTIMES 8
 
 struct cgm_names;
 
@@ -31,10 +33,11 @@ void cgm_names_take(struct cgm_names *n, cgm_names_fn *fn, void *arg);
 /* What is known by that id now, with a reference; NULL: nothing. Any thread. */
 struct cgm_who *cgm_names_find(struct cgm_names *n, const char *id);
 
-/* How each runtime fares. Any thread. */
+/* How each runtime fares; those of users only while there is a socket. Any thread. */
 struct cgm_runtime_state {
-	const char *name;
+	char name[32]; /* "docker"; of a user's: "podman-1000" */
 	char version[64], fault[CGM_RUNTIME_FAULT]; /* fault: why it is not connected; "": it is */
+	char socket[108];
 	bool connected;
 	uint64_t nr_known, nr_learned, nr_calls, nr_failed, nr_connects, nr_lost; /* lost: out of memory */
 };

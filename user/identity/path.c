@@ -143,6 +143,17 @@ static bool is_below(struct cgm_str parents, const char *name)
 	return cgm_str_eq(last, name);
 }
 
+/* podman under systemd, since version 4 */
+static bool is_payload(struct cgm_str part, struct cgm_str parent, struct cgm_path_facts *ret)
+{
+	struct cgm_path_facts around = { 0 };
+
+	if (!cgm_str_eq(part, "container") || !by_prefix(parent, &around))
+		return false;
+	ret->inside = around.id;
+	return true;
+}
+
 static bool by_lxc(struct cgm_str part, struct cgm_str parents, struct cgm_path_facts *ret)
 {
 	if (begins(part, "lxc.payload.") && part.len > strlen("lxc.payload."))
@@ -170,7 +181,7 @@ void cgm_path_parse(const char *path, struct cgm_path_facts *ret)
 	}
 	while (rest.len && !pod_uid(cut_last(&rest), ret->pod_uid))
 		;
-	if (by_prefix(last, ret))
+	if (by_prefix(last, ret) || is_payload(last, parent, ret))
 		return;
 	if (is_hex_id(last)) {
 		ret->kind = CGM_PATH_CONTAINER;
@@ -186,6 +197,48 @@ void cgm_path_parse(const char *path, struct cgm_path_facts *ret)
 	if (by_lxc(last, parents, ret))
 		return;
 	/* containerd's own: /NAMESPACE/ID, where an id may be any name. Whether it is one, only the runtime knows. */
-	if (parent.len && !above.len && !is_unit(parent))
+	if (parent.len && !above.len && !is_unit(parent) && !begins(parent, "lxc."))
 		ret->id = last;
+}
+
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* systemd writes a byte that may not stand in a unit's name as \xHH. */
+static void unescape(struct cgm_str s, struct cgm_buf *out)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		bool escape = s.len - i >= 4 && s.p[i] == '\\' && s.p[i + 1] == 'x' && digit(s.p[i + 2]) >= 0 && digit(s.p[i + 3]) >= 0;
+		char c = escape ? (char)(digit(s.p[i + 2]) << 4 | digit(s.p[i + 3])) : s.p[i];
+
+		if (escape)
+			i += 3;
+		/* A title is one line of text. */
+		cgm_buf_char(out, c >= 0 && c < ' ' ? '?' : c);
+	}
+}
+
+void cgm_path_title(const char *path, struct cgm_buf *out)
+{
+	static const struct {
+		const char *prefix, *suffix;
+	} machines[] = { { "machine-", ".scope" }, { "systemd-nspawn@", ".service" } };
+	struct cgm_path_facts f;
+
+	cgm_path_parse(path, &f);
+	if (f.kind == CGM_PATH_CONTAINER && f.runtime && strcmp(f.runtime, "lxc") == 0)
+		cgm_buf_put(out, f.id.p, f.id.len);
+	if (f.kind != CGM_PATH_UNIT)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+		struct cgm_str rest = begins(f.id, machines[i].prefix) ? without(f.id, strlen(machines[i].prefix), 0) : (struct cgm_str){ 0 };
+
+		if (ends(rest, machines[i].suffix)) {
+			f.id = without(rest, 0, strlen(machines[i].suffix));
+			break;
+		}
+	}
+	unescape(f.id, out);
 }

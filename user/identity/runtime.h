@@ -22,6 +22,8 @@ struct cgm_runtime_config {
 	const char *env_whitelist; /* prefixes of the environment's keys that are wanted, comma between; "": none */
 	const char *containerd_namespace; /* "k8s.io" */
 	uint64_t timeout_ns; /* of one call; 0: 5 s. A driver never sees 0 */
+	/* Not NULL: "/run/user": the socket is that of a user, users_dir/UID/podman/podman.sock, any but root. Nobody trusts what it says: see names.h. */
+	const char *users_dir;
 };
 
 struct cgm_runtime_driver {
@@ -43,6 +45,8 @@ void cgm_runtime_connected(struct cgm_runtime *r, const char *version);
 void cgm_runtime_learn(struct cgm_runtime *r, struct cgm_who *who);
 /* A container that the runtime no longer knows. What its cgroup was named stays until the cgroup goes. */
 void cgm_runtime_forget(struct cgm_runtime *r, const char *id);
+/* The same of a container whose who has that namespace. */
+void cgm_runtime_forget_in(struct cgm_runtime *r, const char *namespace, const char *id);
 /* All that there are have been told since the run began, or since the last call of this: others are forgotten. */
 void cgm_runtime_listed(struct cgm_runtime *r);
 /*

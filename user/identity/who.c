@@ -10,6 +10,7 @@ static const size_t texts[] = {
 	offsetof(struct cgm_who, id),		offsetof(struct cgm_who, name),	      offsetof(struct cgm_who, image),
 	offsetof(struct cgm_who, pod),		offsetof(struct cgm_who, pod_namespace), offsetof(struct cgm_who, pod_uid),
 	offsetof(struct cgm_who, container),	offsetof(struct cgm_who, health),     offsetof(struct cgm_who, log_path),
+	offsetof(struct cgm_who, namespace),
 };
 
 static const char **text_at(struct cgm_who *w, size_t offset)
@@ -169,6 +170,24 @@ void cgm_who_pod_labels(struct cgm_who *w)
 		w->container = NULL;
 	else if (w->pod_uid)
 		w->shares_network = true;
+}
+
+struct cgm_who *cgm_who_of_user(const struct cgm_who *w)
+{
+	static const char of_kubernetes[] = "io.kubernetes.";
+	_cleanup_free_ struct cgm_pair *labels = cgm_malloc((w->nr_labels + 1) * sizeof(*labels));
+	struct cgm_who plain = *w;
+
+	if (!labels)
+		return NULL;
+	plain.pod = plain.pod_namespace = plain.pod_uid = plain.container = NULL;
+	plain.is_sandbox = false;
+	plain.labels = labels;
+	plain.nr_labels = 0;
+	for (size_t i = 0; i < w->nr_labels; i++)
+		if (strncmp(w->labels[i].key, of_kubernetes, sizeof(of_kubernetes) - 1) != 0)
+			labels[plain.nr_labels++] = w->labels[i];
+	return cgm_who_new(&plain);
 }
 
 bool cgm_env_is_wanted(const char *whitelist, struct cgm_str key)

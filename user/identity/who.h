@@ -20,6 +20,7 @@ struct cgm_who {
 	/* All texts below live as long as this; NULL: not known, or it has none. */
 	const char *id; /* the runtime's, whole; never NULL */
 	const char *name; /* docker's and podman's, without a slash; of a pod's container, its name in the pod */
+	const char *namespace; /* of a container of containerd's own, within which its id is unique */
 	const char *image;
 	const char *pod, *pod_namespace, *pod_uid; /* of Kubernetes */
 	const char *container; /* its name in the pod; NULL for a sandbox */
@@ -48,5 +49,7 @@ bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b);
 const char *cgm_who_label(const struct cgm_who *w, const char *key);
 /* Sets pod, pod_namespace, pod_uid, container and shares_network from the labels io.kubernetes.…, which borrow from them. labels need not be sorted; is_sandbox is set before. */
 void cgm_who_pod_labels(struct cgm_who *w);
+/* The same as whoever runs only containers of a user may say it: without a pod, and labels that speak of one. One reference; NULL: out of memory. */
+struct cgm_who *cgm_who_of_user(const struct cgm_who *w);
 /* --env_metadata_whitelist: does the key begin with one of these words, comma between? An empty list wants none. */
 bool cgm_env_is_wanted(const char *whitelist, struct cgm_str key);

@@ -189,8 +189,10 @@ void cgm_identity_title(const struct cgm_identity *i, struct cgm_buf *out)
 {
 	const struct cgm_who *w = i->who ? i->who : i->pod;
 
-	if (!w)
+	if (!w) {
+		cgm_path_title(i->name, out);
 		return;
+	}
 	if (!w->pod || !w->pod_namespace) {
 		cgm_buf_str(out, w->name ? w->name : w->id);
 		return;

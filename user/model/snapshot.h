@@ -150,12 +150,11 @@ struct cgm_sink_status {
 
 /* A runtime that is asked who containers are; counts since the start. */
 struct cgm_runtime_status {
-	const char *name; /* a literal */
-	char version[64];
+	char name[32], version[64];
 	bool connected;
 	uint64_t nr_known, nr_calls, nr_failed, nr_connects, nr_lost; /* see struct cgm_runtime_state */
 };
-#define CGM_MAX_RUNTIME_STATUS 4
+#define CGM_MAX_RUNTIME_STATUS 8
 
 /* Where what only files hold comes from, of a container that has ended. */
 #define CGM_ENDED_FILES(X)                                       \

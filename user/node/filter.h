@@ -9,8 +9,8 @@ struct cgm_filter {
 };
 
 /*
- * Is it a container of a runtime? By its path alone, as cAdvisor's factories take them: an id of 64 characters in the last element (docker,
- * containerd, also below kubepods), crio-ID.scope, and libpod-ID.scope/container; neither mounts nor conmon's own cgroups.
+ * Is it a container of a runtime? By its path alone (identity/path.h), as far as cAdvisor's factories take them: an id of 64 digits in the last element (docker,
+ * containerd, also below kubepods), crio-ID.scope, and libpod-ID.scope/container; neither mounts, nor conmon's own cgroups, nor LXC's containers.
  */
 bool cgm_is_runtime_container(const char *name);
 /* "/" always; a runtime's containers always; any other as the two flags say. */

@@ -9,13 +9,16 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kernel/kernel.h"
+#include "node/options.h"
 #include "node/probe_facts.h"
+#include "node/probe_runtimes.h"
 #include "output/json.h"
 
 /* What is found, and what it is printed into. */
 struct probe {
 	struct cgm_kernel *kernel;
 	struct cgm_facts_found found;
+	struct cgm_probed_runtimes runtimes;
 	struct utsname uts;
 	struct cgm_buf out;
 };
@@ -95,6 +98,20 @@ static void text_rights(struct probe *p)
 	text_facts(p, "limits");
 }
 
+static void text_runtimes(struct probe *p)
+{
+	cgm_buf_lit(&p->out, "\nruntimes\n");
+	for (size_t i = 0; i < p->runtimes.nr; i++) {
+		const struct cgm_runtime_state *s = &p->runtimes.states[i];
+
+		cgm_buf_printf(&p->out, "  %-26s %-4s %s", s->name, yes_no(s->connected), s->socket);
+		if (s->connected)
+			cgm_buf_printf(&p->out, "   version %s\n", s->version);
+		else
+			cgm_buf_printf(&p->out, "   %s; without it: names, images and labels of its containers\n", s->fault);
+	}
+}
+
 static void text_features(struct probe *p)
 {
 	const struct cgm_feature *f;
@@ -140,6 +157,7 @@ static void print_text(struct probe *p)
 	text_facts(p, "config");
 	text_facts(p, "cgroups");
 	text_rights(p);
+	text_runtimes(p);
 	text_features(p);
 	text_programs(p);
 	text_missing(p);
@@ -223,6 +241,25 @@ static void json_rights(struct probe *p)
 	json_facts(p, "limits");
 }
 
+static void json_runtimes(struct probe *p)
+{
+	struct cgm_buf *b = &p->out;
+
+	cgm_buf_lit(b, "\"runtimes\":[");
+	for (size_t i = 0; i < p->runtimes.nr; i++) {
+		const struct cgm_runtime_state *s = &p->runtimes.states[i];
+
+		cgm_buf_char(b, '{');
+		put_string(b, "name", s->name);
+		put_string(b, "socket", s->socket);
+		put_bool(b, "connected", s->connected);
+		put_string(b, "version", s->version);
+		put_string(b, "fault", s->fault);
+		put_end(b, '}');
+	}
+	put_end(b, ']');
+}
+
 static void json_features(struct probe *p)
 {
 	struct cgm_buf *b = &p->out;
@@ -291,6 +328,7 @@ static void print_json(struct probe *p)
 	json_facts(p, "config");
 	json_facts(p, "cgroups");
 	json_rights(p);
+	json_runtimes(p);
 	json_features(p);
 	json_programs(p);
 	json_missing(p);
@@ -298,19 +336,36 @@ static void print_json(struct probe *p)
 	cgm_buf_lit(b, "}\n");
 }
 
+static bool is_json(const char *word)
+{
+	return strcmp(word, "--json") == 0 || strcmp(word, "-json") == 0;
+}
+
+/* Where the runtimes are is said by the flags of the agent. */
+static int find(struct probe *p, int argc, char *const *argv)
+{
+	struct cgm_options options;
+	int r = cgm_options_parse(argc, argv, &options);
+
+	if (r)
+		return r;
+	uname(&p->uts);
+	cgm_probe_find(&p->found);
+	r = cgm_probe_runtimes(&options.runtimes, &p->runtimes);
+	cgm_options_done(&options);
+	return r;
+}
+
 int cgm_probe_run(int argc, char *const *argv)
 {
 	/* Every group, so that the dear ones are seen, too; nothing is pinned, and all ends with this process. */
 	struct cgm_kernel_config config = { .pin_dir = "", .nr_slots = 64, .task_controller = CGM_TASK_V2 };
-	bool json = argc > 1 && (strcmp(argv[1], "--json") == 0 || strcmp(argv[1], "-json") == 0), failed;
+	bool json = argc > 1 && is_json(argv[1]), failed;
 	struct probe p = { 0 };
+	int r = find(&p, argc - json, argv + json);
 
-	if (argc > 2 || (argc == 2 && !json)) {
-		fprintf(stderr, "usage: cgmeter probe [--json]\n");
-		return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
-	}
-	uname(&p.uts);
-	cgm_probe_find(&p.found);
+	if (r)
+		return r > 0 ? 0 : 2;
 	if (cgm_kernel_open(&config, &p.kernel) < 0) {
 		cgm_error("out of memory");
 		return 1;

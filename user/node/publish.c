@@ -267,7 +267,6 @@ static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
 	self->nr_runtimes = cgm_names_state(names, s);
 	for (size_t i = 0; i < self->nr_runtimes; i++) {
 		self->runtimes[i] = (struct cgm_runtime_status){
-			.name = s[i].name,
 			.connected = s[i].connected,
 			.nr_known = s[i].nr_known,
 			.nr_calls = s[i].nr_calls,
@@ -275,6 +274,7 @@ static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
 			.nr_connects = s[i].nr_connects,
 			.nr_lost = s[i].nr_lost,
 		};
+		memcpy(self->runtimes[i].name, s[i].name, sizeof(s[i].name));
 		memcpy(self->runtimes[i].version, s[i].version, sizeof(s[i].version));
 	}
 }

@@ -26,6 +26,7 @@ static const char *first_of(const char *own, const char *common)
 int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_whitelist, struct cgm_names **ret)
 {
 	const char *docker_env = first_of(o->docker_env, env_whitelist), *cri_env = first_of(o->containerd_env, env_whitelist);
+	const char *users_dir = *o->podman_users ? o->podman_users : NULL;
 	/* Of two that know a container the first has the say. */
 	struct cgm_names_config c[] = {
 		{ { .name = "docker", .socket = socket_of("docker", o->docker), .env_whitelist = docker_env }, &cgm_docker_driver },
@@ -36,10 +37,14 @@ int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_white
 		    .containerd_namespace = o->containerd_namespace },
 		  &cgm_cri_driver },
 		{ { .name = "crio", .socket = socket_of("crio", o->crio), .env_whitelist = cri_env, .timeout_ns = o->crio_timeout_ns }, &cgm_cri_driver },
+		/* As many users as are heard at once. */
+		{ { .name = "podman", .users_dir = users_dir, .env_whitelist = docker_env }, &cgm_docker_driver },
+		{ { .name = "podman", .users_dir = users_dir, .env_whitelist = docker_env }, &cgm_docker_driver },
+		{ { .name = "podman", .users_dir = users_dir, .env_whitelist = docker_env }, &cgm_docker_driver },
 	};
 	size_t nr = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++)
-		nr += *c[i].config.socket != '\0';
+		nr += c[i].config.socket ? *c[i].config.socket != '\0' : c[i].config.users_dir != NULL;
 	return nr ? cgm_names_new(c, ARRAY_SIZE(c), ret) : 0;
 }

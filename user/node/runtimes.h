@@ -5,6 +5,7 @@
 
 struct cgm_runtime_options {
 	const char *docker, *podman, *containerd, *crio; /* sockets, with or without unix://; "": not asked */
+	const char *podman_users; /* a directory as /run/user; "": users' own are not asked */
 	const char *containerd_namespace, *docker_env, *containerd_env;
 	uint64_t crio_timeout_ns;
 };

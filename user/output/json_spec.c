@@ -2,6 +2,10 @@
 /* ContainerSpec as the v1 and the v2 interfaces have it: the same facts in another order. */
 #include "output/json.h"
 
+#include <string.h>
+
+#include "identity/path.h"
+
 /* A limit is exact, also above 2^63-1; 0 is left out. */
 static void put_limit(struct cgm_buf *b, const char *key, uint64_t v)
 {
@@ -66,13 +70,47 @@ static void put_image(struct cgm_buf *b, const struct cgm_who *who)
 	cgm_json_string(b, who->image);
 }
 
+/* LXC's containers have no runtime that tells of them, and yet a name: that of their cgroup. */
+static void put_lxc(struct cgm_buf *b, const char *path)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf name = { 0 };
+	struct cgm_path_facts f;
+
+	cgm_path_parse(path, &f);
+	if (f.kind != CGM_PATH_CONTAINER || !f.runtime || strcmp(f.runtime, "lxc") != 0)
+		return;
+	cgm_buf_put(&name, f.id.p, f.id.len);
+	cgm_buf_char(&name, '\0');
+	if (name.failed) {
+		b->failed = true;
+		return;
+	}
+	cgm_buf_lit(b, "\"aliases\":[");
+	cgm_json_string(b, name.p);
+	cgm_buf_lit(b, "],\"namespace\":\"lxc\",");
+}
+
+/* Beyond cAdvisor's form: as the runtime tells it. */
+static void put_state(struct cgm_buf *b, const struct cgm_who *who)
+{
+	static const char *const states[] = { NULL, "created", "running", "paused", "exited" };
+
+	if (!states[who->state])
+		return;
+	cgm_buf_printf(b, "\"state\":\"%s\",", states[who->state]);
+	if (who->has_exit_code)
+		cgm_buf_printf(b, "\"exit_code\":%d,", who->exit_code);
+}
+
 void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity)
 {
 	const char *names[2];
 	size_t nr = cgm_identity_aliases(identity, names);
 
-	if (!nr)
+	if (!nr) {
+		put_lxc(b, identity->name);
 		return;
+	}
 	cgm_buf_lit(b, "\"aliases\":[");
 	for (size_t i = 0; i < nr; i++) {
 		cgm_json_string(b, names[i]);
@@ -82,6 +120,7 @@ void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity)
 	cgm_buf_lit(b, "],\"namespace\":");
 	cgm_json_string(b, identity->who->runtime);
 	cgm_buf_char(b, ',');
+	put_state(b, identity->who);
 }
 
 static void put_cpu(struct cgm_buf *b, const struct cgm_spec *spec)
