@@ -186,7 +186,9 @@ static void on_head(void *arg)
 	struct cgm_kube_watch *w = arg;
 
 	w->refusal.len = 0; /* of a first try */
-	if (w->call.status == 200 && !w->split.list)
+	if (w->call.status != 200)
+		w->call.quiet_ns = LIST_QUIET_NS; /* a refusal has an end */
+	else if (!w->split.list)
 		settle(w);
 }
 
