@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Names by the API server's word alone: no runtime is there, and the server is made of what a real one was recorded to answer."""
+import base64
 import http.server
 import json
 import os
@@ -178,6 +179,27 @@ def test_kubernetes__names(t):
     wait_for(lambda: connected(agent) == 1, by_speed(4, 60), "connection")
     equal(len([r for r in api.requests if "watch" not in r[1]]), 1, "lists")
     wait_for_names(agent, plain, "plain")
+
+
+def test_kubernetes__certificates_in_the_file(t):
+    """All in one kubeconfig, as kubeadm writes it; the server's certificate bears another name than its address."""
+    directory = folder(t)
+    authority = Authority(directory)
+    authority.make("server", "serverAuth", "DNS:kubernetes")
+    authority.make("node", "clientAuth")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(authority.path("server.crt"), authority.path("server.key"))
+    tls.load_verify_locations(authority.path("ca.crt"))
+    tls.verify_mode = ssl.CERT_REQUIRED
+    api = ApiServer(t, tls)
+    inline = {name: base64.b64encode(read(authority.path(name)).encode()).decode() for name in ("ca.crt", "node.crt", "node.key")}
+    config = {"current-context": "here", "contexts": [{"name": "here", "context": {"cluster": "k", "user": "u"}}],
+              "clusters": [{"name": "k", "cluster": {"server": api.url, "certificate-authority-data": inline["ca.crt"], "tls-server-name": "kubernetes"}}],
+              "users": [{"name": "u", "user": {"client-certificate-data": inline["node.crt"], "client-key-data": inline["node.key"]}}]}
+    replace(authority.path("config"), json.dumps(config))
+    agent = t.agent("--kubeconfig=" + authority.path("config"), "--node_name=n1", *ALONE)
+    wait_for(lambda: connected(agent) == 1, by_speed(5, 60), "connection: " + agent.log())
+    equal(agent.metrics().get("cgmeter_runtime_containers", runtime="kubernetes"), 8, "containers and pods")
 
 
 def test_kubernetes__not_trusted(t):
