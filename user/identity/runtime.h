@@ -26,10 +26,10 @@ struct cgm_kubernetes_feed {
 struct cgm_runtime_config {
 	const char *name; /* "docker": cAdvisor's namespace */
 	const char *socket; /* path, without a scheme; of a driver with there(): what is shown of where it asks */
-	struct cgm_kubernetes_feed *kubernetes; /* of that driver alone */
 	const char *env_whitelist; /* prefixes of the environment's keys that are wanted, comma between; "": none */
 	const char *containerd_namespace; /* "k8s.io" */
 	uint64_t timeout_ns; /* of one call; 0: 5 s. A driver never sees 0 */
+	struct cgm_kubernetes_feed *kubernetes; /* of that driver alone */
 };
 
 struct cgm_runtime_driver {
