@@ -143,10 +143,12 @@ struct stage {
 
 static void begin(struct stage *g)
 {
-	struct cgm_kube_config c = { .url = g->server.url, .service_account = "/nowhere" };
+	struct cgm_kube_config c = { .service_account = "/nowhere" };
 	char fault[CGM_KUBE_FAULT] = "";
 
+	memset(g, 0, sizeof(*g));
 	kube_start(&g->server);
+	c.url = g->server.url;
 	if (cgm_kube_open(&c, &g->kube, fault) < 0)
 		fail_msg("%s", fault);
 }

@@ -75,7 +75,7 @@ static int by_key(const void *a, const void *b)
 
 static void read_labels(struct room *m, const json_t *labels, struct cgm_kube_pod *p)
 {
-	struct cgm_kube_label *to = take(m, json_object_size(labels) * sizeof(*to), alignof(*to));
+	struct cgm_kube_label *to = take(m, json_object_size(labels) * sizeof(struct cgm_kube_label), alignof(struct cgm_kube_label));
 	const char *key;
 	json_t *value;
 	size_t nr = 0;
@@ -188,7 +188,7 @@ static void read_containers(struct room *m, const json_t *spec, const json_t *st
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 		nr += json_array_size(json_object_get(spec, kinds[k].spec));
-	to = take(m, nr * sizeof(*to), alignof(*to));
+	to = take(m, nr * sizeof(struct cgm_kube_container), alignof(struct cgm_kube_container));
 	nr = 0;
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		const json_t *item;
@@ -210,7 +210,7 @@ static void read_containers(struct room *m, const json_t *spec, const json_t *st
 /* A volume is its name and one more member, which says what it is. */
 static void read_volumes(struct room *m, const json_t *volumes, struct cgm_kube_pod *p)
 {
-	struct cgm_kube_volume *to = take(m, json_array_size(volumes) * sizeof(*to), alignof(*to));
+	struct cgm_kube_volume *to = take(m, json_array_size(volumes) * sizeof(struct cgm_kube_volume), alignof(struct cgm_kube_volume));
 	json_t *item, *value;
 	const char *key;
 	size_t i, nr = 0;
@@ -248,7 +248,7 @@ static struct cgm_kube_pod *read_all(struct room *m, const json_t *object, const
 {
 	static const char *const phases[] = { "Pending", "Running", "Succeeded", "Failed", NULL }, *const classes[] = { "Guaranteed", "Burstable", "BestEffort", NULL };
 	const json_t *meta = json_object_get(object, "metadata"), *spec = json_object_get(object, "spec"), *status = json_object_get(object, "status");
-	struct cgm_kube_pod *to = take(m, sizeof(*to), alignof(*to)), p = { .refs = 1 };
+	struct cgm_kube_pod *to = take(m, sizeof(struct cgm_kube_pod), alignof(struct cgm_kube_pod)), p = { .refs = 1 };
 
 	p.name = keep_member(m, meta, "name");
 	p.pod_namespace = keep_member(m, meta, "namespace");
