@@ -265,6 +265,12 @@ static void on_name(void *arg, const char *path, struct cgm_who *w)
 				 w->image ? w->image : "-", w->restart_count, w->state, w->exit_code);
 }
 
+/* Waits to be started again: the one that ended still is the container. */
+#define LOOP                                                                                                                                               \
+	"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"loop\",\"namespace\":\"default\",\"uid\":\"u\",\"resourceVersion\":\"400\"},"                       \
+	"\"spec\":{\"containers\":[{\"name\":\"app\"}]},\"status\":{\"containerStatuses\":[{\"name\":\"app\",\"restartCount\":3,\"containerID\":\"cri-o://" ZEROS "c1\"," \
+	"\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}},\"lastState\":{\"terminated\":{\"exitCode\":1,\"containerID\":\"cri-o://" ZEROS "c1\"}}}]}}}\n"
+
 static void test_kubernetes__names(void **state)
 {
 	_cleanup_free_ char *list = kube_file("pods-node.json"), *events = kube_file("watch.txt");
@@ -273,8 +279,8 @@ static void test_kubernetes__names(void **state)
 	struct cgm_runtime_state runtimes[CGM_MAX_RUNTIMES];
 	struct cgm_kube_pod *plain = recorded("plain");
 	struct cgm_names *n = NULL;
-	char paths[4][200];
-	struct name names[5] = { 0 };
+	char paths[5][200];
+	struct name names[6] = { 0 };
 	struct stage g;
 
 	(void)state;
@@ -282,13 +288,14 @@ static void test_kubernetes__names(void **state)
 	snprintf(paths[1], sizeof(paths[1]), "/kubepods/burstable/pod%s", plain->uid);
 	snprintf(paths[2], sizeof(paths[2]), "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" HASH ".slice/cri-containerd-" ZEROS "a3.scope");
 	snprintf(paths[3], sizeof(paths[3]), "/kubepods/burstable/pod1/" ZEROS "b2");
-	for (size_t i = 0; i < 4; i++)
+	snprintf(paths[4], sizeof(paths[4]), "/kubepods/burstable/pod2/" ZEROS "c1");
+	for (size_t i = 0; i < 5; i++)
 		names[i].path = paths[i];
 	begin(&g);
 	assert_int_equal(cgm_kube_pods_new(&(struct cgm_kube_pods_config){ .kube = g.kube, .node = "n1" }, &g.pods), 0);
 	feed.pods = g.pods;
 	assert_int_equal(cgm_names_new(&config, 1, &n), 0);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 5; i++)
 		cgm_names_came(n, paths[i]);
 	kube_rule(&g.server, (struct kube_rule){ .match = "?limit=500", .status = 200, .body = list });
 	kube_rule(&g.server, (struct kube_rule){ .match = "?watch=1", .status = 200, .how = KUBE_STREAM });
@@ -299,6 +306,9 @@ static void test_kubernetes__names(void **state)
 	assert_string_equal(names[3].text, "containerd default/again/app docker.io/local/busybox:1 r1 s4 x137");
 	kube_push(&g.server, events);
 	kube_wait((cgm_names_take(n, on_name, names), strstr(names[0].text, "r0 s4 x3") != NULL));
+	kube_push(&g.server, LOOP);
+	kube_wait((cgm_names_take(n, on_name, names), *names[4].text));
+	assert_string_equal(names[4].text, "crio default/loop/app - r3 s4 x1");
 	assert_int_equal(cgm_names_state(n, runtimes), 1);
 	assert_true(runtimes[0].connected);
 	kube_wait((cgm_names_state(n, runtimes), runtimes[0].nr_calls >= 2));
