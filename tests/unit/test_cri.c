@@ -95,7 +95,7 @@ static void *run_thread(void *arg)
 static void run_start(struct cgm_runtime *r, const struct grpc_server *s, const char *name)
 {
 	*r = (struct cgm_runtime){
-		.config = { name, s->path, "SHOP_", "k8s.io", 5 * CGM_NSEC_PER_SEC },
+		.config = { .name = name, .socket = s->path, .env_whitelist = "SHOP_", .containerd_namespace = "k8s.io", .timeout_ns = 5 * CGM_NSEC_PER_SEC },
 		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 	assert_int_equal(pthread_create(&r->thread, NULL, run_thread, r), 0);

@@ -10,6 +10,7 @@
 #include "model/snapshot.h"
 #include "node/containers.h"
 #include "node/cost.h"
+#include "node/kubernetes.h"
 #include "node/options.h"
 #include "output/http.h"
 #include "sink/sink.h"
@@ -21,6 +22,7 @@ struct cgm_agent {
 	bool has_trees;
 	struct cgm_kernel *kernel;
 	struct cgm_containers containers;
+	struct cgm_kubernetes kubernetes;
 	size_t max_netns, max_perf_fds;
 	int nice; /* of all threads but the sampler */
 	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */

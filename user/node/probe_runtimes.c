@@ -36,7 +36,7 @@ int cgm_probe_runtimes(const struct cgm_runtime_options *o, struct cgm_probed_ru
 {
 	_cleanup_(cgm_names_freep) struct cgm_names *names = NULL;
 	uint64_t began_ns = cgm_clock_mono_ns(), passed_ns = 0;
-	int r = cgm_runtimes_open(o, "", &names);
+	int r = cgm_runtimes_open(o, "", NULL, &names);
 
 	ret->nr = 0;
 	if (r < 0 || !names)
