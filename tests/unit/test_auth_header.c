@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "output/auth_header.h"
 #include "output/secret.h"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "sink/backoff.h"
+#include "base/backoff.h"
 #include "sink/queue.h"
 
 static uint64_t put(struct cgm_sink_queue *q, const char *text, uint64_t nr_points)

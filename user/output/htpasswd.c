@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "output/secret.h"

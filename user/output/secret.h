@@ -26,5 +26,3 @@ void cgm_secret_wipe(void *p, size_t len);
 void cgm_hex(const void *p, size_t len, char *ret);
 /* Exactly len bytes out of 2 * len characters. 0 or -EINVAL. */
 int cgm_unhex(const char *hex, size_t hex_len, void *ret, size_t len);
-/* Whole, padded base64 (RFC 4648). Returns the number of bytes, -EINVAL, or -ENOBUFS when they do not fit. */
-long cgm_unbase64(const char *text, size_t len, void *ret, size_t size);

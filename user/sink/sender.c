@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "output/gzip.h"
-#include "sink/backoff.h"
+#include "base/backoff.h"
 #include "sink/internal.h"
 
 /* While the end waits for us, tries come faster. */
