@@ -84,6 +84,7 @@ int cgm_verdict_key_of_access(const struct cgm_verdicts *v, const struct cgm_rev
 	put(&b, subresource);
 	put(&b, who->user.name);
 	put(&b, who->user.uid);
+	put(&b, who->user.extra);
 	for (size_t i = 0; i < who->user.nr_groups; i++)
 		put(&b, who->user.groups[i]);
 	return b.failed ? -ENOMEM : cgm_hmac_sha256(v->salt, sizeof(v->salt), b.p, b.len, ret->p);
