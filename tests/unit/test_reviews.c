@@ -122,11 +122,13 @@ static void test_reviews__who_may_what(void **state)
 	assert_int_equal(server_get(&s, 1, "/metrics", BEARER("wrong"), &answer), 401);
 	assert_int_equal(server_get(&s, 1, "/metrics", BEARER("nameless"), &answer), 401);
 	assert_int_equal(api.nr_tokens, 4);
+	assert_int_equal(server_get(&s, 1, "/metrics", BEARER("a-\xff\xfe"), &answer), 401); /* is no token, and nobody is asked */
+	assert_int_equal(api.nr_tokens, 4);
 	assert_int_equal(server_get(&s, 1, "/metrics", "", &answer), 401);
 	assert_int_equal(server_get(&s, 1, "/metrics", "Authorization: Basic YWxpY2U6YnBhc3M=\r\n", &answer), 401);
 	assert_int_equal(server_get(&s, 1, "/healthz", "", &answer), 200);
 	stats = server_stats(&s);
-	assert_int_equal(stats.nr_login_failures, 4); /* not who sends none, nor who may not */
+	assert_int_equal(stats.nr_login_failures, 5); /* not who sends none, nor who may not */
 	assert_int_equal(stats.reviews[CGM_HTTP_REVIEW_TOKEN_YES], 2);
 	assert_int_equal(stats.reviews[CGM_HTTP_REVIEW_TOKEN_NO], 2);
 	assert_int_equal(stats.reviews[CGM_HTTP_REVIEW_ACCESS_YES], 3);

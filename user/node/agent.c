@@ -526,8 +526,11 @@ static void say_addresses(const struct cgm_agent *a)
 	cgm_info("REST     %s://%s:%u%s/api/v1.3/containers/", scheme, host, port, o->url_base_prefix);
 	if (is_loopback(o->listen_ip))
 		return;
-	if (!*o->http_auth_file && !*o->http_digest_file && !*o->http_token_file && !*o->tls_client_ca_file)
-		cgm_info("everybody who reaches this address may ask: see --http_auth_file, --http_token_file and --tls_client_ca_file");
+	if (!*o->http_auth_file && !*o->http_digest_file && !*o->http_token_file && !*o->tls_client_ca_file && !o->review.tokens && !o->review.certificates &&
+	    !o->review.authorize)
+		cgm_info("everybody who reaches this address may ask: see --http_auth_file, --http_token_file, --tls_client_ca_file and --authentication_token_webhook");
+	else if (o->review.anonymous && !o->review.authorize)
+		cgm_warning("everybody who reaches this address may ask: --anonymous_auth lets in who brings no login, and --authorization_mode=AlwaysAllow all who are in");
 	else if (!*o->tls_cert_file)
 		cgm_warning("logins cross the network in the clear: see --tls_cert_file");
 }
@@ -553,13 +556,17 @@ static int start_http(struct cgm_agent *a)
 			  .digest_file = a->o->http_digest_file,
 			  .digest_realm = a->o->http_digest_realm,
 			  .token_file = a->o->http_token_file,
-			  .except = a->o->http_auth_except },
+			  .except = a->o->http_auth_except,
+			  .review = a->o->review },
 		.tls_cert_file = a->o->tls_cert_file,
 		.tls_key_file = a->o->tls_key_file,
 		.tls_client_ca_file = a->o->tls_client_ca_file,
+		.client_ca_file = a->o->client_ca_file,
 	};
-	int r = cgm_http_start(&config, &a->http);
+	int r = cgm_reviewer_open(a->o, &config.auth.review, &a->reviewer);
 
+	if (r == 0)
+		r = cgm_http_start(&config, &a->http);
 	if (r == 0)
 		say_addresses(a);
 	return r;
@@ -568,7 +575,10 @@ static int start_http(struct cgm_agent *a)
 static void close_all(struct cgm_agent *a)
 {
 	cgm_sinks_stop(a->sinks); /* first: it is the only one that has to wait, and /metrics tells of it */
+	if (a->reviewer)
+		cgm_kube_cancel(a->reviewer); /* the server waits for reviews that are under way */
 	cgm_http_stop(a->http);
+	cgm_kube_close(a->reviewer);
 	cgm_names_free(a->containers.names);
 	cgm_containers_done(&a->containers);
 	cgm_events_free(a->events);

@@ -11,6 +11,7 @@
 #include "node/containers.h"
 #include "node/cost.h"
 #include "node/options.h"
+#include "node/reviewer.h"
 #include "output/http.h"
 #include "sink/sink.h"
 
@@ -35,6 +36,7 @@ struct cgm_agent {
 	struct cgm_cost cost;
 	struct cgm_store *store;
 	struct cgm_http *http;
+	struct cgm_kube *reviewer; /* whom it asks who may ask; NULL: nobody */
 	struct cgm_sinks *sinks; /* NULL: none */
 	uint64_t start_real_ns, seq;
 	uint64_t last_list_ns, last_sockets_ns; /* monotonic */

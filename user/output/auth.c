@@ -388,12 +388,22 @@ static enum cgm_auth_verdict check_anonymous(struct cgm_auth *a, struct cgm_requ
 	return user.name ? check_user(a, rq, &user, CGM_GROUP_ANONYMOUS, method) : CGM_AUTH_BUSY;
 }
 
+/* What a token may be made of (RFC 6750 and all else that can be seen): what is none is not worth a question. */
+static bool may_be_token(const char *token)
+{
+	const char *p = token;
+
+	while (*p > ' ' && *p < 0x7f)
+		p++;
+	return *token && !*p;
+}
+
 /* token: NULL: he brings none. */
 static enum cgm_auth_verdict check_as_kubelet(struct cgm_auth *a, struct cgm_request *rq, const char *token, const char *method)
 {
 	enum cgm_auth_verdict v = check_certificate(a, rq, method);
 
-	if (v == CGM_AUTH_MISSING && token && a->config.review.tokens)
+	if (v == CGM_AUTH_MISSING && token && a->config.review.tokens && may_be_token(token))
 		v = cgm_reviews_knows(a->reviews, token) || !is_limited(a, rq) ? cgm_reviews_token(a->reviews, rq, token, access_of(rq, method)) :
 										  CGM_AUTH_LIMITED;
 	else if (v == CGM_AUTH_MISSING && token)

@@ -129,6 +129,8 @@ static int ask(struct cgm_reviews *r, const struct question *q, struct cgm_revie
 
 	fault[0] = '\0';
 	answer = q->who ? ask_access(r, q, fault) : ask_token(r, q, ret_who, fault);
+	if (answer == -EINVAL) /* a question that could not be put into words says nothing of the API server */
+		answer = -ENOMEM;
 	cgm_http_count(&r->stats->reviews[answer > 0 ? of : answer == 0 ? of + 1 : of + 2]);
 	return answer;
 }
@@ -192,7 +194,7 @@ static void *run(void *arg)
 			pthread_mutex_unlock(&r->lock);
 			answer = ask(r, q, &who, fault);
 			pthread_mutex_lock(&r->lock);
-			if (answer != -ENOMEM)
+			if (answer != -ENOMEM && answer != -ECANCELED)
 				say_state(r, answer < 0, fault);
 		}
 		let_go(r, q, answer, who);
