@@ -40,7 +40,6 @@ struct cgm_options {
 	struct cgm_http_limits http;
 	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file;
 	const char *http_auth_file, *http_auth_realm, *http_digest_file, *http_digest_realm, *http_token_file, *http_auth_except;
-	const char *kube_url, *kubeconfig;
 	const char *client_ca_file, *authorization_mode;
 	struct cgm_review_config review; /* what the options of a kubelet make of it; its reviewer and node are the agent's */
 	const char *machine_id_file, *boot_id_file;
