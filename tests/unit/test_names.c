@@ -90,7 +90,7 @@ static int run(struct cgm_runtime *r, char *fault)
 	}
 	return 0;
 }
-static const struct cgm_runtime_driver driver = { run };
+static const struct cgm_runtime_driver driver = { .run = run };
 
 static void give(enum order order, const char *id, const char *name)
 {

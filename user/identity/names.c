@@ -334,7 +334,7 @@ void cgm_runtime_connected(struct cgm_runtime *r, const char *version)
 	r->state.connected = true;
 	r->state.nr_connects++;
 	pthread_mutex_unlock(&n->lock);
-	cgm_info("%s %s at %s tells who containers are", r->config.name, version ? version : "", r->config.socket);
+	cgm_info("%s%s%s at %s tells who containers are", r->config.name, version ? " " : "", version ? version : "", r->config.socket);
 }
 
 static void known_free(struct known *k)
@@ -359,12 +359,19 @@ static void forget(struct cgm_names *n, struct known *k)
 	known_free(k);
 }
 
-/* A pod that was made anew has two for a while. False: out of memory. */
+static bool is_second_hand(const struct known *k)
+{
+	return k->by->driver->second_hand;
+}
+
+/* A pod that was made anew has two for a while; beside that of a runtime there may be one by hearsay. False: out of memory. */
 static bool note_sandbox(struct cgm_names *n, struct known *k)
 {
 	const struct known *other = names_pod(k->who) ? cgm_hash_get(&n->sandboxes, k->who->pod_uid) : NULL;
 
-	if (!names_pod(k->who) || (other && other->who->created_ns > k->who->created_ns))
+	if (!names_pod(k->who))
+		return true;
+	if (other && (is_second_hand(other) != is_second_hand(k) ? is_second_hand(k) : other->who->created_ns > k->who->created_ns))
 		return true;
 	return cgm_hash_put(&n->sandboxes, k->who->pod_uid, k) == 0;
 }
@@ -372,6 +379,8 @@ static bool note_sandbox(struct cgm_names *n, struct known *k)
 /* Of two runtimes that know an id (containerd, and docker which uses it) the first in the table has the say. */
 static bool overrules(const struct cgm_runtime *r, const struct known *k)
 {
+	if (r->driver->second_hand != is_second_hand(k))
+		return is_second_hand(k);
 	return r <= k->by || !k->by->state.connected;
 }
 
@@ -380,7 +389,7 @@ static void tell_places(struct cgm_names *n, const struct known *k)
 	bool pod = names_pod(k->who) && cgm_hash_get(&n->sandboxes, k->who->pod_uid) == k;
 
 	for (struct place *p = cgm_hash_get(&n->by_id, k->who->id); p; p = p->next)
-		if (may_be(p, k))
+		if (!p->is_pod && may_be(p, k))
 			name_place(n, p, k->who);
 	for (struct place *p = pod ? cgm_hash_get(&n->by_id, k->who->pod_uid) : NULL; p; p = p->next)
 		name_place(n, p, k->who);
@@ -490,10 +499,16 @@ static bool pause_for(struct cgm_runtime *r, int msec)
 	return !cgm_runtime_stopping(r);
 }
 
-static bool socket_there(const struct cgm_runtime *r, ino_t *ret)
+/* Who is there bears another number when he was started anew. */
+static bool is_there(struct cgm_runtime *r, ino_t *ret, char *fault)
 {
 	struct stat st;
 
+	snprintf(fault, CGM_RUNTIME_FAULT, "%s", no_socket);
+	if (r->driver->there) {
+		*ret = 1;
+		return r->driver->there(r, fault);
+	}
 	if (stat(r->config.socket, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
 	*ret = st.st_ino;
@@ -536,7 +551,7 @@ static bool run_once(struct cgm_runtime *r)
 	connected = r->state.nr_connects != before;
 	if (!cgm_runtime_stopping(r)) {
 		note_fault(r, fault);
-		if (connected || !r->said)
+		if ((connected || !r->said) && !r->driver->there)
 			cgm_warning("%s: %s; containers keep the names that they have, and it is tried again", r->config.name, fault);
 		r->said = true;
 	}
@@ -548,11 +563,12 @@ static void *runtime_main(void *arg)
 	struct cgm_runtime *r = arg;
 	int backoff_msec = 0;
 	uint64_t retry_ns = 0;
+	char fault[CGM_RUNTIME_FAULT];
 	ino_t last = 0, now;
 
 	for (int msec = 0; pause_for(r, msec); msec = LOOK_MSEC) {
-		if (!socket_there(r, &now)) {
-			note_fault(r, no_socket);
+		if (!is_there(r, &now, fault)) {
+			note_fault(r, fault);
 			last = 0;
 			continue;
 		}

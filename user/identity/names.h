@@ -6,7 +6,7 @@
 #pragma once
 #include "identity/runtime.h"
 
-#define CGM_MAX_RUNTIMES 4
+#define CGM_MAX_RUNTIMES 5
 
 struct cgm_names;
 

@@ -15,10 +15,18 @@
 #define CGM_MAX_ID 128 /* bytes of a container's id, with the end */
 
 struct cgm_runtime;
+struct cgm_kube_pods;
+
+/* Where the driver of Kubernetes has its pods from, and how much of the watch's counts it has told of. */
+struct cgm_kubernetes_feed {
+	struct cgm_kube_pods *pods; /* NULL: it is not asked */
+	uint64_t nr_calls, nr_failed, nr_lost;
+};
 
 struct cgm_runtime_config {
 	const char *name; /* "docker": cAdvisor's namespace */
-	const char *socket; /* path, without a scheme */
+	const char *socket; /* path, without a scheme; of a driver with there(): what is shown of where it asks */
+	struct cgm_kubernetes_feed *kubernetes; /* of that driver alone */
 	const char *env_whitelist; /* prefixes of the environment's keys that are wanted, comma between; "": none */
 	const char *containerd_namespace; /* "k8s.io" */
 	uint64_t timeout_ns; /* of one call; 0: 5 s. A driver never sees 0 */
@@ -27,9 +35,13 @@ struct cgm_runtime_config {
 struct cgm_runtime_driver {
 	/* Until the connection ends or cgm_runtime_stopping(). 0: it was asked to stop; else a negative errno with fault (CGM_RUNTIME_FAULT) saying why. */
 	int (*run)(struct cgm_runtime *r, char *fault);
+	/* Is there somebody to ask? Else with fault. It says in the log itself how its connection fares. NULL: when the socket is there. */
+	bool (*there)(struct cgm_runtime *r, char *fault);
+	bool second_hand; /* knows containers by hearsay: what a runtime itself told goes before, also while that is away */
 };
 extern const struct cgm_runtime_driver cgm_docker_driver; /* docker's and podman's API (docker.c) */
 extern const struct cgm_runtime_driver cgm_cri_driver; /* containerd and CRI-O, by the CRI (cri.c) */
+extern const struct cgm_runtime_driver cgm_kubernetes_driver; /* pods of the API server or of a kubelet (kubernetes.c) */
 
 /* ---- for drivers, in the driver's thread ---- */
 

@@ -8,7 +8,9 @@ struct cgm_kube_call {
 	uint64_t timeout_ns; /* for all of it; 0: as long as it takes */
 	uint64_t quiet_ns; /* the longest time without a byte; 0: any */
 	int stop_fd; /* readable: end it; -1: none */
-	/* A piece of the answer; status is known by then. A negative errno ends the exchange. */
+	/* The answer begins: its status is known. NULL: nobody cares. */
+	void (*on_head)(void *arg);
+	/* A piece of the answer. A negative errno ends the exchange. */
 	int (*on_data)(void *arg, const char *p, size_t len);
 	void *arg;
 	unsigned status;
@@ -21,5 +23,5 @@ struct cgm_kube_call {
  */
 int cgm_kube_call(struct cgm_kube *k, struct cgm_kube_call *call, char *fault);
 
-/* "403 Forbidden: pods is forbidden: …" out of a status and an answer (which may be no Status, or cut). */
+/* "403 Forbidden: pods is forbidden: …" out of a status and an answer: a Status, an event that bears one, or anything else. */
 void cgm_kube_status_fault(struct cgm_kube *k, unsigned status, const char *answer, size_t len, char *fault);

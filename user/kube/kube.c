@@ -103,14 +103,29 @@ struct exchange {
 	bool bad; /* an option was not taken */
 };
 
-static size_t on_data(char *p, size_t size, size_t nr, void *arg)
+/* A line of the head, the empty one at its end too; or of what follows a body in chunks. */
+static size_t on_line(char *p, size_t size, size_t nr, void *arg)
 {
 	struct exchange *x = arg;
 	long status = 0;
 
 	x->heard_ns = cgm_clock_mono_ns();
+	if (x->call->status || size * nr > 2 || *p != '\r')
+		return size * nr;
 	lib->curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200) /* another one comes */
+		return size * nr;
 	x->call->status = (unsigned)status;
+	if (x->call->on_head)
+		x->call->on_head(x->call->arg);
+	return size * nr;
+}
+
+static size_t on_data(char *p, size_t size, size_t nr, void *arg)
+{
+	struct exchange *x = arg;
+
+	x->heard_ns = cgm_clock_mono_ns();
 	x->refused = x->call->on_data(x->call->arg, p, size * nr);
 	return x->refused < 0 ? 0 : size * nr;
 }
@@ -208,6 +223,9 @@ static void prepare(struct exchange *x, const char *token)
 	SET(x, CURLOPT_USERAGENT, x->k->user_agent);
 	SET(x, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MSEC);
 	SET(x, CURLOPT_ERRORBUFFER, x->error);
+	SET(x, CURLOPT_HEADERFUNCTION, on_line);
+	SET(x, CURLOPT_HEADERDATA, x);
+	SET(x, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(x, CURLOPT_WRITEFUNCTION, on_data);
 	SET(x, CURLOPT_WRITEDATA, x);
 	SET(x, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -291,12 +309,13 @@ static int errno_of(CURLcode code)
 static int finish(struct exchange *x, int r, CURLcode code, char *fault)
 {
 	const char *server = x->k->target.server;
-	long status = 0;
 	curl_off_t seconds = 0;
 
+	if (x->refused < 0)
+		r = x->refused;
 	if (r == -ECANCELED || x->refused < 0) {
-		snprintf(fault, CGM_KUBE_FAULT, r == -ECANCELED ? "%.120s: ended by us" : "%.120s: its answer cannot be used", server);
-		return x->refused < 0 ? x->refused : r;
+		snprintf(fault, CGM_KUBE_FAULT, "%.120s: %s", server, r == -ECANCELED ? "ended by us" : r == -ENOMEM ? "out of memory" : "its answer cannot be used");
+		return r;
 	}
 	if (r == 0)
 		r = errno_of(code);
@@ -304,8 +323,6 @@ static int finish(struct exchange *x, int r, CURLcode code, char *fault)
 		snprintf(fault, CGM_KUBE_FAULT, "%.100s: %.120s", server, *x->error ? x->error : r == -ETIMEDOUT ? "no answer in time" : lib->curl_easy_strerror(code));
 		return r;
 	}
-	lib->curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE, &status);
-	x->call->status = (unsigned)status;
 	if (lib->curl_easy_getinfo(x->handle->easy, CURLINFO_RETRY_AFTER, &seconds) == CURLE_OK && seconds > 0)
 		x->call->retry_after_ns = (uint64_t)MIN(seconds, (curl_off_t)MAX_RETRY_AFTER_SEC) * CGM_NSEC_PER_SEC;
 	return 0;

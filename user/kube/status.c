@@ -50,7 +50,8 @@ static const char *phrase(unsigned status)
 void cgm_kube_status_fault(struct cgm_kube *k, unsigned status, const char *answer, size_t len, char *fault)
 {
 	_cleanup_(cgm_json_freep) json_t *j = len ? json_loadb(answer, len, JSON_ALLOW_NUL, NULL) : NULL;
-	const char *message = cgm_json_text(j, "message");
+	const json_t *object = json_object_get(j, "object"); /* an event bears it */
+	const char *message = cgm_json_text(object ? object : j, "message");
 	char text[130] = "";
 
 	if (message)

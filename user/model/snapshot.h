@@ -145,7 +145,7 @@ struct cgm_runtime_status {
 	bool connected;
 	uint64_t nr_known, nr_calls, nr_failed, nr_connects, nr_lost; /* see struct cgm_runtime_state */
 };
-#define CGM_MAX_RUNTIME_STATUS 4
+#define CGM_MAX_RUNTIME_STATUS 5
 
 struct cgm_self {
 	uint64_t start_time_ns;

@@ -498,7 +498,10 @@ static int open_all(struct cgm_agent *a)
 	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
 	a->containers.filter = (struct cgm_filter){ a->o->docker_only, a->o->raw_prefixes };
 	a->containers.incomplete = true; /* lists at the first tick */
-	r = cgm_runtimes_open(&o->runtimes, o->env_whitelist, &a->containers.names);
+	r = cgm_kubernetes_open(&o->kubernetes, &a->kubernetes);
+	if (r < 0)
+		return r;
+	r = cgm_runtimes_open(&o->runtimes, o->env_whitelist, &a->kubernetes.feed, &a->containers.names);
 	if (r < 0) {
 		cgm_error("cannot start the threads that ask runtimes: %s", strerror(-r));
 		return r;
@@ -580,6 +583,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_http_stop(a->http);
 	cgm_kube_close(a->reviewer);
 	cgm_names_free(a->containers.names);
+	cgm_kubernetes_close(&a->kubernetes);
 	cgm_containers_done(&a->containers);
 	cgm_events_free(a->events);
 	cgm_store_free(a->store);

@@ -10,6 +10,7 @@
 #include "model/snapshot.h"
 #include "node/containers.h"
 #include "node/cost.h"
+#include "node/kubernetes.h"
 #include "node/options.h"
 #include "node/reviewer.h"
 #include "output/http.h"
@@ -22,6 +23,7 @@ struct cgm_agent {
 	bool has_trees;
 	struct cgm_kernel *kernel;
 	struct cgm_containers containers;
+	struct cgm_kubernetes kubernetes;
 	size_t max_netns, max_perf_fds;
 	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */
 	struct cgm_perf_config *perf; /* NULL: no events are asked for */

@@ -11,6 +11,7 @@
 
 #include "kernel/groups.h"
 #include "model/events.h"
+#include "node/kubernetes.h"
 #include "node/runtimes.h"
 #include "output/http.h"
 #include "sink/sink.h"
@@ -26,6 +27,7 @@ struct cgm_options {
 	bool store_labels, show_timestamps, show_created, show_empty_labels;
 	const char *label_whitelist, *env_whitelist;
 	struct cgm_runtime_options runtimes;
+	struct cgm_kubernetes_options kubernetes;
 	const char *collector_cert, *collector_key; /* accepted, as is app_limit */
 	uint64_t app_limit;
 	const char *perf_config; /* path; "": none */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "kube/pods.h"
 
 /* "": not to be asked. */
 static const char *socket_of(const char *flag, const char *address)
@@ -23,7 +24,7 @@ static const char *first_of(const char *own, const char *common)
 	return *own ? own : common;
 }
 
-int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_whitelist, struct cgm_names **ret)
+int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_whitelist, struct cgm_kubernetes_feed *feed, struct cgm_names **ret)
 {
 	const char *docker_env = first_of(o->docker_env, env_whitelist), *cri_env = first_of(o->containerd_env, env_whitelist);
 	/* Of two that know a container the first has the say. */
@@ -36,6 +37,7 @@ int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_white
 		    .containerd_namespace = o->containerd_namespace },
 		  &cgm_cri_driver },
 		{ { .name = "crio", .socket = socket_of("crio", o->crio), .env_whitelist = cri_env, .timeout_ns = o->crio_timeout_ns }, &cgm_cri_driver },
+		{ { .name = "kubernetes", .socket = feed->pods ? cgm_kube_pods_server(feed->pods) : "", .kubernetes = feed }, &cgm_kubernetes_driver },
 	};
 	size_t nr = 0;
 

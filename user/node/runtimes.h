@@ -9,5 +9,5 @@ struct cgm_runtime_options {
 	uint64_t crio_timeout_ns;
 };
 
-/* Starts to look for them. o must live as long; env_whitelist: of the runtimes that have none of their own. *ret is NULL when none is to be asked. 0 or a negative errno. */
-int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_whitelist, struct cgm_names **ret);
+/* Starts to look for them. o and feed must live as long; env_whitelist: of the runtimes that have none of their own. *ret is NULL when none is to be asked. 0 or a negative errno. */
+int cgm_runtimes_open(const struct cgm_runtime_options *o, const char *env_whitelist, struct cgm_kubernetes_feed *feed, struct cgm_names **ret);
