@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of a Kubernetes API server as is asked who may ask: TokenReview and SubjectAccessReview over TLS, in the words of the real one."""
+"""As much of a Kubernetes API server as is asked who may ask: TokenReview and SubjectAccessReview over TLS, in the words of the real one; and a list of pods."""
 import http.server
 import json
 import os
@@ -12,10 +12,11 @@ REVIEWS = {"/apis/authentication.k8s.io/v1/tokenreviews": "TokenReview", "/apis/
 
 
 class ApiServer:
-    """users: {token: (name, [group])}; rules: {(name or group, verb, subresource)} of nodes. ca: an authority.Authority with a certificate "api"."""
+    """users: {token: (name, [group])}; rules: {(name or group, verb, subresource)} of nodes. ca: an authority.Authority with a certificate "api". pods: objects."""
 
-    def __init__(self, ca, users, rules, node):
-        self.ca, self.users, self.rules, self.node = ca, users, rules, node
+    def __init__(self, ca, users, rules, node, pods=()):
+        self.ca, self.users, self.rules, self.node, self.pods = ca, users, rules, node, list(pods)
+        self.ended = threading.Event()
         self.asked = []  # (kind, spec)
         self.port = 0
         self.server = None
@@ -23,12 +24,16 @@ class ApiServer:
 
     def start(self):
         outer = self
+        self.ended.clear()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
                 outer.handle(self)
+
+            def do_GET(self):
+                outer.list_pods(self)
 
             def log_message(self, *words):
                 pass
@@ -57,6 +62,7 @@ class ApiServer:
     def stop(self):
         if not self.server:
             return
+        self.ended.set()
         self.server.shutdown()
         self.server.server_close()
         for connection in self.connections:
@@ -78,6 +84,20 @@ class ApiServer:
         self.asked.append((kind, body["spec"]))
         status = self.review_token(body["spec"]) if kind == "TokenReview" else self.review_access(body["spec"])
         return self.answer(request, 201, dict(body, metadata={"creationTimestamp": None}, status=status))
+
+    def list_pods(self, request):
+        path, _, query = request.path.partition("?")
+        if path != "/api/v1/pods" or request.headers.get("Authorization") != "Bearer " + OWN_TOKEN:
+            self.answer(request, 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+        elif "watch=" not in query:
+            self.answer(request, 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": self.pods})
+        else:  # nothing happens
+            request.send_response(200)
+            request.send_header("Content-Type", "application/json")
+            request.send_header("Connection", "close")
+            request.end_headers()
+            request.wfile.flush()
+            self.ended.wait()
 
     @staticmethod
     def answer(request, status, what):

@@ -3,6 +3,7 @@
 """Who may ask, as the kubelet has it: an API server that reviews tokens and accesses, curl with tokens and certificates. And the requests of what reads kubelets."""
 import datetime
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -22,6 +23,9 @@ NODE = socket.gethostname().lower()
 RULES = {("system:serviceaccount:monitoring:scraper", "get", "metrics"), ("joe", "get", "stats"), ("auditors", "get", "spec"), ("system:masters", "create", "stats")}
 RULES |= {("system:masters", "get", part) for part in ("stats", "metrics", "spec", "log", "proxy")}
 
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/kubelet/pods.json")) as recorded:
+    PODS = json.load(recorded)["items"]
+
 
 class Setup:
     def __init__(self, t):
@@ -36,7 +40,7 @@ class Setup:
         self.ca.make("joe", "clientAuth", names="/O=auditors/O=devs/CN=joe")
         self.ca.serve("node")
         self.api = ApiServer(self.ca, {SCRAPER: ("system:serviceaccount:monitoring:scraper", ["system:serviceaccounts"]), ADMIN: ("admin", ["system:masters"])},
-                             RULES, NODE)
+                             RULES, NODE, PODS)
         t.callback(lambda: self.api.stop())
         context = ssl.create_default_context(cafile=self.ca.path("ca.crt"))
         self.agent = t.agent("--bpf=off", "--tls-cert-file=" + self.ca.path("served.crt"), "--tls-key-file=" + self.ca.path("served.key"),
@@ -85,6 +89,12 @@ def test_auth__tokens_and_certificates(t):
     other.make("eve", "clientAuth")
     equal(subprocess.run(["curl", "-s", "-o", "/dev/null", "--cacert", s.ca.path("ca.crt"), "--cert", other.path("eve.crt"), "--key", other.path("eve.key"),
                           "https://127.0.0.1:%d/healthz" % s.agent.port]).returncode != 0, True, "a certificate of another authority")
+    # The pods by its word.
+    wait_for(lambda: s.curl("/pods", ADMIN)[0] == 200 and json.loads(s.curl("/pods", ADMIN)[1])["items"], by_speed(10, 60), "pods")
+    listed = json.loads(s.curl("/pods", ADMIN)[1])
+    equal((listed["kind"], sorted(pod["metadata"]["name"] for pod in listed["items"])), ("PodList", sorted(pod["metadata"]["name"] for pod in PODS)), "pods")
+    equal([pod["spec"] for pod in sorted(listed["items"], key=lambda pod: pod["metadata"]["name"])],
+          [pod["spec"] for pod in sorted(PODS, key=lambda pod: pod["metadata"]["name"])], "their specs")
     # What is known is not asked again; many that come with the same ask once.
     before = s.api.number("TokenReview")
     equal(s.curl("/metrics/cadvisor", SCRAPER)[0], 200, "again")

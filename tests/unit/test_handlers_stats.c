@@ -475,6 +475,23 @@ static void test_pods__by_the_api_server(void **state)
 	teardown(f);
 }
 
+/* A node that is not called as its host is. */
+static void test_http__name_of_the_node(void **state)
+{
+	struct fixture *f = serve(false);
+	json_t *j;
+
+	(void)state;
+	f->http->config.node_name = "ip-10-0-0-7.internal";
+	j = get_json(f, "/pods");
+	assert_string_equal(json_string_value(at_path(pod_named(j, "burn"), "spec.nodeName")), "ip-10-0-0-7.internal");
+	json_decref(j);
+	j = get_json(f, "/stats/summary");
+	assert_string_equal(json_string_value(at_path(j, "node.nodeName")), "ip-10-0-0-7.internal");
+	json_decref(j);
+	teardown(f);
+}
+
 static void test_pods__nobody_knows(void **state)
 {
 	struct fixture *f = setup(1);
@@ -601,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_running_pods__as_recorded),
 		cmocka_unit_test(test_pods__by_the_runtimes),
 		cmocka_unit_test(test_pods__by_the_api_server),
+		cmocka_unit_test(test_http__name_of_the_node),
 		cmocka_unit_test(test_pods__nobody_knows),
 		cmocka_unit_test(test_probes__as_recorded),
 		cmocka_unit_test(test_handlers_stats__every_allocation_fails),

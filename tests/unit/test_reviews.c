@@ -334,6 +334,8 @@ static void test_reviews__bounds(void **state)
 		client_start(&clients[i], &s, 1, "/metrics", token);
 	}
 	server_wait(server_stats(&s).rejects[CGM_HTTP_REJECT_REVIEWS] == 6);
+	server_wait(nr_held() >= 4);
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	assert_int_equal(nr_held(), 4);
 	client_start(&other, &s, 2, "/metrics", "a-joe"); /* another client waits, but is not sent away */
 	set_api(false, false);

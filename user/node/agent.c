@@ -538,6 +538,14 @@ static void say_addresses(const struct cgm_agent *a)
 		cgm_warning("logins cross the network in the clear: see --tls_cert_file");
 }
 
+/* The PodList for the server. */
+static int tell_pods(void *arg, struct cgm_buf *out)
+{
+	int r = cgm_kube_pods_json(arg, out);
+
+	return r == -ENOMEM ? r : r < 0 ? -ENOENT : 0;
+}
+
 static int start_http(struct cgm_agent *a)
 {
 	struct cgm_http_config config = {
@@ -565,9 +573,16 @@ static int start_http(struct cgm_agent *a)
 		.tls_key_file = a->o->tls_key_file,
 		.tls_client_ca_file = a->o->tls_client_ca_file,
 		.client_ca_file = a->o->client_ca_file,
+		.pods = a->kubernetes.feed.pods ? tell_pods : NULL,
+		.pods_arg = a->kubernetes.feed.pods,
+		.node_name = a->node_name,
 	};
-	int r = cgm_reviewer_open(a->o, &config.auth.review, &a->reviewer);
+	int r = cgm_kubernetes_node_name(&a->o->kubernetes, a->node_name, sizeof(a->node_name));
 
+	if (r < 0)
+		cgm_error("this node has no name for Kubernetes (--node_name): %s", strerror(-r));
+	else
+		r = cgm_reviewer_open(a->o, a->node_name, &config.auth.review, &a->reviewer);
 	if (r == 0)
 		r = cgm_http_start(&config, &a->http);
 	if (r == 0)

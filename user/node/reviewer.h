@@ -5,7 +5,7 @@
 #include "node/options.h"
 
 /*
- * Completes config (of o) by whom it asks and by the name of this node, which must stay. *ret is NULL when nobody is asked. 0, or a negative errno that was
+ * Completes config (of o) by whom it asks and by the name of this node, a text that must stay. *ret is NULL when nobody is asked. 0, or a negative errno that was
  * said. Before the server stops cgm_kube_cancel() ends what is under way; cgm_kube_close() after.
  */
-int cgm_reviewer_open(const struct cgm_options *o, struct cgm_review_config *config, struct cgm_kube **ret);
+int cgm_reviewer_open(const struct cgm_options *o, const char *node, struct cgm_review_config *config, struct cgm_kube **ret);

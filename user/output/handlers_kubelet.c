@@ -7,6 +7,13 @@
 #include "output/kubelet.h"
 #include "output/negotiate.h"
 
+static void read_node(const struct cgm_http_config *config, const struct cgm_machine *machine, uint64_t boot_time_ns, struct cgm_kubelet_node *ret)
+{
+	cgm_kubelet_node_read(config->root_fd, machine, boot_time_ns, ret);
+	if (config->node_name)
+		snprintf(ret->name, sizeof(ret->name), "%s", config->node_name);
+}
+
 enum MHD_Result cgm_handle_kubelet_summary(struct cgm_request *rq)
 {
 	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
@@ -22,7 +29,7 @@ enum MHD_Result cgm_handle_kubelet_summary(struct cgm_request *rq)
 	if (cgm_query_kubelet(&query, &only, fault) < 0)
 		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "%s", fault);
 	facts = cgm_facts_get(&rq->http->facts);
-	cgm_kubelet_node_read(config->root_fd, facts ? facts->machine : NULL, config->trees ? config->trees->boot_time_ns : 0, &node);
+	read_node(config, facts ? facts->machine : NULL, config->trees ? config->trees->boot_time_ns : 0, &node);
 	return cgm_answer_stream(rq, cgm_kubelet_summary(s, &node, only));
 }
 
@@ -75,7 +82,7 @@ static enum MHD_Result answer_pod_list(struct cgm_request *rq, bool status)
 	if (!cgm_kubelet_knows_pods(s))
 		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "nobody here knows of pods: no runtime answers (--containerd, --crio, --docker)%s",
 					rq->http->config.pods ? ", and the API server has not told of any yet" : "");
-	cgm_kubelet_node_read(rq->http->config.root_fd, NULL, 0, &node);
+	read_node(&rq->http->config, NULL, 0, &node);
 	return cgm_answer_stream(rq, cgm_kubelet_pod_list(s, status, node.name));
 }
 

@@ -63,9 +63,11 @@ bool cgm_kubelet_has_interfaces(const struct cgm_row *row);
 
 /* ---- kubelet_summary.c ---- */
 
+#define CGM_NODE_NAME 256 /* bytes, with the end */
+
 /* What no row says of the node. 0 and "": not known. */
 struct cgm_kubelet_node {
-	char name[HOST_NAME_MAX + 1]; /* in small letters, as Kubernetes names nodes */
+	char name[CGM_NODE_NAME]; /* the host's in small letters, as Kubernetes names nodes */
 	uint64_t time_ns, boot_time_ns;
 	uint64_t memory_bytes, swap_bytes; /* swap may be 0 where memory is known */
 	uint64_t max_pid, nr_tasks;

@@ -15,7 +15,7 @@ struct list {
 	struct cgm_kubelet_pods pods;
 	size_t at;
 	bool began, any, status;
-	char node[HOST_NAME_MAX + 1];
+	char node[CGM_NODE_NAME];
 };
 
 static void put_text(struct cgm_buf *b, const char *head, const char *value)

@@ -270,19 +270,26 @@ void cgm_reviews_free(struct cgm_reviews *r)
 
 /* ---- a request ---- */
 
-/* Called with the lock. NULL: there are enough. */
-static struct question *question_of(struct cgm_reviews *r, const struct cgm_review *v, const struct cgm_verdict_key *key, const char *token)
+/* Called with the lock. NULL: it is not being asked. */
+static struct question *find_question(const struct cgm_reviews *r, const struct cgm_verdict_key *key)
 {
-	size_t size = v->who ? 0 : strlen(token) + 1;
+	struct question *q = r->first;
+
+	while (q && memcmp(&q->key, key, sizeof(*key)) != 0)
+		q = q->next;
+	return q;
+}
+
+/* Called with the lock. NULL: there are enough, or out of memory. */
+static struct question *add_question(struct cgm_reviews *r, const struct cgm_review *v, const struct cgm_verdict_key *key, const char *token)
+{
+	size_t size = token ? strlen(token) + 1 : 0;
 	const struct cgm_client *client = &v->rq->peer->client;
 	unsigned of_client = 0;
 	struct question *q;
 
-	for (q = r->first; q; q = q->next) {
-		if (memcmp(&q->key, key, sizeof(*key)) == 0)
-			return q;
+	for (q = r->first; q; q = q->next)
 		of_client += cgm_client_eq(&q->client, client);
-	}
 	q = of_client < MAX_OF_CLIENT ? cgm_calloc(1, sizeof(*q) + size) : NULL;
 	if (!q)
 		return NULL;
@@ -304,14 +311,24 @@ static enum cgm_auth_verdict busy(struct cgm_reviews *r)
 	return CGM_AUTH_BUSY;
 }
 
-/* Suspends the request until somebody has asked. token: NULL when it is known who he is. */
-static enum cgm_auth_verdict wait_for(struct cgm_reviews *r, struct cgm_review *v, const struct cgm_verdict_key *key, const char *token)
+/*
+ * What is known: 1 or 0, as it was said, and v->who when it is about a token. Else suspends the request until somebody has asked: -EINPROGRESS; -EBUSY: enough
+ * wait. token: NULL when it is known who he is.
+ */
+static int look_or_wait(struct cgm_reviews *r, struct cgm_review *v, const struct cgm_verdict_key *key, const char *token)
 {
+	struct cgm_verdicts *known = token ? &r->tokens : &r->accesses;
+	struct cgm_reviewed *who = NULL;
 	struct question *q = NULL;
+	int answer;
 
 	pthread_mutex_lock(&r->lock);
-	if (!r->stopping && r->nr_waiting < MAX_WAITING)
-		q = question_of(r, v, key, token);
+	/* With the lock: an answer is known before its question is taken out. */
+	answer = cgm_verdicts_get(known, key, cgm_clock_mono_ns(), &who);
+	if (answer < 0 && !r->stopping && r->nr_waiting < MAX_WAITING) {
+		q = find_question(r, key);
+		q = q ? q : add_question(r, v, key, token);
+	}
 	if (q) {
 		v->of_token = token != NULL;
 		v->next = q->waiting;
@@ -321,13 +338,16 @@ static enum cgm_auth_verdict wait_for(struct cgm_reviews *r, struct cgm_review *
 		pthread_cond_signal(&r->wake);
 	}
 	pthread_mutex_unlock(&r->lock);
-	return q ? CGM_AUTH_LATER : busy(r);
+	if (who)
+		v->who = who;
+	if (answer >= 0)
+		cgm_http_count(token ? &r->stats->nr_token_hits : &r->stats->nr_access_hits);
+	return answer >= 0 ? answer : q ? -EINPROGRESS : -EBUSY;
 }
 
 /* It is known who he is. */
 static enum cgm_auth_verdict authorize(struct cgm_reviews *r, struct cgm_review *v)
 {
-	struct cgm_reviewed *none = NULL;
 	struct cgm_verdict_key key;
 	int answer;
 
@@ -335,10 +355,9 @@ static enum cgm_auth_verdict authorize(struct cgm_reviews *r, struct cgm_review 
 		return CGM_AUTH_OPEN;
 	if (cgm_verdict_key_of_access(&r->accesses, v->who, v->access.verb, v->access.subresource, &key) < 0)
 		return busy(r);
-	answer = cgm_verdicts_get(&r->accesses, &key, cgm_clock_mono_ns(), &none);
+	answer = look_or_wait(r, v, &key, NULL);
 	if (answer < 0)
-		return wait_for(r, v, &key, NULL);
-	cgm_http_count(&r->stats->nr_access_hits);
+		return answer == -EINPROGRESS ? CGM_AUTH_LATER : busy(r);
 	return answer ? CGM_AUTH_OPEN : CGM_AUTH_FORBIDDEN;
 }
 
@@ -371,10 +390,9 @@ enum cgm_auth_verdict cgm_reviews_token(struct cgm_reviews *r, struct cgm_reques
 
 	if (!v || cgm_verdict_key_of_token(&r->tokens, token, &key) < 0)
 		return busy(r);
-	answer = cgm_verdicts_get(&r->tokens, &key, cgm_clock_mono_ns(), &v->who);
+	answer = look_or_wait(r, v, &key, token);
 	if (answer < 0)
-		return wait_for(r, v, &key, token);
-	cgm_http_count(&r->stats->nr_token_hits);
+		return answer == -EINPROGRESS ? CGM_AUTH_LATER : busy(r);
 	return answer ? authorize(r, v) : CGM_AUTH_FAILED;
 }
 
