@@ -82,6 +82,8 @@ PLAIN = {
     "ServiceAccount": ("v1", {"metadata.name": str, "metadata.namespace": str, "metadata.labels.*": str, "automountServiceAccountToken": bool}),
     "Service": ("v1", {"metadata.name": str, "metadata.namespace": str, "metadata.labels.*": str, "spec.clusterIP": str, "spec.selector.*": str,
                        "spec.ports.name": str, "spec.ports.port": int, "spec.ports.targetPort": str, "spec.ports.protocol": str}),
+    "ClusterRole": ("rbac.authorization.k8s.io/v1", {
+        "metadata.name": str, "metadata.labels.*": str, "rules.apiGroups": str, "rules.resources": str, "rules.verbs": str}),
     "PodMonitor": ("monitoring.coreos.com/v1", {
         "metadata.name": str, "metadata.namespace": str, "metadata.labels.*": str, "spec.selector.matchLabels.*": str,
         "spec.podMetricsEndpoints.port": str, "spec.podMetricsEndpoints.path": str, "spec.podMetricsEndpoints.interval": str,
@@ -117,28 +119,30 @@ def all_true(value):
     return [all_true(below) for below in value] if isinstance(value, list) else True if value is False else value
 
 
-def check_decoded(t, one):
+def check_decoded(t, one, what, value):
     """kubectl decodes it by Kubernetes' own types, which refuse a wrong type and drop what they do not know: nothing may be missing behind."""
     one = all_true(one)
     path = os.path.join(folder(t), "object.json")
     with open(path, "w") as f:
         json.dump(one, f)
-    image = the_container(one)["image"]
-    decoded = json.loads(run("kubectl", "set", "image", "--local", "-f", path, "cgmeter=" + image + "x", "-o", "json"))
+    decoded = json.loads(run("kubectl", "set", what, "--local", "-f", path, value, "-o", "json"))
     kept = {(p, str(v)) for p, v in leaves(decoded)}
     lost = [(p, v) for p, v in leaves(one) if (p, str(v)) not in kept and not p.endswith(".image")]
     assert not lost, "fields that Kubernetes does not know: %s" % lost
 
 
 def test_manifests__types(t):
-    for name, kinds in (("base", {"Namespace", "ServiceAccount", "DaemonSet", "Service"}),
-                        ("example", {"Namespace", "ServiceAccount", "DaemonSet", "Service", "PodMonitor"})):
+    base = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "DaemonSet", "Service"}
+    for name, kinds in (("base", base), ("example", base | {"PodMonitor"})):
         found = objects(name)
         equal(set(found), kinds, name)
         for kind, one in found.items():
             if kind == "DaemonSet":
                 equal(one["apiVersion"], "apps/v1", kind)
-                check_decoded(t, one)
+                check_decoded(t, one, "image", "cgmeter=" + the_container(one)["image"] + "x")
+            elif kind == "ClusterRoleBinding":
+                equal(one["apiVersion"], "rbac.authorization.k8s.io/v1", kind)
+                check_decoded(t, one, "subject", "--user=x")
             else:
                 check_plain(one)
 
@@ -151,8 +155,14 @@ def test_manifests__fit_together(t):
     equal(spec["selector"]["matchLabels"], labels, "selector of the DaemonSet")
     equal(found["Service"]["spec"]["selector"], labels, "selector of the Service")
     equal(found["PodMonitor"]["spec"]["selector"]["matchLabels"], labels, "selector of the PodMonitor")
-    equal({o["metadata"].get("namespace", o["metadata"]["name"]) for o in found.values()}, {"cgmeter"}, "namespaces")
-    equal(pod["serviceAccountName"], found["ServiceAccount"]["metadata"]["name"], "service account")
+    of_the_cluster = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
+    equal({o["metadata"]["namespace"] for kind, o in found.items() if kind not in of_the_cluster}, {found["Namespace"]["metadata"]["name"]}, "namespaces")
+    account = found["ServiceAccount"]["metadata"]
+    equal(pod["serviceAccountName"], account["name"], "service account")
+    binding = found["ClusterRoleBinding"]
+    equal(binding["subjects"], [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}], "who is given rights")
+    equal(binding["roleRef"], {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": found["ClusterRole"]["metadata"]["name"]}, "rights")
+    equal([e for e in container["env"] if e["name"] == "NODE_NAME"], [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}], "node")
     equal([p["name"] for p in container["ports"]], ["http"], "ports")
     equal({v["name"] for v in pod["volumes"]}, {m["name"] for m in container["volumeMounts"]}, "volumes")
     for probe in ("livenessProbe", "readinessProbe"):
@@ -168,14 +178,18 @@ def test_manifests__as_little_as_works(t):
     pod, container = one["spec"]["template"]["spec"], the_container(one)
     security = container["securityContext"]
     equal(container["image"], "cgmeter:" + version(), "image")
-    equal((pod["hostPID"], pod["hostNetwork"], pod["automountServiceAccountToken"]), (True, False, False), "what it shares with the node")
+    equal((pod["hostPID"], pod["hostNetwork"], pod["automountServiceAccountToken"]), (True, False, True), "what it shares with the node")
     equal((security["privileged"], security["readOnlyRootFilesystem"], security["capabilities"]["drop"]), (False, True, ["ALL"]), "security")
     equal(security["seccompProfile"]["type"], "RuntimeDefault", "seccomp")
     equal(pod["tolerations"], [{"operator": "Exists"}], "tolerations")
     for mount in container["volumeMounts"]:
         assert mount.get("readOnly") or mount["mountPath"] == "/sys/fs/bpf", "%s is writable" % mount["mountPath"]
         equal(mount["mountPropagation"], "HostToContainer", "propagation of " + mount["mountPath"])
-    assert not {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"} & set(objects("base")), "rights at the API server"
+    found = objects("base")
+    assert not {"Role", "RoleBinding"} & set(found), "rights at the API server"
+    rules = {(group, resource, verb) for rule in found["ClusterRole"]["rules"] for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]}
+    equal(rules, {("", "pods", "list"), ("", "pods", "watch"), ("authentication.k8s.io", "tokenreviews", "create"),
+                  ("authorization.k8s.io", "subjectaccessreviews", "create")}, "rights at the API server")
     unit = re.search(r"^CapabilityBoundingSet=(.*)$", read(DEPLOY, "cgmeter.service"), re.M).group(1)
     readme = read(TOP, "README.md").split("\n## On Kubernetes")[1].split("\n## ")[0]
     equal(set(re.findall(r"--cap-add=(\w+)", readme)), set(security["capabilities"]["add"]), "capabilities in the README")

@@ -17,7 +17,7 @@ struct sample {
 	int64_t milli, units;
 };
 
-/* What resource.MustParse(text).MilliValue() and .Value() are. */
+/* What Kubernetes 1.20.2 makes of them (ParseQuantity, MilliValue, Value), but for what it wraps around at 2^63, where we saturate, and exponents of 20 digits, which it refuses. */
 static const struct sample samples[] = {
 	{ "0", 0, 0 },
 	{ "1", 1000, 1 },

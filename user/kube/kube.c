@@ -40,6 +40,12 @@ struct cgm_kube {
 	bool said; /* that its file cannot be read */
 };
 
+static int no_memory(char *fault)
+{
+	snprintf(fault, CGM_KUBE_FAULT, "out of memory");
+	return -ENOMEM;
+}
+
 /* ---- handles ---- */
 
 static void handle_free(struct handle *h)
@@ -334,10 +340,8 @@ static int exchange(struct cgm_kube *k, struct cgm_kube_call *call, const char *
 	CURLcode code = CURLE_OK;
 	int r = -ENOMEM;
 
-	if (!x.handle) {
-		snprintf(fault, CGM_KUBE_FAULT, "out of memory");
-		return -ENOMEM;
-	}
+	if (!x.handle)
+		return no_memory(fault);
 	call->status = 0;
 	call->retry_after_ns = 0;
 	prepare(&x, token);
@@ -447,10 +451,8 @@ int cgm_kube_request(struct cgm_kube *k, const char *method, const char *path, c
 	if (r < 0)
 		return r;
 	cgm_buf_char(ret_answer, '\0');
-	if (ret_answer->failed) {
-		snprintf(fault, CGM_KUBE_FAULT, "out of memory");
-		return -ENOMEM;
-	}
+	if (ret_answer->failed)
+		return no_memory(fault);
 	ret_answer->len--;
 	*ret_status = a.call.status;
 	return 0;
@@ -467,16 +469,15 @@ int cgm_kube_open(const struct cgm_kube_config *config, struct cgm_kube **ret, c
 	if (!found)
 		return -ENOSYS;
 	lib = found;
-	snprintf(fault, CGM_KUBE_FAULT, "out of memory");
 	k = cgm_calloc(1, sizeof(*k));
 	if (!k)
-		return -ENOMEM;
+		return no_memory(fault);
 	pthread_mutex_init(&k->lock, NULL);
 	k->timeout_ns = config->timeout_ns ? config->timeout_ns : TIMEOUT_NS;
 	k->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	k->user_agent = cgm_strdup(config->user_agent ? config->user_agent : "cgmeter/" CGM_VERSION);
 	if (k->stop_fd < 0 || !k->user_agent)
-		return -ENOMEM;
+		return no_memory(fault);
 	r = cgm_kube_target_read(config, &k->target, fault);
 	if (r < 0)
 		return r;

@@ -30,11 +30,12 @@ static int review(struct cgm_kube *k, const char *group, const char *kind, const
 	unsigned status;
 	int r;
 
-	snprintf(fault, CGM_KUBE_FAULT, "a %s cannot be made: out of memory, or of texts that are no UTF-8", kind);
 	request = spec ? json_pack("{s:s, s:s, s:o}", "apiVersion", group, "kind", kind, "spec", spec) : NULL;
 	body = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	if (!body)
+	if (!body) {
+		snprintf(fault, CGM_KUBE_FAULT, "a %s cannot be made: out of memory, or of texts that are no UTF-8", kind);
 		return -EINVAL;
+	}
 	r = cgm_kube_request(k, "POST", path, body, MAX_ANSWER_BYTES, &answer, &status, fault);
 	explicit_bzero(body, strlen(body));
 	if (r < 0)
