@@ -27,8 +27,9 @@ class Authority:
     def path(self, name):
         return os.path.join(self.dir, name)
 
-    def make(self, name, purpose, subject="IP:127.0.0.1"):
-        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name,
+    def make(self, name, purpose, subject="IP:127.0.0.1", names=None):
+        """names: its whole subject; "/CN=" and its name otherwise."""
+        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", names or "/CN=" + name,
             "-keyout", self.path(name + ".key"), "-out", self.path(name + ".csr"))
         with open(self.path("ext"), "w") as f:
             f.write("subjectAltName=%s\nextendedKeyUsage=%s\n" % (subject, purpose))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The kubelet's endpoints, with pods of a real containerd: names, and numbers that are the kernel's."""
+import datetime
 import re
 import uuid
 
@@ -68,6 +69,27 @@ def test_kubelet__pods(t):
     equal(page.all("container_memory_working_set_bytes", pod="web-0", container="", id=made.cgroup)[0][0]["namespace"], "shop", "the pod's own cgroup")
     equal({own["container"] for own, _ in page.all("container_start_time_seconds", pod="web-0")}, {"", "front", "back"}, "containers, the sandbox and the pod")
     assert not any(name.startswith("cgmeter_") for name in page.families), "families that are no kubelet's"
+
+    # What Heapster asks: a pod's sandbox is what it knows as the pod.
+    now = datetime.datetime.now(datetime.timezone.utc)
+    rows = agent.json("/stats/container/", containerName="/", num_stats=1, subcontainers=True, start=(now - datetime.timedelta(seconds=60)).isoformat(),
+                      end=now.isoformat())
+    own = [row for row in rows.values() if row["spec"].get("labels", {}).get("io.kubernetes.pod.uid") == uid]
+    equal(sorted(row["spec"]["labels"]["io.kubernetes.container.name"] for row in own), ["POD", "back", "front"], "containers of the pod")
+    for row in own:
+        labels = row["spec"]["labels"]
+        equal((labels["io.kubernetes.pod.name"], labels["io.kubernetes.pod.namespace"]), ("web-0", "shop"), "labels")
+        equal(len(row["stats"]), 1, "samples in the window")
+        if labels["io.kubernetes.container.name"] == "front":
+            near(row["stats"][0]["cpu"]["usage"]["total"], paths["front"].cpu_ns(), relative=0.01, what="CPU in /stats/container")
+    equal(agent.json("/stats/shop/web-0/%s/front" % uid, num_stats=1)["aliases"][0], made.containers["front"], "/stats/NAMESPACE/POD/UID/CONTAINER")
+    for path in ("/pods", "/runningpods/"):
+        listed = next(item for item in agent.json(path)["items"] if item["metadata"]["uid"] == uid)
+        equal((listed["metadata"]["name"], listed["metadata"]["namespace"]), ("web-0", "shop"), path)
+        equal(sorted(c["name"] for c in listed["spec"]["containers"]), ["back", "front"], path + ": containers")
+    statuses = {s["name"]: s for s in next(i for i in agent.json("/pods")["items"] if i["metadata"]["uid"] == uid)["status"]["containerStatuses"]}
+    equal(statuses["front"]["containerID"], "containerd://" + made.containers["front"], "containerID")
+    assert "running" in statuses["front"]["state"], statuses["front"]
 
     service.remove_pod(made)
     service.remove_cgroup(made.cgroup)  # as the kubelet does

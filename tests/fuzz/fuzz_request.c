@@ -145,6 +145,22 @@ static void try_body(struct cgm_str body)
 	free(fault);
 }
 
+static void try_kubelet_body(struct cgm_str body)
+{
+	struct cgm_json_stats_request request = { .samples.nr_stats = UNTOUCHED };
+	char *fault = NULL;
+	int r = cgm_json_stats_request_parse(body.len ? body.p : "", body.len, &request, &fault);
+
+	check(r == 0 || r == -EINVAL);
+	check((r == 0) == (fault == NULL));
+	if (r == 0)
+		check(request.samples.nr_stats >= -1 && request.container[0] == '/');
+	else
+		check(request.samples.nr_stats == UNTOUCHED && !request.container);
+	free(request.container);
+	free(fault);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -162,6 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cgm_accepts_gzip(lines[2]);
 	cgm_matches_etag(lines[3], "\"0123456789abcdef\"");
 	try_body(rest);
+	try_kubelet_body(rest);
 	for (size_t i = 0; i < 4; i++)
 		free(lines[i]);
 	return 0;

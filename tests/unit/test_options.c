@@ -218,12 +218,39 @@ static void test_options_parse__as_go_does(void **state)
 	assert_int_equal(o.verbosity, 2);
 }
 
+/* As a kubelet is started, with its hyphens. */
+static void test_options_parse__as_a_kubelet(void **state)
+{
+	struct cgm_options o;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, "--tls-cert-file=c", "--tls_key-file", "k", "--client-ca-file=a", "--anonymous-auth=false", "--authentication-token-webhook",
+			       "--authentication-token-webhook-cache-ttl=1m30s", "--authorization-mode=Webhook",
+			       "--authorization-webhook-cache-authorized-ttl=7s", "--authorization-webhook-cache-unauthorized-ttl=0s"), 0);
+	assert_string_equal(said, "");
+	assert_string_equal(o.client_ca_file, "a");
+	assert_true(o.review.tokens && o.review.certificates && o.review.authorize && !o.review.anonymous);
+	assert_int_equal(o.review.token_ns, 90 * CGM_NSEC_PER_SEC);
+	assert_int_equal(o.review.allowed_ns, 7 * CGM_NSEC_PER_SEC);
+	assert_int_equal(o.review.denied_ns, 0);
+	assert_int_equal(PARSE(&o, "--containerd_namespace=x", NULL), 0);
+	assert_string_equal(o.runtimes.containerd_namespace, "x");
+	assert_false(o.review.tokens || o.review.certificates || o.review.authorize || o.review.anonymous);
+	assert_int_equal(o.review.token_ns, 120 * CGM_NSEC_PER_SEC);
+	assert_int_equal(o.review.allowed_ns, 300 * CGM_NSEC_PER_SEC);
+	assert_int_equal(o.review.denied_ns, 30 * CGM_NSEC_PER_SEC);
+}
+
 static void test_options_parse__faults(void **state)
 {
 	static const struct {
 		const char *flags[3], *says;
 	} cases[] = {
 		{ { "--port" }, "--port: needs a value" },
+		{ { "--por_t=1" }, "--por_t: unknown flag" },
+		{ { "--authorization_mode=RBAC" }, "--authorization_mode: takes AlwaysAllow or Webhook" },
+		{ { "--authorization_mode=Webhook" }, "nobody would be anybody" },
+		{ { "--client_ca_file=x" }, "--client_ca_file: needs --tls_cert_file" },
 		{ { "--port=x" }, "--port: takes a whole number" },
 		{ { "--port=65536" }, "--port: must be at most 65535" },
 		{ { "--port=-1" }, "--port: takes a whole number" },
@@ -479,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_options__no_name_twice),
 		cmocka_unit_test(test_options_parse__defaults),
 		cmocka_unit_test(test_options_parse__as_go_does),
+		cmocka_unit_test(test_options_parse__as_a_kubelet),
 		cmocka_unit_test(test_options_parse__faults),
 		cmocka_unit_test(test_options_parse__accepted),
 		cmocka_unit_test(test_options_parse__each_flag_is_taken),

@@ -42,7 +42,7 @@ struct pair {
 };
 
 /* Writes NAME.crt and NAME.key. issuer NULL: an authority that signs itself. */
-static struct pair make_pair(const char *name, const struct pair *issuer, unsigned serial)
+static struct pair make_pair_with(const char *name, const struct pair *issuer, unsigned serial, const char *dn, unsigned lives_s)
 {
 	const char *purpose = strncmp(name, "client", 6) == 0 ? GNUTLS_KP_TLS_WWW_CLIENT : GNUTLS_KP_TLS_WWW_SERVER;
 	uint8_t number = (uint8_t)serial;
@@ -55,9 +55,9 @@ static struct pair make_pair(const char *name, const struct pair *issuer, unsign
 	assert_int_equal(gnutls_x509_crt_init(&p.crt), 0);
 	assert_int_equal(gnutls_x509_crt_set_version(p.crt, 3), 0);
 	assert_int_equal(gnutls_x509_crt_set_serial(p.crt, &number, sizeof(number)), 0);
-	assert_int_equal(gnutls_x509_crt_set_dn_by_oid(p.crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name)), 0);
+	assert_int_equal(gnutls_x509_crt_set_dn(p.crt, dn, NULL), 0);
 	assert_int_equal(gnutls_x509_crt_set_activation_time(p.crt, time(NULL) - 3600), 0);
-	assert_int_equal(gnutls_x509_crt_set_expiration_time(p.crt, time(NULL) + 86400 * 100), 0);
+	assert_int_equal(gnutls_x509_crt_set_expiration_time(p.crt, time(NULL) + lives_s), 0);
 	assert_int_equal(gnutls_x509_crt_set_key(p.crt, p.key), 0);
 	assert_int_equal(gnutls_x509_crt_set_basic_constraints(p.crt, !issuer, -1), 0);
 	if (issuer)
@@ -74,29 +74,42 @@ static struct pair make_pair(const char *name, const struct pair *issuer, unsign
 	return p;
 }
 
+static struct pair make_pair(const char *name, const struct pair *issuer, unsigned serial)
+{
+	char dn[64];
+
+	snprintf(dn, sizeof(dn), "CN=%s", name);
+	return make_pair_with(name, issuer, serial, dn, 86400 * 100);
+}
+
 static void pair_done(struct pair *p)
 {
 	gnutls_x509_crt_deinit(p->crt);
 	gnutls_x509_privkey_deinit(p->key);
 }
 
+static struct pair authority;
+
 static int make_files(void **state)
 {
-	struct pair ca, other, p;
+	struct pair other, p;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	ca = make_pair("ca", NULL, 1);
+	authority = make_pair("ca", NULL, 1);
 	other = make_pair("other", NULL, 2);
-	p = make_pair("server1", &ca, 11);
+	p = make_pair("server1", &authority, 11);
 	pair_done(&p);
-	p = make_pair("server2", &ca, 12);
+	p = make_pair("server2", &authority, 12);
 	pair_done(&p);
-	p = make_pair("client1", &ca, 21);
+	p = make_pair("client1", &authority, 21);
 	pair_done(&p);
 	p = make_pair("client2", &other, 22);
 	pair_done(&p);
-	pair_done(&ca);
+	p = make_pair_with("client-joe", &authority, 23, "O=devs,CN=joe,O=ops", 86400);
+	pair_done(&p);
+	p = make_pair_with("client-nobody", &authority, 24, "O=system:masters", 86400);
+	pair_done(&p);
 	pair_done(&other);
 	return 0;
 }
@@ -107,6 +120,7 @@ static int remove_files(void **state)
 	struct dirent *e;
 
 	(void)state;
+	pair_done(&authority);
 	assert_non_null(d);
 	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
@@ -273,6 +287,76 @@ static void test_tls__client_certificates(void **state)
 	server_stop(&s);
 }
 
+/* ---- certificates that may be there ---- */
+
+static char accessed[256]; /* "user(group,…) subresource" */
+
+static int review_access(void *arg, const struct cgm_kube_user *u, const struct cgm_kube_access *a, char *fault)
+{
+	size_t len = (size_t)snprintf(accessed, sizeof(accessed), "%s(", u->name);
+
+	(void)arg, (void)fault;
+	for (size_t i = 0; i < u->nr_groups; i++)
+		len += (size_t)snprintf(accessed + len, sizeof(accessed) - len, "%s%s", i ? "," : "", u->groups[i]);
+	snprintf(accessed + len, sizeof(accessed) - len, ") %s", a->subresource);
+	return strcmp(u->name, "joe") == 0;
+}
+
+static struct cgm_http_config as_kubelet(void)
+{
+	struct cgm_http_config c = config(true);
+
+	c.client_ca_file = c.tls_client_ca_file;
+	c.tls_client_ca_file = NULL;
+	c.auth = (struct cgm_auth_config){ .except = "/healthz", .review = { .reviewer = { NULL, review_access, NULL }, .certificates = true,
+									     .authorize = true, .allowed_ns = 60000000000, .node = "n" } };
+	return c;
+}
+
+static unsigned ask_as(const struct server *s, const char *certificate, const char *path)
+{
+	struct client client;
+	unsigned status = client_open(&client, s, certificate) < 0 ? 0 : client_ask(&client, path);
+
+	client_close(&client);
+	return status;
+}
+
+static void test_tls__certificates_as_users(void **state)
+{
+	struct cgm_http_config c = as_kubelet();
+	struct client client;
+	struct pair p;
+	struct server s;
+
+	(void)state;
+	serve("server1");
+	server_start(&s, 1, &c);
+	assert_int_equal(ask_as(&s, "client-joe", "/metrics"), 200);
+	assert_string_equal(accessed, "joe(ops,devs,system:authenticated) metrics"); /* a DN is written backwards */
+	assert_int_equal(ask_as(&s, "client1", "/stats/summary"), 403);
+	assert_string_equal(accessed, "client1(system:authenticated) stats");
+	assert_int_equal(ask_as(&s, NULL, "/metrics"), 401); /* it may have none, and is nobody then */
+	assert_int_equal(ask_as(&s, NULL, "/healthz"), 200);
+	assert_int_equal(ask_as(&s, "client-nobody", "/metrics"), 401); /* groups alone are nobody */
+	assert_int_equal(ask_as(&s, "client2", "/healthz"), 0); /* one that is there must be good */
+	assert_int_equal(ask_as(&s, "server2", "/healthz"), 0);
+	/* A connection that outlives its certificate. */
+	p = make_pair_with("client-short", &authority, 25, "CN=joe", 3);
+	pair_done(&p);
+	assert_int_equal(client_open(&client, &s, "client-short"), 0);
+	assert_int_equal(client_ask(&client, "/metrics"), 200);
+	server_wait(client_ask(&client, "/metrics") == 401);
+	client_close(&client);
+	server_stop(&s);
+	/* The authority alone: whoever has one of its certificates may do everything. */
+	c.auth.review.authorize = false;
+	server_start(&s, 1, &c);
+	assert_int_equal(ask_as(&s, "client1", "/stats/summary"), 200);
+	assert_int_equal(ask_as(&s, NULL, "/stats/summary"), 401);
+	server_stop(&s);
+}
+
 static void test_tls__plain_requests_get_nothing(void **state)
 {
 	struct cgm_http_config c = config(false);
@@ -304,19 +388,19 @@ static void test_tls_open__faults(void **state)
 	snprintf(other, sizeof(other), "%s", in_dir("server2.key"));
 	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ 0 }, &stats, &t), 0);
 	assert_null(t);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ "/nowhere", key, NULL }, &stats, &t), -ENOENT);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, "/nowhere", NULL }, &stats, &t), -ENOENT);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, other, NULL }, &stats, &t), -EINVAL); /* another's key */
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ key, key, NULL }, &stats, &t), -EINVAL);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, crt, NULL }, &stats, &t), -EINVAL);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, "/nowhere" }, &stats, &t), -ENOENT);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, key }, &stats, &t), -EINVAL); /* no authority in it */
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt }, &stats, &t), 0);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL }, &stats, &second), -EBUSY);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ "/nowhere", key, NULL, NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, "/nowhere", NULL, NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, other, NULL, NULL }, &stats, &t), -EINVAL); /* another's key */
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ key, key, NULL, NULL }, &stats, &t), -EINVAL);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, crt, NULL, NULL }, &stats, &t), -EINVAL);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, "/nowhere", NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, key, NULL }, &stats, &t), -EINVAL); /* no authority in it */
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt, NULL }, &stats, &t), 0);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL, NULL }, &stats, &second), -EBUSY);
 	cgm_tls_close(t);
 	for (unsigned long n = 1; n <= 12; n++) {
 		cgm_mem_fail_at(n);
-		if (cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt }, &stats, &t) == 0)
+		if (cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt, NULL }, &stats, &t) == 0)
 			cgm_tls_close(t);
 		cgm_mem_fail_at(0);
 	}
@@ -327,6 +411,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tls__new_certificates_for_new_connections),
 		cmocka_unit_test(test_tls__client_certificates),
+		cmocka_unit_test(test_tls__certificates_as_users),
 		cmocka_unit_test(test_tls__plain_requests_get_nothing),
 		cmocka_unit_test(test_tls_open__faults),
 	};

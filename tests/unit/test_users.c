@@ -157,7 +157,7 @@ static int run(struct cgm_runtime *r, char *fault)
 	}
 	return 0;
 }
-static const struct cgm_runtime_driver driver = { run };
+static const struct cgm_runtime_driver driver = { .run = run };
 
 /* At most 10 s. */
 #define WAIT_FOR(condition)                                                  \

@@ -556,10 +556,21 @@ static void say_addresses(const struct cgm_agent *a)
 	cgm_info("REST     %s://%s:%u%s/api/v1.3/containers/", scheme, host, port, o->url_base_prefix);
 	if (is_loopback(o->listen_ip))
 		return;
-	if (!*o->http_auth_file && !*o->http_digest_file && !*o->http_token_file && !*o->tls_client_ca_file)
-		cgm_info("everybody who reaches this address may ask: see --http_auth_file, --http_token_file and --tls_client_ca_file");
+	if (!*o->http_auth_file && !*o->http_digest_file && !*o->http_token_file && !*o->tls_client_ca_file && !o->review.tokens && !o->review.certificates &&
+	    !o->review.authorize)
+		cgm_info("everybody who reaches this address may ask: see --http_auth_file, --http_token_file, --tls_client_ca_file and --authentication_token_webhook");
+	else if (o->review.anonymous && !o->review.authorize)
+		cgm_warning("everybody who reaches this address may ask: --anonymous_auth lets in who brings no login, and --authorization_mode=AlwaysAllow all who are in");
 	else if (!*o->tls_cert_file)
 		cgm_warning("logins cross the network in the clear: see --tls_cert_file");
+}
+
+/* The PodList for the server. */
+static int tell_pods(void *arg, struct cgm_buf *out)
+{
+	int r = cgm_kube_pods_json(arg, out);
+
+	return r == -ENOMEM ? r : r < 0 ? -ENOENT : 0;
 }
 
 static int start_http(struct cgm_agent *a)
@@ -583,13 +594,24 @@ static int start_http(struct cgm_agent *a)
 			  .digest_file = a->o->http_digest_file,
 			  .digest_realm = a->o->http_digest_realm,
 			  .token_file = a->o->http_token_file,
-			  .except = a->o->http_auth_except },
+			  .except = a->o->http_auth_except,
+			  .review = a->o->review },
 		.tls_cert_file = a->o->tls_cert_file,
 		.tls_key_file = a->o->tls_key_file,
 		.tls_client_ca_file = a->o->tls_client_ca_file,
+		.client_ca_file = a->o->client_ca_file,
+		.pods = a->kubernetes.feed.pods ? tell_pods : NULL,
+		.pods_arg = a->kubernetes.feed.pods,
+		.node_name = a->node_name,
 	};
-	int r = cgm_http_start(&config, &a->http);
+	int r = cgm_kubernetes_node_name(&a->o->kubernetes, a->node_name, sizeof(a->node_name));
 
+	if (r < 0)
+		cgm_error("this node has no name for Kubernetes (--node_name): %s", strerror(-r));
+	else
+		r = cgm_reviewer_open(a->o, a->node_name, &config.auth.review, &a->reviewer);
+	if (r == 0)
+		r = cgm_http_start(&config, &a->http);
 	if (r == 0)
 		say_addresses(a);
 	return r;
@@ -598,7 +620,10 @@ static int start_http(struct cgm_agent *a)
 static void close_all(struct cgm_agent *a)
 {
 	cgm_sinks_stop(a->sinks); /* first: it is the only one that has to wait, and /metrics tells of it */
+	if (a->reviewer)
+		cgm_kube_cancel(a->reviewer); /* the server waits for reviews that are under way */
 	cgm_http_stop(a->http);
+	cgm_kube_close(a->reviewer);
 	cgm_names_free(a->containers.names);
 	cgm_kubernetes_close(&a->kubernetes);
 	cgm_containers_done(&a->containers);

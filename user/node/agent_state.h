@@ -12,7 +12,9 @@
 #include "node/cost.h"
 #include "node/kubernetes.h"
 #include "node/options.h"
+#include "node/reviewer.h"
 #include "output/http.h"
+#include "output/kubelet.h"
 #include "sink/sink.h"
 
 struct cgm_agent {
@@ -38,6 +40,8 @@ struct cgm_agent {
 	struct cgm_cost cost;
 	struct cgm_store *store;
 	struct cgm_http *http;
+	struct cgm_kube *reviewer; /* whom it asks who may ask; NULL: nobody */
+	char node_name[CGM_NODE_NAME]; /* as Kubernetes calls it */
 	struct cgm_sinks *sinks; /* NULL: none */
 	uint64_t start_real_ns, seq;
 	uint64_t last_list_ns, last_sockets_ns; /* monotonic */

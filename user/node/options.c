@@ -94,10 +94,19 @@ static int set(struct cgm_options *o, const struct cgm_option *opt, const char *
 	return -EINVAL;
 }
 
+static bool is_name(struct cgm_str name, const char *is)
+{
+	size_t i = 0;
+
+	while (i < name.len && is[i] && (name.p[i] == is[i] || (name.p[i] == '-' && is[i] == '_') || (name.p[i] == '_' && is[i] == '-')))
+		i++;
+	return i == name.len && !is[i];
+}
+
 static const struct cgm_option *find(struct cgm_str name)
 {
 	for (size_t i = 0; i < NR_OPTIONS; i++)
-		if (cgm_str_eq(name, cgm_option_table[i].name))
+		if (is_name(name, cgm_option_table[i].name))
 			return &cgm_option_table[i];
 	return NULL;
 }
@@ -243,6 +252,21 @@ static int check_server(const struct cgm_options *o)
 	return 0;
 }
 
+static int check_access(struct cgm_options *o)
+{
+	o->review.certificates = *o->client_ca_file;
+	o->review.authorize = strcmp(o->authorization_mode, "Webhook") == 0;
+	if (!one_of(o->authorization_mode, "AlwaysAllow", "Webhook", "Webhook"))
+		return bad_value("--authorization_mode", "takes AlwaysAllow or Webhook");
+	if (*o->client_ca_file && !*o->tls_cert_file)
+		return bad_value("--client_ca_file", "needs --tls_cert_file and --tls_key_file");
+	if (*o->client_ca_file && *o->tls_client_ca_file)
+		return bad_value("--client_ca_file", "--tls_client_ca_file lets in who has a certificate and nobody else: give one of the two");
+	if (o->review.authorize && !o->review.certificates && !o->review.tokens && !o->review.anonymous)
+		return bad_value("--authorization_mode", "nobody would be anybody: give --authentication_token_webhook, --client_ca_file or --anonymous_auth as well");
+	return 0;
+}
+
 static int check(const struct cgm_options *o)
 {
 	if (o->interval_ns < 50 * CGM_NSEC_PER_MSEC)
@@ -367,7 +391,7 @@ int cgm_options_parse(int argc, char *const *argv, struct cgm_options *ret)
 		printf("cgmeter %s\n", CGM_VERSION);
 		return 1;
 	}
-	if (check(&p.o) < 0 || check_server(&p.o) < 0 || choose_groups(&p.o) < 0 || limit_events(&p.o) < 0 || check_sinks(&p.o) < 0)
+	if (check(&p.o) < 0 || check_server(&p.o) < 0 || check_access(&p.o) < 0 || choose_groups(&p.o) < 0 || limit_events(&p.o) < 0 || check_sinks(&p.o) < 0)
 		return -EINVAL;
 	say_accepted(&p);
 	*ret = p.o;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Options of `cgmeter node`, from options.def. Flags as Go's flag package takes them: -name=value, --name value, -name alone for true (a
- * BOOL takes its value behind = only), -- ends them. The same names in a file, see --config.
+ * BOOL takes its value behind = only), -- ends them; - and _ in a name are the same, since a kubelet's flags have the one and cAdvisor's the other.
+ * The same names in a file, see --config.
  */
 #pragma once
 #include <stdbool.h>
@@ -41,6 +42,8 @@ struct cgm_options {
 	struct cgm_http_limits http;
 	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file;
 	const char *http_auth_file, *http_auth_realm, *http_digest_file, *http_digest_realm, *http_token_file, *http_auth_except;
+	const char *client_ca_file, *authorization_mode;
+	struct cgm_review_config review; /* what the options of a kubelet make of it; its reviewer and node are the agent's */
 	const char *machine_id_file, *boot_id_file;
 	const char *raw_prefixes;
 	bool docker_only, disable_root;

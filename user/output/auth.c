@@ -14,6 +14,7 @@
 #include "output/limits.h"
 #include "output/passwords.h"
 #include "output/request.h"
+#include "output/reviews.h"
 #include "output/watch.h"
 
 #define MIN_TOKEN 16
@@ -34,6 +35,7 @@ struct cgm_auth {
 	struct cgm_throttle throttle;
 	struct cgm_passwords *passwords; /* NULL: no basic */
 	struct cgm_nonces *nonces; /* NULL: no digest */
+	struct cgm_reviews *reviews; /* NULL: not as a kubelet */
 	pthread_mutex_t lock; /* of the next two */
 	struct cgm_users *digests;
 	struct tokens tokens;
@@ -169,6 +171,11 @@ static int check_realm(const char *flag, const char *realm)
 	return 0;
 }
 
+static bool is_like_kubelet(const struct cgm_review_config *c)
+{
+	return c->tokens || c->certificates || c->anonymous || c->authorize;
+}
+
 static int open_all(struct cgm_auth *a)
 {
 	int r = check_realm("http_auth_realm", a->config.basic_realm);
@@ -187,6 +194,10 @@ static int open_all(struct cgm_auth *a)
 	}
 	if (r == 0 && *a->token.path)
 		r = read_tokens(a);
+	if (r == 0 && is_like_kubelet(&a->config.review)) {
+		a->reviews = cgm_reviews_new(&a->config.review, a->stats);
+		r = a->reviews ? 0 : -ENOMEM;
+	}
 	return r;
 }
 
@@ -196,7 +207,7 @@ int cgm_auth_open(const struct cgm_auth_config *config, struct cgm_http_stats *s
 	int r;
 
 	*ret = NULL;
-	if (!*or_empty(config->basic_file) && !*or_empty(config->digest_file) && !*or_empty(config->token_file))
+	if (!*or_empty(config->basic_file) && !*or_empty(config->digest_file) && !*or_empty(config->token_file) && !is_like_kubelet(&config->review))
 		return 0;
 	a = cgm_calloc(1, sizeof(*a));
 	if (!a)
@@ -204,6 +215,7 @@ int cgm_auth_open(const struct cgm_auth_config *config, struct cgm_http_stats *s
 	a->config.basic_realm = or_empty(config->basic_realm);
 	a->config.digest_realm = or_empty(config->digest_realm);
 	a->config.except = or_empty(config->except);
+	a->config.review = config->review;
 	a->stats = stats;
 	a->basic.path = or_empty(config->basic_file);
 	a->digest.path = or_empty(config->digest_file);
@@ -221,8 +233,10 @@ int cgm_auth_open(const struct cgm_auth_config *config, struct cgm_http_stats *s
 
 void cgm_auth_stop(struct cgm_auth *a)
 {
-	if (a)
-		cgm_passwords_stop(a->passwords);
+	if (!a)
+		return;
+	cgm_passwords_stop(a->passwords);
+	cgm_reviews_stop(a->reviews);
 }
 
 void cgm_auth_close(struct cgm_auth *a)
@@ -230,6 +244,7 @@ void cgm_auth_close(struct cgm_auth *a)
 	if (!a)
 		return;
 	cgm_passwords_free(a->passwords);
+	cgm_reviews_free(a->reviews);
 	cgm_nonces_free(a->nonces);
 	cgm_users_unref(a->digests);
 	free(a->tokens.digests);
@@ -338,7 +353,67 @@ static enum cgm_auth_verdict check_basic(struct cgm_auth *a, struct cgm_request 
 	return v;
 }
 
-static enum cgm_auth_verdict check_token(struct cgm_auth *a, struct cgm_request *rq, const char *token)
+/* What the request is to Kubernetes: --prometheus_endpoint is its /metrics. */
+static struct cgm_access access_of(const struct cgm_request *rq, const char *method)
+{
+	return cgm_access_of(method, rq->route && rq->route->handler == cgm_handle_metrics ? rq->route->pattern : rq->path);
+}
+
+static enum cgm_auth_verdict check_user(struct cgm_auth *a, struct cgm_request *rq, struct cgm_kube_user *user, const char *group, const char *method)
+{
+	struct cgm_reviewed *who = cgm_reviewed_new(user, group);
+
+	return who ? cgm_reviews_user(a->reviews, rq, who, access_of(rq, method)) : CGM_AUTH_BUSY;
+}
+
+/* MISSING: there is no certificate that says who he is. */
+static enum cgm_auth_verdict check_certificate(struct cgm_auth *a, struct cgm_request *rq, const char *method)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	struct cgm_kube_user user = { 0 };
+	int r;
+
+	if (!a->config.review.certificates || !info)
+		return CGM_AUTH_MISSING;
+	r = cgm_tls_user(info->tls_session, &user);
+	if (r > 0)
+		return check_user(a, rq, &user, CGM_GROUP_AUTHENTICATED, method);
+	return r == 0 ? CGM_AUTH_MISSING : r == -ENOMEM ? CGM_AUTH_BUSY : CGM_AUTH_FAILED;
+}
+
+static enum cgm_auth_verdict check_anonymous(struct cgm_auth *a, struct cgm_request *rq, const char *method)
+{
+	struct cgm_kube_user user = { .name = cgm_strdup(CGM_USER_ANONYMOUS) };
+
+	return user.name ? check_user(a, rq, &user, CGM_GROUP_ANONYMOUS, method) : CGM_AUTH_BUSY;
+}
+
+/* What a token may be made of (RFC 6750 and all else that can be seen): what is none is not worth a question. */
+static bool may_be_token(const char *token)
+{
+	const char *p = token;
+
+	while (*p > ' ' && *p < 0x7f)
+		p++;
+	return *token && !*p;
+}
+
+/* token: NULL: he brings none. */
+static enum cgm_auth_verdict check_as_kubelet(struct cgm_auth *a, struct cgm_request *rq, const char *token, const char *method)
+{
+	enum cgm_auth_verdict v = check_certificate(a, rq, method);
+
+	if (v == CGM_AUTH_MISSING && token && a->config.review.tokens && may_be_token(token))
+		v = cgm_reviews_knows(a->reviews, token) || !is_limited(a, rq) ? cgm_reviews_token(a->reviews, rq, token, access_of(rq, method)) :
+										  CGM_AUTH_LIMITED;
+	else if (v == CGM_AUTH_MISSING && token)
+		v = is_limited(a, rq) ? CGM_AUTH_LIMITED : CGM_AUTH_FAILED;
+	else if (v == CGM_AUTH_MISSING && a->config.review.anonymous)
+		v = check_anonymous(a, rq, method);
+	return v == CGM_AUTH_FAILED ? failed(a, rq) : v;
+}
+
+static enum cgm_auth_verdict check_token(struct cgm_auth *a, struct cgm_request *rq, const char *token, const char *method)
 {
 	uint64_t generation = cgm_known_generation(&a->known), now = cgm_clock_mono_ns();
 	struct cgm_known_key key;
@@ -347,10 +422,12 @@ static enum cgm_auth_verdict check_token(struct cgm_auth *a, struct cgm_request 
 		return CGM_AUTH_BUSY;
 	if (cgm_known_has(&a->known, &key, now))
 		return CGM_AUTH_OPEN;
-	if (is_limited(a, rq))
+	if (!a->reviews && is_limited(a, rq))
 		return CGM_AUTH_LIMITED;
 	if (!is_token(a, token))
-		return failed(a, rq);
+		return a->reviews ? check_as_kubelet(a, rq, token, method) : failed(a, rq);
+	if (a->reviews && is_limited(a, rq))
+		return CGM_AUTH_LIMITED;
 	cgm_known_add(&a->known, &key, generation, now);
 	return CGM_AUTH_OPEN;
 }
@@ -373,15 +450,20 @@ static enum cgm_auth_verdict check_digest(struct cgm_auth *a, struct cgm_request
 
 enum cgm_auth_verdict cgm_auth_check(struct cgm_auth *a, struct cgm_request *rq, const char *method)
 {
+	enum cgm_auth_verdict v;
 	const char *text;
 
 	if (!a || is_open(a->config.except, rq->path))
 		return CGM_AUTH_OPEN;
 	if (rq->login)
 		return cgm_login_verdict(rq->login);
+	if (rq->review) {
+		v = cgm_reviews_again(a->reviews, rq);
+		return v == CGM_AUTH_FAILED ? failed(a, rq) : v;
+	}
 	switch (cgm_auth_scheme(cgm_request_header(rq, "Authorization"), &text)) {
 	case CGM_AUTH_NONE:
-		return CGM_AUTH_MISSING;
+		return a->reviews ? check_as_kubelet(a, rq, NULL, method) : CGM_AUTH_MISSING;
 	case CGM_AUTH_BASIC:
 		if (a->passwords)
 			return check_basic(a, rq, text);
@@ -392,7 +474,9 @@ enum cgm_auth_verdict cgm_auth_check(struct cgm_auth *a, struct cgm_request *rq,
 		break;
 	case CGM_AUTH_BEARER:
 		if (*a->token.path)
-			return check_token(a, rq, text);
+			return check_token(a, rq, text, method);
+		if (a->reviews)
+			return check_as_kubelet(a, rq, text, method);
 		break;
 	case CGM_AUTH_OTHER:
 		break;
@@ -404,6 +488,8 @@ void cgm_auth_forget(struct cgm_request *rq)
 {
 	cgm_login_free(rq->login);
 	rq->login = NULL;
+	cgm_review_free(rq->review);
+	rq->review = NULL;
 }
 
 unsigned cgm_auth_wait_s(struct cgm_auth *a, const struct cgm_client *c)
@@ -425,7 +511,7 @@ void cgm_auth_challenges(struct cgm_auth *a, bool stale, void (*put)(void *arg, 
 		snprintf(value, sizeof(value), "Basic realm=%s, charset=\"UTF-8\"", realm);
 		put(arg, value);
 	}
-	if (*a->token.path && cgm_auth_quote(a->config.basic_realm, realm, sizeof(realm))) {
+	if ((*a->token.path || a->config.review.tokens) && cgm_auth_quote(a->config.basic_realm, realm, sizeof(realm))) {
 		snprintf(value, sizeof(value), "Bearer realm=%s", realm);
 		put(arg, value);
 	}

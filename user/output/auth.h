@@ -1,18 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who may ask. Any of three ways opens all routes: a password (basic), a digest, or a bearer token; paths of --http_auth_except need none.
+ * Beside these, as a kubelet has it (reviews.h): who has a client's certificate, a token that the API server knows, or nothing at all and that is allowed,
+ * is somebody with groups, who may do what the API server's authorization lets him do, or everything.
  * A password that was found right is remembered for some minutes by a keyed hash, so that a scraper pays for bcrypt once; one that must be
  * computed is computed by a thread of its own at low priority, while the request is suspended: no other request waits for it.
  */
 #pragma once
 #include <stdint.h>
 
+#include "kube/review.h"
 #include "model/http_stats.h"
 #include "output/throttle.h"
+
+#define CGM_GROUP_AUTHENTICATED "system:authenticated"
+#define CGM_GROUP_ANONYMOUS "system:unauthenticated"
+#define CGM_USER_ANONYMOUS "system:anonymous"
+
+/* As a kubelet: all false, it is off. Texts are the caller's and must stay. */
+struct cgm_review_config {
+	/* See kube/review.h; each waits for an answer. NULL where nothing is asked. */
+	struct cgm_reviewer {
+		int (*token)(void *arg, const char *token, struct cgm_kube_user *ret, char *fault);
+		int (*access)(void *arg, const struct cgm_kube_user *u, const struct cgm_kube_access *a, char *fault);
+		void *arg;
+	} reviewer;
+	bool tokens, certificates, anonymous; /* who is somebody */
+	bool authorize; /* each access is asked for; else all may do everything */
+	uint64_t token_ns, allowed_ns, denied_ns; /* how long an answer is good for */
+	const char *node; /* whose parts are accessed */
+};
 
 /* "" or NULL: none. Texts are the caller's and must stay. */
 struct cgm_auth_config {
 	const char *basic_file, *basic_realm, *digest_file, *digest_realm, *token_file, *except;
+	struct cgm_review_config review;
 };
 
 enum cgm_auth_verdict {
@@ -22,7 +44,9 @@ enum cgm_auth_verdict {
 	CGM_AUTH_FAILED, /* 401 */
 	CGM_AUTH_STALE, /* 401 with stale=true: the client tries again by itself */
 	CGM_AUTH_LIMITED, /* 429 */
+	CGM_AUTH_FORBIDDEN, /* 403 */
 	CGM_AUTH_BUSY, /* 503 */
+	CGM_AUTH_AWAY, /* 503: nobody can be asked */
 };
 
 struct cgm_auth;

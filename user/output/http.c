@@ -367,7 +367,7 @@ DEFINE_CLEANUP(cgm_http, http_free)
 static int prepare(struct cgm_http *h)
 {
 	const struct cgm_http_config *c = &h->config;
-	struct cgm_tls_config tls = { c->tls_cert_file, c->tls_key_file, c->tls_client_ca_file };
+	struct cgm_tls_config tls = { c->tls_cert_file, c->tls_key_file, c->tls_client_ca_file, c->client_ca_file };
 	int r = cgm_tls_open(&tls, &h->stats, &h->tls);
 
 	if (r == 0)

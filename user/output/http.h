@@ -34,8 +34,12 @@ struct cgm_http_config {
 	const char *url_base_prefix; /* NULL or "": none; "/x" otherwise */
 	const char *prometheus_endpoint; /* NULL: /metrics */
 	struct cgm_http_limits limits;
+	/* Appends a PodList as the API server tells it: 0; -ENOENT: nothing is known (yet); -ENOMEM. NULL: it is not asked. Any thread, must not wait. */
+	int (*pods)(void *arg, struct cgm_buf *out);
+	void *pods_arg;
+	const char *node_name; /* how Kubernetes calls this node; NULL: as the host is called */
 	struct cgm_auth_config auth;
-	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file; /* NULL or "": none */
+	const char *tls_cert_file, *tls_key_file, *tls_client_ca_file, *client_ca_file; /* NULL or "": none; see struct cgm_tls_config */
 };
 
 struct cgm_http;

@@ -37,6 +37,9 @@ void cgm_json_chop(struct cgm_buf *b);
 /* A ContainerStats object. values lie as the layout says; health: of the container now, NULL: it has no check. */
 void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health);
 
+/* The same without "network". */
+void cgm_json_stats_less_network(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health);
+
 /* ---- json_extras.c: parts of it, each with the comma in front ---- */
 
 /* "tcp", "tcp6", "udp", "udp6", "tcp_advanced" of NetworkStats; zeros for what is not measured. */
@@ -67,6 +70,8 @@ bool cgm_json_stats_has(const struct cgm_layout *l, enum cgm_stats_part part);
 
 /* app: what its application said; NULL: nothing. */
 void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app);
+/* As v1; a pod's sandbox with the label io.kubernetes.container.name=POD. network: is it this row that shows what there is? */
+void cgm_json_spec_kubelet(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app, bool network);
 void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app);
 /* "aliases":[…],"namespace":"docker", of what a runtime knows; nothing of others. */
 void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity);
@@ -94,6 +99,15 @@ struct cgm_json_request {
  */
 int cgm_json_request_parse(const char *text, size_t len, struct cgm_json_request *ret, char **ret_fault);
 
+/* The kubelet's form of it. */
+struct cgm_json_stats_request {
+	struct cgm_json_request samples;
+	char *container; /* a path from "/" on, as it came; the caller's */
+	bool subcontainers;
+};
+/* Likewise. */
+int cgm_json_stats_request_parse(const char *text, size_t len, struct cgm_json_stats_request *ret, char **ret_fault);
+
 /* ---- json_container.c: ContainerInfo ---- */
 
 /* One ContainerInfo; an array of them; an object with the cgroup's path before each. */
@@ -101,6 +115,12 @@ enum cgm_containers_form { CGM_CONTAINERS_ONE, CGM_CONTAINERS_ARRAY, CGM_CONTAIN
 /* ContainerInfo of the selected rows of s; CGM_CONTAINERS_ONE: there is just one. Takes a reference of s. NULL when out of memory. */
 struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, const struct cgm_selection *selection, enum cgm_containers_form form,
 				       const struct cgm_json_request *request);
+/*
+ * The same as a kubelet with dockershim told it: a pod's sandbox bears the label io.kubernetes.container.name=POD, and of all rows of a pod one alone
+ * has its network. Who adds up pods (Heapster) finds the pod's network by the former and counts it once by the latter.
+ */
+struct cgm_stream *cgm_json_kubelet_containers(struct cgm_snapshot *s, const struct cgm_selection *selection, enum cgm_containers_form form,
+					       const struct cgm_json_request *request);
 
 /* ---- json_machine.c: MachineInfo, and Attributes of v2 ---- */
 

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "output/kubelet.h"
 #include "output/selection.h"
 
 #define CHILDREN_A_PIECE 64
@@ -21,6 +22,7 @@ struct containers {
 	struct cgm_json_request request;
 	struct cgm_selection selection;
 	enum cgm_containers_form form;
+	bool *network; /* by row: does it show its network? NULL: all do, as cAdvisor's */
 	bool began, any;
 	size_t row; /* == nr_rows: all written */
 	enum phase phase;
@@ -70,7 +72,10 @@ static int put_spec_and_seek(struct containers *c, struct cgm_buf *b)
 
 	c->phase = AT_STATS;
 	cgm_buf_lit(b, "\"spec\":");
-	cgm_json_spec_v1(b, &row->spec, row->identity, row->app);
+	if (c->network)
+		cgm_json_spec_kubelet(b, &row->spec, row->identity, row->app, c->network[c->row]);
+	else
+		cgm_json_spec_v1(b, &row->spec, row->identity, row->app);
 	if (r < 0 || c->samples.nr_left) {
 		cgm_buf_lit(b, ",\"stats\":[");
 		return r;
@@ -84,12 +89,14 @@ static int put_sample(struct containers *c, struct cgm_buf *b)
 {
 	const struct cgm_row *row = &c->snapshot->rows[c->row];
 	const struct cgm_who *who = row->identity->who;
+	bool network = !c->network || c->network[c->row];
 	int r = cgm_samples_next(&c->samples);
 
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		cgm_json_stats(b, c->samples.iter.time_ns, c->samples.iter.layout, c->samples.iter.values, who ? who->health : NULL);
+		(network ? cgm_json_stats : cgm_json_stats_less_network)(b, c->samples.iter.time_ns, c->samples.iter.layout, c->samples.iter.values,
+									  who ? who->health : NULL);
 		/* Of what its application says the newest alone is kept. */
 		if (c->samples.iter.time_ns == row->time_ns && row->app && row->app->nr && b->len) {
 			b->len--;
@@ -174,6 +181,7 @@ static void containers_free(struct cgm_stream *stream)
 	if (c->phase == AT_STATS)
 		cgm_samples_done(&c->samples);
 	cgm_snapshot_unref(c->snapshot);
+	free(c->network);
 	free(c);
 }
 
@@ -191,4 +199,17 @@ struct cgm_stream *cgm_json_containers(struct cgm_snapshot *s, const struct cgm_
 	c->form = form;
 	c->row = cgm_selection_first(&c->selection);
 	return &c->stream;
+}
+
+struct cgm_stream *cgm_json_kubelet_containers(struct cgm_snapshot *s, const struct cgm_selection *selection, enum cgm_containers_form form,
+					       const struct cgm_json_request *request)
+{
+	struct cgm_stream *stream = cgm_json_containers(s, selection, form, request);
+	struct containers *c = (struct containers *)stream;
+
+	if (c && cgm_kubelet_network(s, &c->network) < 0) {
+		cgm_stream_free(stream);
+		return NULL;
+	}
+	return stream;
 }

@@ -54,11 +54,33 @@ static void put_pairs(struct cgm_buf *b, const char *head, const struct cgm_pair
 	cgm_buf_char(b, '}');
 }
 
-static void put_who(struct cgm_buf *b, const struct cgm_who *who)
+/* The sandbox's labels with one more, where its key belongs. */
+static void put_pod_labels(struct cgm_buf *b, const struct cgm_who *who)
+{
+	static const struct cgm_pair pod = { "io.kubernetes.container.name", "POD" };
+	size_t before = 0;
+
+	while (before < who->nr_labels && strcmp(who->labels[before].key, pod.key) < 0)
+		before++;
+	put_pairs(b, ",\"labels\":{", who->labels, before);
+	if (before && !b->failed)
+		b->len--; /* the brace */
+	put_pairs(b, before ? "," : ",\"labels\":{", &pod, 1);
+	if (before == who->nr_labels)
+		return;
+	if (!b->failed)
+		b->len--;
+	put_pairs(b, ",", who->labels + before, who->nr_labels - before);
+}
+
+static void put_who(struct cgm_buf *b, const struct cgm_who *who, bool as_pod)
 {
 	if (!who)
 		return;
-	put_pairs(b, ",\"labels\":{", who->labels, who->nr_labels);
+	if (as_pod && who->is_sandbox && !cgm_who_label(who, "io.kubernetes.container.name"))
+		put_pod_labels(b, who);
+	else
+		put_pairs(b, ",\"labels\":{", who->labels, who->nr_labels);
 	put_pairs(b, ",\"envs\":{", who->envs, who->nr_envs);
 }
 
@@ -170,20 +192,30 @@ static void put_app(struct cgm_buf *b, const struct cgm_app_metrics *app)
 		cgm_json_app_spec(b, app);
 }
 
-void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app)
+static void put_spec(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app, bool as_pod, bool network)
 {
 	put_times(b, spec, identity->who);
-	put_who(b, identity->who);
+	put_who(b, identity->who, as_pod);
 	put_cpu(b, spec);
 	put_memory(b, spec);
 	put_has(b, "hugetlb", spec->has_hugetlb);
-	put_has(b, "network", spec->has_network);
+	put_has(b, "network", spec->has_network && network);
 	put_processes(b, spec);
 	put_has(b, "filesystem", spec->has_filesystem);
 	put_has(b, "diskio", spec->has_diskio);
 	put_app(b, app);
 	put_image(b, identity->who);
 	cgm_buf_char(b, '}');
+}
+
+void cgm_json_spec_v1(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app)
+{
+	put_spec(b, spec, identity, app, false, true);
+}
+
+void cgm_json_spec_kubelet(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app, bool network)
+{
+	put_spec(b, spec, identity, app, true, network);
 }
 
 void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app)
@@ -194,7 +226,7 @@ void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const stru
 		cgm_json_aliases(b, identity);
 		cgm_json_chop(b);
 	}
-	put_who(b, identity->who);
+	put_who(b, identity->who, false);
 	put_cpu(b, spec);
 	put_memory(b, spec);
 	put_has(b, "hugetlb", spec->has_hugetlb);

@@ -449,7 +449,7 @@ void cgm_json_stats_rest(struct cgm_buf *b, const struct cgm_layout *l, const ui
 	cgm_json_resctrl(b, l, values);
 }
 
-void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health)
+static void put_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health, bool network)
 {
 	pthread_once(&once, build_skeleton);
 	cgm_buf_lit(b, "{\"timestamp\":");
@@ -458,7 +458,7 @@ void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout
 	put_diskio(b, l, values);
 	put_named_group(b, ",\"memory\":{", &skeleton.memory, l, values);
 	cgm_json_hugetlb(b, l, values);
-	if (cgm_json_stats_has(l, CGM_PART_NETWORK))
+	if (network && cgm_json_stats_has(l, CGM_PART_NETWORK))
 		put_network(b, l, values, true);
 	put_filesystem(b, l, values);
 	put_named_group(b, ",\"task_stats\":{", &skeleton.task_stats, l, values);
@@ -475,4 +475,14 @@ void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout
 	cgm_buf_lit(b, ",\"health\":{\"status\":");
 	cgm_json_string(b, health ? health : "");
 	cgm_buf_lit(b, "}}");
+}
+
+void cgm_json_stats(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health)
+{
+	put_stats(b, time_ns, l, values, health, true);
+}
+
+void cgm_json_stats_less_network(struct cgm_buf *b, uint64_t time_ns, const struct cgm_layout *l, const uint64_t *values, const char *health)
+{
+	put_stats(b, time_ns, l, values, health, false);
 }

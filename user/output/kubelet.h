@@ -42,6 +42,8 @@ struct cgm_kubelet_pod {
 };
 /* The pod that begins at *at (0: the first), which is moved behind it. False: none is left. */
 bool cgm_kubelet_pods_next(const struct cgm_kubelet_pods *p, size_t *at, struct cgm_kubelet_pod *ret);
+/* By row: does it show its interfaces when each pod shows them once? In fresh memory of the caller's. 0 or -ENOMEM. */
+int cgm_kubelet_network(const struct cgm_snapshot *s, bool **ret);
 /* The name of a container in its pod. */
 const char *cgm_kubelet_container_name(const struct cgm_who *w);
 
@@ -61,9 +63,11 @@ bool cgm_kubelet_has_interfaces(const struct cgm_row *row);
 
 /* ---- kubelet_summary.c ---- */
 
+#define CGM_NODE_NAME 256 /* bytes, with the end */
+
 /* What no row says of the node. 0 and "": not known. */
 struct cgm_kubelet_node {
-	char name[HOST_NAME_MAX + 1]; /* in small letters, as Kubernetes names nodes */
+	char name[CGM_NODE_NAME]; /* the host's in small letters, as Kubernetes names nodes */
 	uint64_t time_ns, boot_time_ns;
 	uint64_t memory_bytes, swap_bytes; /* swap may be 0 where memory is known */
 	uint64_t max_pid, nr_tasks;
@@ -78,6 +82,16 @@ struct cgm_stream *cgm_kubelet_summary(struct cgm_snapshot *s, const struct cgm_
 
 /* /metrics/resource as text, some rows a piece. Takes a reference of s. NULL: out of memory. */
 struct cgm_stream *cgm_kubelet_resource(struct cgm_snapshot *s);
+
+/* ---- kubelet_list.c: a PodList of what the runtimes say ---- */
+
+/* Does anybody here know of pods: a runtime that answers, or one that did? */
+bool cgm_kubelet_knows_pods(const struct cgm_snapshot *s);
+/*
+ * /runningpods/: what runs, in the form of a kubelet. With status, as /pods: also labels, times and the state of each container, and those that have
+ * ended; node: name of this node. A pod a piece. Takes a reference of s. NULL: out of memory.
+ */
+struct cgm_stream *cgm_kubelet_pod_list(struct cgm_snapshot *s, bool status, const char *node);
 
 /* ---- kubelet_labels.c ---- */
 

@@ -128,3 +128,26 @@ bool cgm_kubelet_pods_next(const struct cgm_kubelet_pods *p, size_t *at, struct 
 	*ret = pod;
 	return true;
 }
+
+int cgm_kubelet_network(const struct cgm_snapshot *s, bool **ret)
+{
+	_cleanup_(cgm_kubelet_pods_done) struct cgm_kubelet_pods pods = { 0 };
+	bool *shows = cgm_malloc((s->nr_rows + 1) * sizeof(*shows));
+	struct cgm_kubelet_pod pod;
+	size_t at = 0;
+
+	if (!shows || cgm_kubelet_pods_init(s, &pods) < 0) {
+		free(shows);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < s->nr_rows; i++) {
+		const struct cgm_who *w = s->rows[i].identity->who;
+
+		shows[i] = !w || !w->pod_uid || !*w->pod_uid;
+	}
+	while (cgm_kubelet_pods_next(&pods, &at, &pod))
+		if (pod.network)
+			shows[pod.network - s->rows] = true;
+	*ret = shows;
+	return 0;
+}

@@ -24,6 +24,23 @@ static void put_codes(struct cgm_prometheus *r, const uint64_t *codes)
 			put(r, "code", names[i], codes[i]);
 }
 
+static void put_reviews(struct cgm_prometheus *r, const uint64_t *reviews)
+{
+	static const char *const labels[][2] = {
+#define LABELS(id, kind, result) { kind, result },
+		CGM_HTTP_REVIEW_LIST(LABELS)
+#undef LABELS
+	};
+
+	for (unsigned i = 0; i < CGM_NR_HTTP_REVIEWS; i++) {
+		struct cgm_prom_text t = { 0 };
+
+		cgm_prom_label(&t, false, "kind", labels[i][0]);
+		cgm_prom_label(&t, true, "result", labels[i][1]);
+		cgm_prom_plain(r, &t, reviews[i], 0);
+	}
+}
+
 bool cgm_prom_http_family(struct cgm_prometheus *r, enum cgm_family_id f)
 {
 	static const char *const rejects[] = {
@@ -47,6 +64,13 @@ bool cgm_prom_http_family(struct cgm_prometheus *r, enum cgm_family_id f)
 	case CGM_F_HTTP_DROPPED:
 		for (unsigned i = 0; i < CGM_NR_HTTP_DROPS; i++)
 			put(r, "reason", drops[i], s->drops[i]);
+		return true;
+	case CGM_F_HTTP_REVIEWS:
+		put_reviews(r, s->reviews);
+		return true;
+	case CGM_F_HTTP_REVIEW_HITS:
+		put(r, "kind", "token", s->nr_token_hits);
+		put(r, "kind", "access", s->nr_access_hits);
 		return true;
 	case CGM_F_HTTP_RELOADS:
 		put(r, "result", "ok", s->nr_reloads);

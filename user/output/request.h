@@ -59,6 +59,7 @@ struct cgm_request {
 	struct MHD_Connection *connection;
 	struct cgm_peer *peer;
 	struct cgm_login *login; /* while its password is checked, and after; NULL: none was */
+	struct cgm_review *review; /* likewise while the API server is asked for it */
 	char *raw_uri; /* as it came, when digests are asked for; else NULL */
 	unsigned status; /* of our answer; 0: none yet */
 	const char *fault; /* of the path's encoding, else NULL */
@@ -138,6 +139,8 @@ void cgm_put_encoded(struct cgm_buf *b, const char *name);
 enum MHD_Result cgm_answer_plain(struct cgm_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* 307 to a path of ours. */
 enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path);
+/* 301 to the same path with a slash at its end. */
+enum MHD_Result cgm_answer_with_slash(struct cgm_request *rq);
 /* The path is none of ours: 404, or as cAdvisor the way to its page. */
 enum MHD_Result cgm_answer_unknown_path(struct cgm_request *rq);
 /* 200 and no end: events as they come. */
@@ -202,6 +205,11 @@ enum MHD_Result cgm_handle_events(struct cgm_request *rq);
 enum MHD_Result cgm_handle_kubelet_summary(struct cgm_request *rq);
 enum MHD_Result cgm_handle_kubelet_resource(struct cgm_request *rq);
 enum MHD_Result cgm_handle_kubelet_cadvisor(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_probes(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_stats(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_spec(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_pods(struct cgm_request *rq);
+enum MHD_Result cgm_handle_kubelet_running_pods(struct cgm_request *rq);
 
 /* ---- handlers_text.c ---- */
 

@@ -10,6 +10,7 @@
 #include "output/gzip.h"
 #include "output/json.h"
 #include "output/negotiate.h"
+#include "output/reviews.h"
 
 #define BLOCK_BYTES 16384
 #define SMALL_BYTES 1024 /* below, gzip gains nothing */
@@ -239,10 +240,16 @@ static void add_challenge(void *response, const char *value)
 enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict verdict)
 {
 	struct MHD_Response *response;
-	char wait[16];
+	char wait[16], refusal[400];
 
 	if (verdict == CGM_AUTH_BUSY)
-		return cgm_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "too many passwords are being checked");
+		return cgm_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "too many logins are being checked");
+	if (verdict == CGM_AUTH_AWAY)
+		return cgm_answer_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "the API server cannot be asked who may ask here");
+	if (verdict == CGM_AUTH_FORBIDDEN) {
+		cgm_review_refusal(rq->review, refusal, sizeof(refusal));
+		return cgm_answer_error(rq, MHD_HTTP_FORBIDDEN, "%s", refusal);
+	}
 	if (verdict == CGM_AUTH_LIMITED) {
 		response = error_response(MHD_HTTP_TOO_MANY_REQUESTS, "too many failed logins from this address");
 		snprintf(wait, sizeof(wait), "%u", cgm_auth_wait_s(rq->http->auth, &rq->peer->client));
@@ -254,14 +261,24 @@ enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict ve
 	return cgm_answer(rq, MHD_HTTP_UNAUTHORIZED, response);
 }
 
-enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path)
+static enum MHD_Result redirect(struct cgm_request *rq, unsigned status, const char *path, const char *end)
 {
 	struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 	char location[512];
 
-	snprintf(location, sizeof(location), "%s%s", rq->prefix ? rq->prefix : "", path);
+	snprintf(location, sizeof(location), "%s%s%s", rq->prefix ? rq->prefix : "", path, end);
 	add_header(response, "Location", location);
-	return cgm_answer(rq, MHD_HTTP_TEMPORARY_REDIRECT, response);
+	return cgm_answer(rq, status, response);
+}
+
+enum MHD_Result cgm_answer_redirect(struct cgm_request *rq, const char *path)
+{
+	return redirect(rq, MHD_HTTP_TEMPORARY_REDIRECT, path, "");
+}
+
+enum MHD_Result cgm_answer_with_slash(struct cgm_request *rq)
+{
+	return redirect(rq, MHD_HTTP_MOVED_PERMANENTLY, rq->path, "/");
 }
 
 enum MHD_Result cgm_answer_unknown_path(struct cgm_request *rq)

@@ -27,6 +27,7 @@ struct set {
 	unsigned nr;
 	gnutls_privkey_t key;
 	gnutls_x509_trust_list_t trust; /* NULL: clients need no certificate */
+	bool optional; /* they need none, but one that they have must be good */
 	uint64_t not_after_s;
 };
 
@@ -34,6 +35,8 @@ struct cgm_tls {
 	struct cgm_tls_config config;
 	struct cgm_http_stats *stats;
 	struct cgm_watch cert, key, ca;
+	const char *ca_flag;
+	bool optional; /* a client may have no certificate */
 	pthread_mutex_t lock;
 	struct set *newest; /* under the lock */
 };
@@ -104,13 +107,13 @@ static int read_trust(struct cgm_tls *t, struct set *s)
 
 	if (!*t->ca.path)
 		return 0;
-	r = read_pem(&t->ca, "tls_client_ca_file", &text, &pem);
+	r = read_pem(&t->ca, t->ca_flag, &text, &pem);
 	if (r < 0)
 		return r;
 	if (gnutls_x509_trust_list_init(&s->trust, 0) < 0)
 		return -ENOMEM;
 	r = gnutls_x509_trust_list_add_trust_mem(s->trust, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
-	return r > 0 ? 0 : bad("tls_client_ca_file", &t->ca, r < 0 ? r : GNUTLS_E_NO_CERTIFICATE_FOUND);
+	return r > 0 ? 0 : bad(t->ca_flag, &t->ca, r < 0 ? r : GNUTLS_E_NO_CERTIFICATE_FOUND);
 }
 
 static int read_files(struct cgm_tls *t, struct set **ret)
@@ -142,6 +145,7 @@ static int read_files(struct cgm_tls *t, struct set **ret)
 		explicit_bzero(key_text, key.size);
 	if (r < 0)
 		return r;
+	s->optional = t->optional;
 	r = read_trust(t, s);
 	if (r < 0)
 		return r;
@@ -204,7 +208,9 @@ int cgm_tls_open(const struct cgm_tls_config *config, struct cgm_http_stats *sta
 	t->stats = stats;
 	t->cert.path = config->cert_file;
 	t->key.path = config->key_file ? config->key_file : "";
-	t->ca.path = config->client_ca_file ? config->client_ca_file : "";
+	t->optional = config->optional_ca_file && *config->optional_ca_file;
+	t->ca_flag = t->optional ? "client_ca_file" : "tls_client_ca_file";
+	t->ca.path = t->optional ? config->optional_ca_file : config->client_ca_file ? config->client_ca_file : "";
 	pthread_mutex_init(&t->lock, NULL);
 	(void)cgm_watch_changed(&t->cert), (void)cgm_watch_changed(&t->key), (void)cgm_watch_changed(&t->ca);
 	r = read_files(t, &s);
@@ -284,6 +290,8 @@ static int verify_client(gnutls_session_t session)
 	unsigned nr, made = 0, status = GNUTLS_CERT_INVALID;
 
 	raw = gnutls_certificate_get_peers(session, &nr);
+	if (s && s->optional && (!raw || !nr))
+		return 0;
 	if (!s || !s->trust || !raw || !nr || nr > MAX_CHAIN)
 		return GNUTLS_E_CERTIFICATE_ERROR;
 	while (made < nr && gnutls_x509_crt_init(&chain[made]) == 0) {
@@ -313,7 +321,7 @@ int cgm_tls_choose(gnutls_session_t session, const gnutls_datum_t *authorities, 
 	if (!s)
 		return -1;
 	if (s->trust) {
-		gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+		gnutls_certificate_server_set_request(session, s->optional ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_REQUIRE);
 		gnutls_session_set_verify_function(session, verify_client);
 	}
 	*ret_chain = s->chain;

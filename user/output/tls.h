@@ -8,11 +8,14 @@
 #include <gnutls/gnutls.h>
 #include <stdbool.h>
 
+#include "kube/review.h"
 #include "model/http_stats.h"
 
 /* "" or NULL: none. Texts are the caller's and must stay. */
 struct cgm_tls_config {
-	const char *cert_file, *key_file, *client_ca_file;
+	const char *cert_file, *key_file;
+	const char *client_ca_file; /* only who has a certificate of theirs is let in */
+	const char *optional_ca_file; /* who has a certificate must have one of theirs; not with the former */
 };
 
 struct cgm_tls;
@@ -26,5 +29,10 @@ void cgm_tls_reload(struct cgm_tls *t, bool force);
 /* A gnutls_certificate_retrieve_function2 for the server. Also says that a client's certificate is wanted, when there are authorities. */
 int cgm_tls_choose(gnutls_session_t session, const gnutls_datum_t *authorities, int nr_authorities, const gnutls_pk_algorithm_t *algorithms,
 		   int nr_algorithms, gnutls_pcert_st **ret_chain, unsigned *ret_nr, gnutls_privkey_t *ret_key);
+/*
+ * Who the client's certificate says that he is, as Kubernetes reads it: the last CN is his name, each O a group. 1: *ret; 0: there is no certificate, or no
+ * name in it; -EKEYEXPIRED: it has ended meanwhile; -EINVAL: it cannot be read; -ENOMEM. The handshake has verified it. Any thread that has the session.
+ */
+int cgm_tls_user(gnutls_session_t session, struct cgm_kube_user *ret);
 /* What TLS is spoken: 1.2 and 1.3. */
 extern const char cgm_tls_priorities[];
