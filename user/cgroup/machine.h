@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "cgroup/sample.h"
 
 struct cgm_cache {
@@ -97,11 +98,16 @@ struct cgm_machine *cgm_machine_read(int root_fd);
 /* Where ids are looked for: lists with a comma between, below the root, whose texts must stay. Before anybody reads. */
 void cgm_machine_set_id_files(const char *machine_id, const char *boot_id);
 void cgm_machine_free(struct cgm_machine *m);
+DEFINE_CLEANUP(cgm_machine, cgm_machine_free)
 
 /* Adds the interfaces of /proc/1/net/dev (else /proc/net/dev), less lo, veth*, docker*, nerdctl*. 0 or a negative errno. */
 int cgm_machine_sample_net(int root_fd, struct cgm_sample *s);
 /* Adds the file systems (one row a device) with statfs and /proc/diskstats. Mounts are looked up anew each time. 0 or a negative errno. */
 int cgm_machine_sample_fs(int root_fd, struct cgm_sample *s);
+/* What the machine has mounted, as mountinfo; the caller frees *ret. 0 or a negative errno. Any thread. */
+int cgm_machine_mounts(int root_fd, char **ret, size_t *ret_len);
+/* File systems alone, as they are now; else as cgm_machine_read(). */
+struct cgm_machine *cgm_machine_read_fs(int root_fd);
 /* Is that the file system with that UUID, by <root_fd>/dev/disk/by-uuid? Any thread. */
 bool cgm_machine_fs_has_uuid(int root_fd, const struct cgm_fs_info *fs, const char *uuid);
 /* The name of a block device for labels, "/dev/vda", cached from <root_fd>/sys/dev/block; "" when unknown. Not for two threads at once. */

@@ -37,17 +37,21 @@ struct mount_point {
 
 typedef int (*mount_fn)(void *arg, int root_fd, const struct mount_point *mp, const struct statfs *st);
 
+bool cgm_fs_is_local(struct cgm_str type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fs_types); i++)
+		if (cgm_str_eq(type, fs_types[i]))
+			return true;
+	return false;
+}
+
 /*
  * tmpfs goes by its mount point. An overlay is the root of a container and lies on a file system that is counted already; only the
  * machine's own root is shown. False when the mount is not for us, or its name does not fit.
  */
 static bool describe(int root_fd, const struct cgm_mount *m, struct mount_point *mp)
 {
-	bool wanted = false;
-
-	for (size_t i = 0; i < ARRAY_SIZE(fs_types) && !wanted; i++)
-		wanted = cgm_str_eq(m->type, fs_types[i]);
-	if (!wanted || cgm_text_unescape(m->point, mp->path, sizeof(mp->path)) < 0)
+	if (!cgm_fs_is_local(m->type) || cgm_text_unescape(m->point, mp->path, sizeof(mp->path)) < 0)
 		return false;
 	mp->major = m->major;
 	mp->minor = m->minor;
@@ -80,7 +84,7 @@ static int stat_mount(int root_fd, const struct mount_point *mp, struct statfs *
  * A service of systemd has a mount namespace of its own, with mounts that hide things from it: no file systems of the machine. When process 1
  * has the same root its mounts are what the machine has, and are found here by the same paths.
  */
-static int read_mounts(int root_fd, char **ret, size_t *ret_len)
+int cgm_machine_mounts(int root_fd, char **ret, size_t *ret_len)
 {
 	struct stat own, first;
 
@@ -102,7 +106,7 @@ static int each_mount(int root_fd, mount_fn fn, void *arg)
 
 	if (!mp)
 		return -ENOMEM;
-	r = read_mounts(root_fd, &text, &len);
+	r = cgm_machine_mounts(root_fd, &text, &len);
 	if (r < 0)
 		return r;
 	rest = (struct cgm_str){ text, len };

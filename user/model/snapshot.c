@@ -85,6 +85,7 @@ void cgm_snapshot_unref(struct cgm_snapshot *s)
 		cgm_layout_unref(s->rows[i].layout);
 		cgm_history_view_done(&s->rows[i].history);
 		cgm_summary_unref(s->rows[i].summary);
+		cgm_storage_unref(s->rows[i].storage);
 		cgm_history_view_done(&s->rows[i].trail);
 	}
 	for (struct arena_block *b = s->arena; b; b = next) {

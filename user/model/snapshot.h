@@ -15,6 +15,7 @@
 #include "model/http_stats.h"
 #include "model/identity.h"
 #include "model/layout.h"
+#include "model/storage.h"
 #include "model/summary.h"
 
 /* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
@@ -85,6 +86,7 @@ struct cgm_row {
 	struct cgm_live *live; /* NULL: no kernel side */
 	struct cgm_history_view history;
 	struct cgm_summary *summary; /* a reference; NULL: none */
+	struct cgm_storage *storage; /* likewise; NULL: nothing was measured */
 	struct cgm_history_view trail; /* see model/trail.h; its samples have times of history's */
 	uint32_t serial; /* of the container, never used again; a container that takes the name of a former one has another */
 	uint64_t born_seq, changed_seq; /* seq of the snapshot in which it appeared, or got the name that it has; and in which any of its cells (model/cells.h) changed last */
@@ -165,6 +167,8 @@ struct cgm_self {
 	uint64_t nr_dear_jobs, nr_dear_runs, dear_late_ns, nr_perf_left_out; /* see struct cgm_worker_state, struct cgm_perf_config */
 	uint64_t nr_file_reads; /* of cgroup files for samples, total */
 	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
+	uint64_t nr_disk_paths, nr_disk_measured, nr_disk_failed, nr_disk_entries, disk_late_ns; /* see struct cgm_disk_state */
+	uint64_t nr_disk_unplaced, nr_disk_lost; /* containers whose layer is not found; what memory ran out for, total */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
 	uint64_t summary_bytes, nr_summary_lost; /* see model/summary.h */
 	struct cgm_events_stats events;

@@ -18,6 +18,7 @@
 #include "model/trail.h"
 #include "node/filter.h"
 #include "node/lifecycle.h"
+#include "node/places.h"
 
 /* What a container and its descendants counted, while it is being summed up (fold.c). */
 struct cgm_sums {
@@ -43,6 +44,7 @@ struct cgm_container {
 	struct cgm_netns_member netns;
 	struct cgm_worker *worker; /* of details */
 	struct cgm_job *details; /* NULL: nothing of it is wanted, or memory ran out */
+	struct cgm_place_set *places; /* NULL: no runtime's, or nothing is measured */
 	struct cgm_container *parent; /* NULL for "/" */
 	struct cgm_layout *layout;
 	struct cgm_history *history;

@@ -142,6 +142,7 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	row->parent = c->parent ? c->parent->index : 0;
 	cgm_history_view_init(c->history, &row->history);
 	row->summary = cgm_summary_ref(c->summary);
+	row->storage = cgm_place_set_storage(c->places) ? cgm_storage_ref(cgm_place_set_storage(c->places)) : NULL;
 	keep_trail(a, c, row);
 	note_change(a, snap, c, row);
 	snap->nr_rows++;
@@ -200,6 +201,19 @@ static void read_process(struct cgm_agent *a, struct cgm_self *self)
 	self->nr_perf_left_out = a->perf ? __atomic_load_n(&a->perf->nr_left_out, __ATOMIC_RELAXED) : 0;
 }
 
+static void read_places(struct cgm_places *p, struct cgm_self *self)
+{
+	struct cgm_places_state s = cgm_places_state(p);
+
+	self->nr_disk_paths = s.disk.nr_marks;
+	self->nr_disk_measured = s.disk.nr_measured;
+	self->nr_disk_failed = s.disk.nr_failed;
+	self->nr_disk_entries = s.disk.nr_entries;
+	self->disk_late_ns = s.disk.late_ns;
+	self->nr_disk_unplaced = s.nr_unplaced;
+	self->nr_disk_lost = s.nr_lost;
+}
+
 _Static_assert(CGM_MAX_RUNTIME_STATUS >= CGM_MAX_RUNTIMES, "a snapshot has room for every runtime");
 
 static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
@@ -248,5 +262,6 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	snap->self.cgroup_mode = modes[a->trees.mode];
 	name_disks(a, snap->overflow ? snap->overflow->live : NULL);
 	read_runtimes(a->containers.names, &snap->self);
+	read_places(a->places, &snap->self);
 	cgm_cost_publish(&a->cost, snap);
 }

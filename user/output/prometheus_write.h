@@ -287,5 +287,8 @@ bool cgm_prom_extra_family(struct cgm_prometheus *r, enum cgm_family_id f);
 /* prometheus_runtime.c: families of what runtimes tell. False: the family is none of these. */
 bool cgm_prom_runtime_family(struct cgm_prometheus *r, enum cgm_family_id f);
 
+/* prometheus_storage.c: what directories of containers and pods hold. False: the family is none of these. */
+bool cgm_prom_storage_family(struct cgm_prometheus *r, enum cgm_family_id f);
+
 /* prometheus_http.c: families of the server itself. False: the family is none of these. */
 bool cgm_prom_http_family(struct cgm_prometheus *r, enum cgm_family_id f);
