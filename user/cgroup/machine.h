@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "cgroup/sample.h"
 
 struct cgm_cache {
@@ -108,6 +109,14 @@ int cgm_machine_sample_fs(int root_fd, struct cgm_sample *s);
 int cgm_machine_mounts(int root_fd, char **ret, size_t *ret_len);
 /* File systems alone, as they are now; else as cgm_machine_read(). */
 struct cgm_machine *cgm_machine_read_fs(int root_fd);
+struct cgm_mount; /* cgroup/text.h */
+/* True for types of file systems that hold data on this machine: no call on one hangs because a server is gone. Any thread. */
+bool cgm_fs_is_local(struct cgm_str type);
+/*
+ * The name by which file systems are known here: "/dev/vda1", the mount point of a tmpfs, "overlay_0-25". 0; -ENAMETOOLONG when it does not fit
+ * or is none, -ENOENT when the kernel does not name the device of /dev/root. Any thread.
+ */
+int cgm_fs_device(int root_fd, const struct cgm_mount *m, char *buf, size_t size);
 /* Is that the file system with that UUID, by <root_fd>/dev/disk/by-uuid? Any thread. */
 bool cgm_machine_fs_has_uuid(int root_fd, const struct cgm_fs_info *fs, const char *uuid);
 /* The name of a block device for labels, "/dev/vda", cached from <root_fd>/sys/dev/block; "" when unknown. Not for two threads at once. */

@@ -45,6 +45,37 @@ bool cgm_fs_is_local(struct cgm_str type)
 	return false;
 }
 
+/* The kernel's name of a block device, "" when it has none; size at most that of a path. */
+static void read_disk_name(int root_fd, uint32_t major, uint32_t minor, char *buf, size_t size)
+{
+	char path[64], link[PATH_MAX];
+	const char *base;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "sys/dev/block/%u:%u", major, minor);
+	n = readlinkat(root_fd, path, link, sizeof(link) - 1);
+	link[MAX(n, 0)] = '\0';
+	base = strrchr(link, '/');
+	snprintf(buf, size, "%.31s", base ? base + 1 : link);
+}
+
+int cgm_fs_device(int root_fd, const struct cgm_mount *m, char *buf, size_t size)
+{
+	char device[CGM_FS_DEVICE], name[32];
+
+	if (cgm_str_eq(m->type, "overlay")) {
+		snprintf(device, sizeof(device), "overlay_%u-%u", m->major, m->minor);
+	} else if (cgm_text_unescape(cgm_str_eq(m->type, "tmpfs") ? m->point : m->source, device, sizeof(device)) <= 0) {
+		return -ENAMETOOLONG;
+	} else if (strcmp(device, "/dev/root") == 0) {
+		read_disk_name(root_fd, m->major, m->minor, name, sizeof(name));
+		if (!name[0])
+			return -ENOENT;
+		snprintf(device, sizeof(device), "/dev/%s", name);
+	}
+	return (size_t)snprintf(buf, size, "%s", device) < size ? 0 : -ENAMETOOLONG;
+}
+
 /*
  * tmpfs goes by its mount point. An overlay is the root of a container and lies on a file system that is counted already; only the
  * machine's own root is shown. False when the mount is not for us, or its name does not fit.
@@ -56,17 +87,9 @@ static bool describe(int root_fd, const struct cgm_mount *m, struct mount_point 
 	mp->major = m->major;
 	mp->minor = m->minor;
 	mp->type = cgm_str_eq(m->type, "zfs") ? "zfs" : "vfs";
-	if (cgm_str_eq(m->type, "tmpfs"))
-		return cgm_text_unescape(m->point, mp->device, sizeof(mp->device)) > 0;
-	if (cgm_str_eq(m->type, "overlay")) {
-		snprintf(mp->device, sizeof(mp->device), "overlay_%u-%u", m->major, m->minor);
-		return strcmp(mp->path, "/") == 0;
-	}
-	if (cgm_text_unescape(m->source, mp->device, sizeof(mp->device)) <= 0)
+	if (cgm_str_eq(m->type, "overlay") && strcmp(mp->path, "/") != 0)
 		return false;
-	if (strcmp(mp->device, "/dev/root") == 0)
-		cgm_disk_name(root_fd, m->major, m->minor, mp->device, sizeof(mp->device));
-	return mp->device[0] != '\0';
+	return cgm_fs_device(root_fd, m, mp->device, sizeof(mp->device)) == 0;
 }
 
 static int stat_mount(int root_fd, const struct mount_point *mp, struct statfs *st)
@@ -336,17 +359,9 @@ const char *cgm_disk_name(int root_fd, uint32_t major, uint32_t minor, char *buf
 	} cache[64];
 	size_t slot = (major * 31 + minor) % ARRAY_SIZE(cache);
 	uint64_t now = cgm_clock_ns(CLOCK_MONOTONIC_COARSE);
-	char path[64], link[PATH_MAX];
-	const char *base;
-	ssize_t n;
 
 	if (now >= cache[slot].until_ns || cache[slot].root_fd != root_fd || cache[slot].major != major || cache[slot].minor != minor) {
-		snprintf(path, sizeof(path), "sys/dev/block/%u:%u", major, minor);
-		n = readlinkat(root_fd, path, link, sizeof(link) - 1);
-		link[MAX(n, 0)] = '\0';
-		base = strrchr(link, '/');
-		base = base ? base + 1 : link;
-		snprintf(cache[slot].name, sizeof(cache[slot].name), "%.31s", base);
+		read_disk_name(root_fd, major, minor, cache[slot].name, sizeof(cache[slot].name));
 		cache[slot].root_fd = root_fd;
 		cache[slot].major = major;
 		cache[slot].minor = minor;

@@ -6,8 +6,6 @@
 
 int cgm_machine_topology(int root_fd, struct cgm_machine *m);
 int cgm_machine_fs(int root_fd, struct cgm_machine *m);
-/* Does a file system of that type ask nobody but this machine, and hold data? */
-bool cgm_fs_is_local(struct cgm_str type);
 int cgm_machine_disks(int root_fd, struct cgm_machine *m);
 /* After the topology. */
 int cgm_machine_modules(int root_fd, struct cgm_machine *m);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "cgroup/cgroup.h"
-#include "cgroup/machine_internal.h"
+#include "cgroup/machine.h"
 #include "cgroup/text.h"
 
 #define MAX_MOUNTS_BYTES (16 << 20)
@@ -69,19 +68,6 @@ int cgm_rootfs_place(struct cgm_str mountinfo, uint32_t major, uint32_t minor, s
 		return len < 0 ? (int)len : 0;
 	}
 	return -ENXIO;
-}
-
-bool cgm_rootfs_is_local(struct cgm_str mountinfo, const char *path)
-{
-	struct cgm_str line;
-	struct cgm_mount m;
-	char point[PATH_MAX];
-	bool local = true;
-
-	while (cgm_next_line(&mountinfo, &line))
-		if (cgm_text_mount(line, &m) == 0 && cgm_text_unescape(m.point, point, sizeof(point)) >= 0 && strcmp(point, path) == 0)
-			local = cgm_fs_is_local(m.type);
-	return local;
 }
 
 bool cgm_rootfs_there(int root_fd, const char *path)

@@ -25,5 +25,3 @@ struct cgm_rootfs_mount {
 bool cgm_rootfs_mount(struct cgm_str mountinfo, struct cgm_rootfs_mount *ret);
 /* Of mountinfo, where dir (escaped, as above) of that file system is mounted: into buf, unescaped. 0, -ENXIO: nowhere, -ENAMETOOLONG. */
 int cgm_rootfs_place(struct cgm_str mountinfo, uint32_t major, uint32_t minor, struct cgm_str dir, char *buf, size_t size);
-/* Of mountinfo: is nothing mounted at path, or something that asks no other machine (which may never answer)? */
-bool cgm_rootfs_is_local(struct cgm_str mountinfo, const char *path);

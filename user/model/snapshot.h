@@ -167,7 +167,7 @@ struct cgm_self {
 	uint64_t nr_dear_jobs, nr_dear_runs, dear_late_ns, nr_perf_left_out; /* see struct cgm_worker_state, struct cgm_perf_config */
 	uint64_t nr_file_reads; /* of cgroup files for samples, total */
 	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
-	uint64_t nr_disk_paths, nr_disk_measured, nr_disk_failed, nr_disk_entries, disk_late_ns; /* see struct cgm_disk_state */
+	uint64_t nr_disk_paths, nr_disk_measured, nr_disk_failed, nr_disk_entries, nr_disk_left_out, nr_disk_remote, disk_late_ns; /* see struct cgm_disk_state */
 	uint64_t nr_disk_unplaced, nr_disk_lost; /* containers whose layer is not found; what memory ran out for, total */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
 	uint64_t summary_bytes, nr_summary_lost; /* see model/summary.h */

@@ -12,7 +12,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cgroup/machine.h"
 #include "cgroup/rootfs.h"
 #include "node/containers.h"
 
@@ -51,8 +50,6 @@ struct cgm_places {
 	struct cgm_disk *disk;
 	uint64_t tick_ns;
 	unsigned nr_learned; /* in this tick */
-	char *mounts; /* the machine's, read at most once a tick, and only for volumes; NULL: not read */
-	size_t mounts_len;
 	uint64_t nr_unplaced, nr_lost;
 };
 
@@ -102,14 +99,6 @@ static void volume_done(struct cgm_places *p, struct volume *v)
 	free(v->plugin);
 }
 
-/* One whose server is gone would hold up everybody: of those there is nothing to be told. */
-static bool is_local(struct cgm_places *p, const char *path)
-{
-	if (!p->mounts && cgm_machine_mounts(p->config.root_fd, &p->mounts, &p->mounts_len) < 0)
-		return false;
-	return cgm_rootfs_is_local((struct cgm_str){ p->mounts, p->mounts_len }, path);
-}
-
 static struct volume *find_volume(struct cgm_place_set *set, const char *path)
 {
 	for (size_t i = 0; i < set->nr; i++)
@@ -118,8 +107,8 @@ static struct volume *find_volume(struct cgm_place_set *set, const char *path)
 	return NULL;
 }
 
-/* plugin NULL: docker's or podman's. keeps: the kubelet keeps it on this machine. */
-static void see_volume(struct cgm_places *p, struct cgm_place_set *set, const char *name, const char *plugin, bool keeps, const char *path)
+/* plugin NULL: docker's or podman's. */
+static void see_volume(struct cgm_places *p, struct cgm_place_set *set, const char *name, const char *plugin, const char *path)
 {
 	struct volume *v = find_volume(set, path), fresh = { .round = set->round };
 
@@ -127,8 +116,6 @@ static void see_volume(struct cgm_places *p, struct cgm_place_set *set, const ch
 		v->round = set->round;
 		return;
 	}
-	if (!keeps && !is_local(p, path))
-		return;
 	if (cgm_grow((void **)&set->volumes, &set->cap, set->nr, sizeof(*v)) < 0) {
 		p->nr_lost++;
 		return;
@@ -162,23 +149,14 @@ static void drop_unseen(struct cgm_places *p, struct cgm_place_set *set)
 	set->nr = kept;
 }
 
-/*
- * What the kubelet itself makes on the machine, by the name of its plugin; a persistent volume's may be anywhere. Ephemeral storage of the pod are those
- * of the kubelet's IsLocalEphemeralVolume: secrets, tokens and facts of the pod lie in memory.
- */
-static bool is_kubelets(const char *plugin, bool *ret_ephemeral)
+/* As the kubelet's IsLocalEphemeralVolume: secrets, tokens and facts of the pod lie in memory, and persistent volumes are not the pod's own. */
+static bool is_ephemeral(const struct volume *v)
 {
-	static const struct {
-		const char *name;
-		bool ephemeral;
-	} known[] = { { "kubernetes.io/empty-dir", true }, { "kubernetes.io/configmap", true },	       { "kubernetes.io/git-repo", true },
-		      { "kubernetes.io/secret", false },   { "kubernetes.io/downward-api", false }, { "kubernetes.io/projected", false } };
+	static const char *const plugins[] = { "kubernetes.io/empty-dir", "kubernetes.io/configmap", "kubernetes.io/git-repo" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (strcmp(plugin, known[i].name) == 0) {
-			*ret_ephemeral = known[i].ephemeral;
-			return true;
-		}
+	for (size_t i = 0; v->plugin && i < ARRAY_SIZE(plugins); i++)
+		if (strcmp(v->plugin, plugins[i]) == 0)
+			return v->place.usage.source != CGM_DISK_FS; /* an emptyDir of the medium Memory is a tmpfs */
 	return false;
 }
 
@@ -193,13 +171,13 @@ static const char *below(const char *path)
 static void list_plugin(struct cgm_places *p, struct cgm_place_set *set, const char *dir, const char *plugin)
 {
 	_cleanup_closedir_ DIR *d = cgm_opendir_at(p->config.root_fd, below(dir));
-	bool ephemeral = false, keeps = is_kubelets(plugin, &ephemeral), csi = strcmp(plugin, "kubernetes.io/csi") == 0;
+	bool csi = strcmp(plugin, "kubernetes.io/csi") == 0;
 	char path[PATH_MAX];
 	struct dirent *e;
 
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] != '.' && (size_t)snprintf(path, sizeof(path), "%s/%s%s", dir, e->d_name, csi ? "/mount" : "") < sizeof(path))
-			see_volume(p, set, e->d_name, plugin, keeps, path);
+			see_volume(p, set, e->d_name, plugin, path);
 }
 
 /* The uid is a label, which anybody who may start containers chooses. */
@@ -302,7 +280,7 @@ static void find_volumes(struct cgm_places *p, struct cgm_place_set *set)
 {
 	set->round++;
 	for (size_t i = 0; i < set->who->nr_volumes; i++)
-		see_volume(p, set, set->who->volumes[i].key, NULL, false, set->who->volumes[i].value);
+		see_volume(p, set, set->who->volumes[i].key, NULL, set->who->volumes[i].value);
 	drop_unseen(p, set);
 }
 
@@ -340,7 +318,6 @@ static bool publish(struct cgm_place_set *set)
 		.volumes = volumes,
 	};
 	struct cgm_storage *fresh;
-	bool ephemeral;
 
 	if (!volumes)
 		return false;
@@ -349,13 +326,10 @@ static bool publish(struct cgm_place_set *set)
 
 		if (!v->place.known)
 			continue;
-		ephemeral = false;
-		if (v->plugin)
-			is_kubelets(v->plugin, &ephemeral);
 		volumes[s.nr_volumes++] = (struct cgm_volume){
 			.name = v->name,
 			.plugin = v->plugin,
-			.ephemeral = ephemeral && v->place.usage.source != CGM_DISK_FS,
+			.ephemeral = is_ephemeral(v),
 			.usage = v->place.usage,
 		};
 	}
@@ -445,8 +419,6 @@ static void begin_tick(struct cgm_places *p, uint64_t now_ns)
 		return;
 	p->tick_ns = now_ns;
 	p->nr_learned = 0;
-	free(p->mounts);
-	p->mounts = NULL;
 }
 
 void cgm_places_sample(struct cgm_places *p, struct cgm_container *c, struct cgm_sample *s, uint64_t now_ns)
@@ -506,7 +478,6 @@ void cgm_places_close(struct cgm_places *p)
 	if (!p)
 		return;
 	cgm_disk_close(p->disk);
-	free(p->mounts);
 	free(p);
 }
 

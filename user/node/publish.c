@@ -209,6 +209,8 @@ static void read_places(struct cgm_places *p, struct cgm_self *self)
 	self->nr_disk_measured = s.disk.nr_measured;
 	self->nr_disk_failed = s.disk.nr_failed;
 	self->nr_disk_entries = s.disk.nr_entries;
+	self->nr_disk_left_out = s.disk.nr_unread + s.disk.nr_too_deep + s.disk.nr_links_lost;
+	self->nr_disk_remote = s.disk.nr_remote;
 	self->disk_late_ns = s.disk.late_ns;
 	self->nr_disk_unplaced = s.nr_unplaced;
 	self->nr_disk_lost = s.nr_lost;
