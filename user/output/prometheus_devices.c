@@ -108,7 +108,7 @@ void cgm_prom_fs(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const
 		const uint64_t *v = row->values + b->first;
 		struct cgm_prom_text own;
 
-		if (b->kind != CGM_LAYOUT_FS || is_blank(v, b->nr) || (inodes && !v[CGM_FS_INODES]))
+		if (b->kind != CGM_LAYOUT_FS || is_blank(v, b->nr) || (inodes && !row->depth && !v[CGM_FS_HAS_INODES]))
 			continue;
 		own.len = 0;
 		cgm_prom_label(&own, true, "device", b->name);
