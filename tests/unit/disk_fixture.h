@@ -31,6 +31,15 @@ static inline uint64_t du(const char *what, const char *path)
 	return strtoull(buf, NULL, 10);
 }
 
+/* Where many files are made faster than on a disk. */
+static inline void memory_open(struct scratch *s)
+{
+	snprintf(s->dir, sizeof(s->dir), "%s/cgmunit-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(s->dir));
+	s->root_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(s->root_fd >= 0);
+}
+
 #define du_bytes(path) du("--block-size=1", path)
 #define du_inodes(path) du("--inodes", path)
 

@@ -114,6 +114,17 @@ void cgm_mounts_free(struct cgm_mounts *t)
 	free(t);
 }
 
+/* Besides those that the machine's file systems are taken from: what lies in memory or is rare; they may be passed through. */
+static bool is_local(struct cgm_str type)
+{
+	static const char *const more[] = { "devtmpfs", "ramfs", "rootfs", "hugetlbfs", "bcachefs", "erofs", "nilfs2" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		if (cgm_str_eq(type, more[i]))
+			return true;
+	return cgm_fs_is_local(type);
+}
+
 static int add_mount(struct cgm_mounts *t, struct cgm_str line, char *point, size_t size)
 {
 	struct mount *m;
@@ -124,7 +135,7 @@ static int add_mount(struct cgm_mounts *t, struct cgm_str line, char *point, siz
 	*m = (struct mount){ .point = point };
 	if (cgm_text_mount(line, &m->line) < 0 || cgm_text_unescape(m->line.point, point, size) < 0)
 		return 0; /* no mount, and what would lie below is then not entered */
-	m->remote = !cgm_fs_is_local(m->line.type);
+	m->remote = !is_local(m->line.type);
 	m->automount = cgm_str_eq(m->line.type, "autofs");
 	t->nr++;
 	return (int)strlen(point) + 1;

@@ -63,8 +63,8 @@ struct cgm_disk {
 	struct cgm_disk_mark *inbox; /* new ones; atomic */
 	struct cgm_disk_mark *first; /* all others; the thread's */
 	struct cgm_mounts *mounts;
-	bool long_turn;
 	uint64_t round;
+	size_t nr_short; /* entries that short paths have had since the last turn of a long one */
 	uint64_t cost_ns, paid_until_ns; /* of an entry; entries up to here have been looked at */
 	uint64_t nr_measured, nr_failed, nr_entries, nr_unread, nr_too_deep, nr_links_lost; /* written by the thread, atomic */
 };
@@ -306,8 +306,13 @@ static bool do_short(struct cgm_disk *d)
 
 	if (!m)
 		return false;
-	if (!begin_or_finish(d, m) || run_slice(d, m))
+	d->nr_short += START_COST;
+	if (!begin_or_finish(d, m))
 		return true;
+	if (run_slice(d, m)) {
+		d->nr_short += m->nr_entries;
+		return true;
+	}
 	m->is_long = true;
 	m->round = d->round++;
 	if (nr_walks(d) > MAX_LONG)
@@ -333,11 +338,13 @@ static bool do_long(struct cgm_disk *d)
 	return true;
 }
 
-/* Half of the turns are for the long ones while there are both. */
+/* While there are both, short and long ones have half of the entries each. */
 static bool do_turn(struct cgm_disk *d)
 {
-	d->long_turn = !d->long_turn;
-	return d->long_turn ? do_long(d) || do_short(d) : do_short(d) || do_long(d);
+	if (d->nr_short < SLICE && do_short(d))
+		return true;
+	d->nr_short = 0;
+	return do_long(d) || do_short(d);
 }
 
 static uint64_t next_due_ns(const struct cgm_disk *d)
