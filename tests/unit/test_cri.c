@@ -19,6 +19,7 @@ struct cgm_runtime {
 	const char *wanted;
 	struct cgm_who *learned[32];
 	size_t nr_learned, nr_forgotten, nr_listed, nr_calls, nr_failed;
+	uint64_t image_bytes, image_inodes;
 	char version[64], fault[CGM_RUNTIME_FAULT];
 	int result;
 	pthread_t thread;
@@ -71,6 +72,12 @@ bool cgm_runtime_next_wanted(struct cgm_runtime *r, char id[CGM_MAX_ID])
 	if (wanted)
 		snprintf(id, CGM_MAX_ID, "%s", wanted);
 	return wanted != NULL;
+}
+
+void cgm_runtime_images(struct cgm_runtime *r, uint64_t used_bytes, uint64_t used_inodes)
+{
+	r->image_bytes = used_bytes;
+	r->image_inodes = used_inodes;
 }
 
 void cgm_runtime_count_call(struct cgm_runtime *r, bool failed)
@@ -133,7 +140,7 @@ static void assert_asked(const struct grpc_server *s, size_t n, const char *id)
 
 static const char *const script_names[] = {
 	"version",	  "sandboxes",	    "sandbox_status", "containers",  "container_status", "container_status_exited",
-	"own_namespaces", "own_containers", "own_tasks",      "own_version", "own_k8s",
+	"own_namespaces", "own_containers", "own_tasks",      "own_version", "own_k8s", "images",
 };
 static struct cgm_str texts[ARRAY_SIZE(script_names)];
 
@@ -169,7 +176,7 @@ static void test_run__containerd(void **state)
 	static const struct cgm_str created = CGM_STR("\x0a\x04\x0a\x02xy");
 	const struct grpc_answer script[] = {
 		unimplemented, say("version"), say("sandboxes"), say("sandbox_status"), say("containers"), say("container_status"), say("container_status_exited"),
-		say("own_namespaces"), say("own_containers"), say("own_tasks"),
+		say("own_namespaces"), say("own_containers"), say("own_tasks"), say("images"),
 		/* wanted */ not_found, not_found, say("own_namespaces"), not_found,
 		/* wanted */ { .message = created }, /* again */ say("container_status"),
 	};
@@ -191,7 +198,7 @@ static void test_run__containerd(void **state)
 	assert_string_equal(r.learned[3]->id, "plain1");
 	assert_int_equal(r.learned[3]->pid, 4160);
 	wake(&r, FRONT, false);
-	WAIT_FOR(__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE) == 14);
+	WAIT_FOR(__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE) == 15);
 	usleep(200000); /* it is not for the driver to ask again */
 	wake(&r, "xy", false);
 	WAIT_FOR(__atomic_load_n(&r.nr_learned, __ATOMIC_ACQUIRE) == 6);
@@ -199,10 +206,12 @@ static void test_run__containerd(void **state)
 	assert_int_equal(r.learned[5]->state, CGM_STATE_RUNNING);
 	assert_asked(&s, 3, SANDBOX);
 	assert_asked(&s, 5, FRONT);
-	assert_asked(&s, 10, FRONT);
-	assert_asked(&s, 13, FRONT);
-	assert_asked(&s, 14, "xy");
+	assert_asked(&s, 11, FRONT);
+	assert_asked(&s, 14, FRONT);
 	assert_asked(&s, 15, "xy");
+	assert_asked(&s, 16, "xy");
+	assert_int_equal(r.image_bytes, 1982464);
+	assert_int_equal(r.image_inodes, 277);
 	grpc_end(&s);
 	run_done(&r);
 	assert_int_equal(r.result, -ECONNRESET);

@@ -144,7 +144,8 @@ struct cgm_sink_status {
 struct cgm_runtime_status {
 	const char *name; /* a literal */
 	char version[64];
-	bool connected;
+	bool connected, has_images;
+	uint64_t image_bytes, image_inodes;
 	uint64_t nr_known, nr_calls, nr_failed, nr_connects, nr_lost; /* see struct cgm_runtime_state */
 };
 #define CGM_MAX_RUNTIME_STATUS 4

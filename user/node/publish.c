@@ -227,6 +227,9 @@ static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
 		self->runtimes[i] = (struct cgm_runtime_status){
 			.name = s[i].name,
 			.connected = s[i].connected,
+			.has_images = s[i].has_images,
+			.image_bytes = s[i].image_bytes,
+			.image_inodes = s[i].image_inodes,
 			.nr_known = s[i].nr_known,
 			.nr_calls = s[i].nr_calls,
 			.nr_failed = s[i].nr_failed,

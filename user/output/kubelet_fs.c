@@ -130,5 +130,12 @@ struct cgm_kubelet_fs cgm_kubelet_images(const struct cgm_snapshot *s)
 		if (s->rows[i].storage && s->rows[i].storage->has_layer)
 			fs = cgm_kubelet_fs_of(&s->rows[i].storage->layer);
 	fs.has_used = false;
+	for (size_t i = 0; i < s->self.nr_runtimes && !fs.has_used; i++) {
+		const struct cgm_runtime_status *r = &s->self.runtimes[i];
+
+		fs.has_used = r->connected && r->has_images;
+		fs.used_bytes = r->image_bytes;
+		fs.used_inodes = r->image_inodes;
+	}
 	return fs;
 }
