@@ -90,6 +90,11 @@ static bool has_all(const struct cgm_storage *st)
 	return st->has_layer && st->has_logs && st->nr_volumes == 1;
 }
 
+static bool has_ten(const struct cgm_storage *st)
+{
+	return st->has_layer && st->layer.used_inodes == 10;
+}
+
 static void test_container(void **state)
 {
 	struct cgm_pair pool = { "pool", "/docker/volumes/pool/_data" };
@@ -128,6 +133,7 @@ static void test_container(void **state)
 	name(&w, "/docker/" ID, &who);
 	tick(&w, 1);
 	assert_int_equal(marks(&w), 2);
+	(void)wait_for(&w, has_ten);
 	/* Nobody's any more. */
 	name(&w, "/docker/" ID, NULL);
 	tick(&w, 1);

@@ -35,7 +35,7 @@ struct volume {
 struct cgm_place_set {
 	struct cgm_places *table;
 	struct cgm_who *who; /* as of the last learning */
-	bool is_pod, unplaced, changed;
+	bool is_pod, unplaced, changed, placed; /* placed: the layer is that of who's process */
 	unsigned nr_tries;
 	struct place layer, logs, hosts;
 	struct volume *volumes;
@@ -271,8 +271,9 @@ static void find_layer(struct cgm_places *p, struct cgm_place_set *set)
 	if (r == -ENOMEM)
 		p->nr_lost++;
 	set->nr_tries++;
-	if (r == 0)
-		place_set(p, &set->layer, path);
+	if (r == 0 || set->nr_tries >= MAX_TRIES)
+		place_set(p, &set->layer, r == 0 ? path : NULL);
+	set->placed = r == 0 && set->layer.path;
 	say_unplaced(p, set, r < 0 && set->nr_tries >= MAX_TRIES);
 }
 
@@ -298,6 +299,7 @@ static void learn(struct cgm_places *p, struct cgm_place_set *set, struct cgm_wh
 		return;
 	}
 	if (restarted) {
+		set->placed = false;
 		set->nr_tries = 0;
 		set->look_ns = 0;
 	}
@@ -343,7 +345,7 @@ static bool publish(struct cgm_place_set *set)
 
 static void look(struct cgm_places *p, struct cgm_place_set *set, uint64_t now_ns)
 {
-	if (!set->is_pod && !set->layer.path && set->nr_tries < MAX_TRIES)
+	if (!set->is_pod && !set->placed && set->nr_tries < MAX_TRIES)
 		find_layer(p, set);
 	if (set->is_pod && now_ns >= set->list_ns) {
 		list_pod(p, set);
