@@ -204,6 +204,8 @@ static void test_who_has_no_places(void **state)
 	name(&w, "/kubepods/pod" UID "/" ID, &who);
 	tick(&w, 1);
 	assert_null(w.c.places);
+	scratch_put(&w.s, "upper/etc-hosts", "x");
+	scratch_put(&w.s, "kubelet/pods/x", "");
 	who.pod_uid = "../../upper";
 	name(&w, "/kubepods/pod" UID, &who);
 	tick(&w, 1);

@@ -94,7 +94,8 @@ static void test_find(void **state)
 	scratch_open(&s);
 	scratch_put(&s, "r/o x/diff/file", "");
 	scratch_put(&s, "data/vfs/1/file", "");
-	scratch_put(&s, "proc/1/mountinfo", "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n3 1 254:3 /sub /data rw - ext4 /dev/vdc rw\n");
+	scratch_put(&s, "proc/1/mountinfo", "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n3 1 254:3 /sub /data rw - ext4 /dev/vdc rw\n"
+					      "4 1 254:4 / /data rw - ext4 /dev/vdd rw\n");
 	assert_int_equal(cgm_rootfs_find(s.root_fd, 76, buf, sizeof(buf)), -ENOENT);
 	assert_int_equal(find(&s, "7 6 0:61 / / rw - overlay o rw,upperdir=/r/o\\040x/diff", buf), 0);
 	assert_string_equal(buf, "/r/o x/diff");
@@ -105,6 +106,7 @@ static void test_find(void **state)
 	assert_int_equal(find(&s, "7 6 0:61 / / rw - overlay o rw,upperdir=r/o\\040x/diff", buf), -ENXIO);
 	assert_int_equal(find(&s, "7 6 0:61 / / ro - overlay o ro,lowerdir=/r", buf), -ENXIO);
 	assert_int_equal(find(&s, "7 6 254:1 / / rw - ext4 /dev/vda1 rw", buf), -ENXIO);
+	assert_int_equal(find(&s, "7 6 254:4 / / rw - ext4 /dev/vdd rw", buf), -ENXIO);
 	assert_int_equal(find(&s, "7 6 254:9 /r / rw - ext4 /dev/vdz rw", buf), -ENXIO);
 	assert_int_equal(find(&s, "", buf), -ENXIO);
 	/* A process that has not left the machine's own root, which is an overlay. */
