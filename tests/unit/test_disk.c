@@ -210,15 +210,28 @@ static void test_disk__ends_at_once(void **state)
 	for (int i = 0; i < 5000 && !cgm_disk_state(d).nr_entries; i++)
 		usleep(1000);
 	assert_true(cgm_disk_state(d).nr_entries > 0);
+	began = cgm_clock_mono_ns();
 	cgm_disk_drop(d, m);
 	other = mark(d, &s, "small");
 	wait_for(d, other, true, &u);
+	assert_true(cgm_clock_mono_ns() - began < 5000 * MSEC); /* not the ten seconds that the turn would have taken */
 	m = mark(d, &s, "t");
 	usleep(100000);
 	began = cgm_clock_mono_ns();
 	cgm_disk_close(d);
 	assert_true(cgm_clock_mono_ns() - began < 500 * MSEC);
 	scratch_close(&s);
+}
+
+static unsigned nr_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned nr = 0;
+
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr;
 }
 
 /* More long ones than may be under way at once, then short ones: these are all done first, and the long ones in the end. */
@@ -229,7 +242,7 @@ static void test_disk__small_do_not_wait(void **state)
 	struct cgm_disk_usage u;
 	struct scratch s;
 	char name[64];
-	unsigned nr_done = 0;
+	unsigned nr_done = 0, before;
 
 	(void)state;
 	memory_open(&s);
@@ -242,6 +255,7 @@ static void test_disk__small_do_not_wait(void **state)
 		fill_dir(&s, name, 10);
 	}
 	d = start(HOUR, 20000);
+	before = nr_fds();
 	for (int i = 0; i < 6; i++) {
 		snprintf(name, sizeof(name), "large%d", i);
 		large[i] = mark(d, &s, name);
@@ -254,6 +268,7 @@ static void test_disk__small_do_not_wait(void **state)
 		wait_for(d, small[i], true, &u);
 	for (int i = 0; i < 6; i++)
 		nr_done += cgm_disk_get(d, large[i], &u);
+	assert_true(nr_fds() <= before + 4); /* and four of them keep their place */
 	assert_int_equal(nr_done, 0); /* they had one turn each, by which they are known to be long */
 	assert_true(cgm_disk_state(d).late_ns > 0);
 	for (int i = 0; i < 6; i++) {
