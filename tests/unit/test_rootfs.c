@@ -64,7 +64,7 @@ static void test_place(void **state)
 
 static void test_there(void **state)
 {
-	struct scratch s;
+	struct scratch s = { .root_fd = -1 };
 
 	(void)state;
 	scratch_open(&s);
@@ -86,7 +86,7 @@ static int find(const struct scratch *s, const char *mountinfo, char buf[128])
 
 static void test_find(void **state)
 {
-	struct scratch s;
+	struct scratch s = { .root_fd = -1 };
 	struct stat st;
 	char buf[128] = "untouched", line[256];
 

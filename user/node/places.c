@@ -371,10 +371,12 @@ static struct cgm_who *wanted(const struct cgm_identity *i)
 	return i->who && !i->who->is_sandbox ? i->who : NULL;
 }
 
-static void set_reset(struct cgm_place_set *set)
+void cgm_place_set_free(struct cgm_place_set *set)
 {
-	struct cgm_places *p = set->table;
+	struct cgm_places *p = set ? set->table : NULL;
 
+	if (!set)
+		return;
 	say_unplaced(p, set, false);
 	place_done(p, &set->layer);
 	place_done(p, &set->logs);
@@ -384,14 +386,6 @@ static void set_reset(struct cgm_place_set *set)
 	free(set->volumes);
 	cgm_who_unref(set->who);
 	cgm_storage_unref(set->storage);
-	*set = (struct cgm_place_set){ .table = p };
-}
-
-void cgm_place_set_free(struct cgm_place_set *set)
-{
-	if (!set)
-		return;
-	set_reset(set);
 	free(set);
 }
 
@@ -423,6 +417,25 @@ static void begin_tick(struct cgm_places *p, uint64_t now_ns)
 	p->nr_learned = 0;
 }
 
+/* The set of a container that is to have one, made when it has none. NULL: out of memory. */
+static struct cgm_place_set *set_of(struct cgm_places *p, struct cgm_container *c)
+{
+	bool is_pod = c->identity->pod != NULL;
+
+	if (c->places && c->places->is_pod != is_pod) {
+		cgm_place_set_free(c->places);
+		c->places = NULL;
+	}
+	if (!c->places) {
+		c->places = cgm_calloc(1, sizeof(*c->places));
+		if (!c->places)
+			return NULL;
+		c->places->table = p;
+		c->places->is_pod = is_pod;
+	}
+	return c->places;
+}
+
 void cgm_places_sample(struct cgm_places *p, struct cgm_container *c, struct cgm_sample *s, uint64_t now_ns)
 {
 	struct cgm_who *who = wanted(c->identity);
@@ -436,20 +449,13 @@ void cgm_places_sample(struct cgm_places *p, struct cgm_container *c, struct cgm
 		c->places = NULL;
 		return;
 	}
-	set = c->places;
+	set = set_of(p, c);
 	if (!set) {
-		set = c->places = cgm_calloc(1, sizeof(*set));
-		if (!set) {
-			p->nr_lost++;
-			return;
-		}
-		set->table = p;
+		p->nr_lost++;
+		return;
 	}
 	if (set->who != who && p->nr_learned < LEARN_A_TICK) {
 		p->nr_learned++;
-		if (set->who && set->is_pod != (c->identity->pod != NULL))
-			set_reset(set);
-		set->is_pod = c->identity->pod != NULL;
 		learn(p, set, who);
 	}
 	if (set->who && now_ns >= set->look_ns)
