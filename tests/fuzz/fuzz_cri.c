@@ -82,10 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cgm_str m = { (const char *)data, size };
 	struct cgm_cri_version v;
+	struct cgm_cri_images images;
 
 	if (cgm_cri_decode_version(m, &v) == 0)
 		check(memchr(v.name, '\0', sizeof(v.name)) && memchr(v.version, '\0', sizeof(v.version)));
 	(void)cgm_containerd_decode_version(m, &v);
+	(void)cgm_cri_decode_images(m, &images);
 	(void)cgm_cri_each_container(m, on_item, NULL);
 	(void)cgm_cri_each_sandbox(m, on_item, NULL);
 	(void)cgm_containerd_each_namespace(m, on_part, &m);

@@ -38,6 +38,10 @@ static void try_inspect(const char *p, size_t len)
 	check(!w->is_sandbox || !w->container);
 	check_pairs(w->labels, w->nr_labels);
 	check_pairs(w->envs, w->nr_envs);
+	check_pairs(w->volumes, w->nr_volumes);
+	check(!w->upper_dir || *w->upper_dir == '/');
+	for (size_t i = 0; i < w->nr_volumes; i++)
+		check(*w->volumes[i].value == '/');
 	for (size_t i = 0; i < w->nr_labels; i++)
 		check(cgm_who_label(w, w->labels[i].key) == w->labels[i].value);
 	for (size_t i = 0; i < w->nr_envs; i++) {

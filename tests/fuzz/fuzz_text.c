@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup/rootfs.h"
 #include "cgroup/text.h"
 
 static struct cgm_str whole;
@@ -71,6 +72,21 @@ static void mount_line(struct cgm_str line)
 		abort();
 }
 
+/* A directory of a mount is below that mount's point, or nowhere. */
+static void rootfs(struct cgm_str text)
+{
+	struct cgm_rootfs_mount m;
+	char buf[64];
+	int r;
+
+	if (!cgm_rootfs_mount(text, &m))
+		return;
+	inside(m.dir);
+	r = cgm_rootfs_place(text, m.major, m.minor, m.dir, buf, sizeof(buf));
+	if (r == 0 && (buf[0] != '/' || strlen(buf) >= sizeof(buf)))
+		abort();
+}
+
 static void other_line(struct cgm_str line, char kind)
 {
 	struct cgm_cgroup_line c;
@@ -121,6 +137,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'u':
 		keys(whole, &cgm_cpu_stat_keys);
 		keys(whole, &cgm_memory_events_keys);
+		break;
+	case 'r':
+		rootfs(whole);
 		break;
 	case 'i':
 		cgm_text_io_stat(whole, io_row, &sum);

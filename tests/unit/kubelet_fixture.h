@@ -62,6 +62,30 @@ static const struct cgm_kubelet_node kubelet_node = { .name = "node-1", .time_ns
 						      .memory_bytes = 1ULL << 34, .swap_bytes = 1ULL << 33, .max_pid = 32768, .nr_tasks = 727,
 						      .root_device = "/dev/vda1" };
 
+/* As if measured: used bytes and inodes, the rest the same for all. */
+#define MEASURED(bytes, nr) { .time_ns = SYNTH_FIRST_NS + 1500000000, .used_bytes = (bytes), .used_inodes = (nr), .capacity_bytes = 1 << 30, \
+			      .available_bytes = 1 << 29, .inodes = 1000, .inodes_free = 900, .device = "/dev/vda1", .source = CGM_DISK_WALK }
+
+static inline void kubelet_measure(struct cgm_snapshot *s)
+{
+	struct cgm_volume volumes[] = {
+		{ .name = "data", .plugin = "kubernetes.io/empty-dir", .ephemeral = true, .usage = MEASURED(3000, 30) },
+		{ .name = "disk", .plugin = "kubernetes.io/csi", .claim = "disk-0", .claim_namespace = "default", .usage = MEASURED(4000, 40) },
+	};
+	const struct cgm_storage container = { .has_layer = true, .has_logs = true, .layer = MEASURED(100, 7), .logs = MEASURED(20, 2) },
+				 pod = { .has_hosts = true, .hosts = MEASURED(5, 1), .volumes = volumes, .nr_volumes = 2 };
+	static const enum kubelet_row rows[] = { CPU, IO, LONE, SLEEPER, DOCKER };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		s->rows[rows[i]].storage = cgm_storage_new(&container);
+		assert_non_null(s->rows[rows[i]].storage);
+	}
+	s->rows[BURN_POD].storage = cgm_storage_new(&pod);
+	assert_non_null(s->rows[BURN_POD].storage);
+	s->self.runtimes[0] = (struct cgm_runtime_status){ .name = "containerd", .connected = true, .has_images = true, .image_bytes = 7777, .image_inodes = 77 };
+	s->self.nr_runtimes = 1;
+}
+
 /* bare: without blocks and optional values. */
 static inline struct cgm_snapshot *kubelet_snapshot_with(struct synth *y, unsigned nr_ticks, bool bare)
 {

@@ -12,6 +12,7 @@ struct fixture_config {
 	uint32_t nr_nodes; /* NUMA; at most 2 with everything else */
 	bool extras; /* what groups show that are off by default, in every row */
 	bool root_devices; /* "/" also has two interfaces and two file systems, one of them on the disk */
+	bool layers; /* the others have one, on the disk */
 };
 
 static inline uint64_t fixture_number(size_t row, size_t i)
@@ -63,6 +64,8 @@ static inline struct cgm_layout *fixture_layout(const struct fixture_config *c, 
 			(struct cgm_layout_block){ .kind = CGM_LAYOUT_DISK, .major = 254, .name = "/dev/vda", .nr = CGM_NR_DISK_VALUES };
 	for (size_t i = 0; c->root_devices && row == 0 && i < 4; i++)
 		l->blocks[l->nr_blocks++] = root[i];
+	if (c->layers && row)
+		l->blocks[l->nr_blocks++] = root[2];
 	for (uint32_t i = 0; i < c->nr_nodes; i++)
 		l->blocks[l->nr_blocks++] = (struct cgm_layout_block){ .kind = CGM_LAYOUT_NUMA, .minor = i, .nr = CGM_NR_NUMA_VALUES };
 	for (size_t i = 0; c->extras && i < nr_extras; i++)

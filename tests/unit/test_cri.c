@@ -20,6 +20,7 @@ struct cgm_runtime {
 	struct cgm_who *learned[32];
 	size_t nr_learned, nr_forgotten, nr_listed, nr_calls, nr_failed;
 	char version[64], fault[CGM_RUNTIME_FAULT], forgotten[200];
+	uint64_t image_bytes, image_inodes;
 	int result;
 	pthread_t thread;
 };
@@ -76,6 +77,12 @@ bool cgm_runtime_next_wanted(struct cgm_runtime *r, char id[CGM_MAX_ID])
 	if (wanted)
 		snprintf(id, CGM_MAX_ID, "%s", wanted);
 	return wanted != NULL;
+}
+
+void cgm_runtime_images(struct cgm_runtime *r, uint64_t used_bytes, uint64_t used_inodes)
+{
+	r->image_bytes = used_bytes;
+	r->image_inodes = used_inodes;
 }
 
 void cgm_runtime_count_call(struct cgm_runtime *r, bool failed)
@@ -138,7 +145,7 @@ static void assert_asked(const struct grpc_server *s, size_t n, const char *id)
 
 static const char *const script_names[] = {
 	"version",	  "sandboxes",	    "sandbox_status", "containers",  "container_status", "container_status_exited",
-	"own_namespaces", "own_containers", "own_tasks",      "own_version", "own_k8s",
+	"own_namespaces", "own_containers", "own_tasks",      "own_version", "own_k8s", "images",
 };
 static struct cgm_str texts[ARRAY_SIZE(script_names)];
 
@@ -176,7 +183,7 @@ static void test_run__containerd(void **state)
 	static const struct cgm_str created = CGM_STR("\x0a\x04\x0a\x02xy");
 	const struct grpc_answer script[] = {
 		unimplemented, say("version"), /* no events */ no_stream, say("sandboxes"), say("sandbox_status"), say("containers"), say("container_status"), say("container_status_exited"),
-		say("own_namespaces"), say("own_containers"), say("own_tasks"), /* the CRI's own are not told of twice */ say("own_k8s"), { .message = { "", 0 } },
+		say("own_namespaces"), say("own_containers"), say("own_tasks"), /* the CRI's own are not told of twice */ say("own_k8s"), { .message = { "", 0 } }, say("images"),
 		/* wanted */ not_found, not_found, say("own_namespaces"), not_found, say("own_k8s"),
 		/* wanted */ { .message = created }, /* again */ say("container_status"),
 	};
@@ -199,7 +206,7 @@ static void test_run__containerd(void **state)
 	assert_string_equal(r.learned[3]->namespace, "cgmtest");
 	assert_int_equal(r.learned[3]->pid, 4160);
 	wake(&r, FRONT, false);
-	WAIT_FOR(__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE) == 18);
+	WAIT_FOR(__atomic_load_n(&s.nr_calls, __ATOMIC_ACQUIRE) == 19);
 	usleep(200000); /* it is not for the driver to ask again */
 	wake(&r, "xy", false);
 	WAIT_FOR(__atomic_load_n(&r.nr_learned, __ATOMIC_ACQUIRE) == 6);
@@ -207,10 +214,12 @@ static void test_run__containerd(void **state)
 	assert_int_equal(r.learned[5]->state, CGM_STATE_RUNNING);
 	assert_asked(&s, 4, SANDBOX);
 	assert_asked(&s, 6, FRONT);
-	assert_asked(&s, 13, FRONT);
-	assert_asked(&s, 17, FRONT);
-	assert_asked(&s, 18, "xy");
+	assert_asked(&s, 14, FRONT);
+	assert_asked(&s, 18, FRONT);
 	assert_asked(&s, 19, "xy");
+	assert_asked(&s, 20, "xy");
+	assert_int_equal(r.image_bytes, 1982464);
+	assert_int_equal(r.image_inodes, 277);
 	grpc_end(&s);
 	run_done(&r);
 	assert_int_equal(r.result, -ECONNRESET);

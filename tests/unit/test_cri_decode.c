@@ -211,6 +211,36 @@ static void test_decode_version__both(void **state)
 	release(own);
 }
 
+static void test_decode_images__recorded(void **state)
+{
+	struct cgm_str m = recorded("images");
+	struct cgm_cri_images i = { 1, 1 };
+
+	(void)state;
+	assert_int_equal(cgm_cri_decode_images(m, &i), 0);
+	assert_int_equal(i.used_bytes, 1982464);
+	assert_int_equal(i.used_inodes, 277);
+	release(m);
+}
+
+static void test_decode_images__forms(void **state)
+{
+	/* two, of which the first counts; nothing known of the one; another field; none; a number that is cut */
+	static const char two[] = "\x0a\x04\x1a\x02\x08\x05\x0a\x04\x1a\x02\x08\x07", bare[] = "\x0a\x00", other[] = "\x12\x00", cut[] = "\x0a\x04\x1a\x02\x08\x85";
+	struct cgm_cri_images i = { 1, 1 };
+
+	(void)state;
+	assert_int_equal(cgm_cri_decode_images(CGM_STR(two), &i), 0);
+	assert_int_equal(i.used_bytes, 5);
+	assert_int_equal(i.used_inodes, 0);
+	assert_int_equal(cgm_cri_decode_images(CGM_STR(other), &i), -ENOENT);
+	assert_int_equal(cgm_cri_decode_images(CGM_STR(""), &i), -ENOENT);
+	assert_int_equal(cgm_cri_decode_images(CGM_STR(cut), &i), -EINVAL);
+	assert_int_equal(i.used_bytes, 5); /* a failure leaves it alone */
+	assert_int_equal(cgm_cri_decode_images(CGM_STR(bare), &i), 0);
+	assert_int_equal(i.used_bytes, 0);
+}
+
 static void test_info_read__not_json(void **state)
 {
 	static const char *const texts[] = { "", "{", "[]", "3", "{\"pid\":1}x" };
@@ -266,7 +296,13 @@ static int decode_status(struct cgm_str m, int (*decode)(struct cgm_str, struct 
 static int decode_any(struct cgm_str m, const char *name)
 {
 	struct cgm_cri_version v;
+	struct cgm_cri_images i;
+	int r;
 
+	if (strcmp(name, "images") == 0) {
+		r = cgm_cri_decode_images(m, &i);
+		return r == -ENOENT ? 0 : r;
+	}
 	if (strncmp(name, "container_", 10) == 0)
 		return decode_status(m, cgm_cri_decode_container);
 	if (strcmp(name, "sandbox_status") == 0)
@@ -284,7 +320,7 @@ static int decode_any(struct cgm_str m, const char *name)
 
 static const char *const names[] = {
 	"version",	  "containers",	    "sandboxes", "container_status", "container_status_exited", "sandbox_status",
-	"own_namespaces", "own_containers", "own_get",	 "own_k8s",
+	"own_namespaces", "own_containers", "own_get",	 "own_k8s", "images",
 };
 
 static void test_decode__every_truncation(void **state)
@@ -402,6 +438,8 @@ int main(void)
 		cmocka_unit_test(test_containerd_container__with_task),
 		cmocka_unit_test(test_containerd_container__pod),
 		cmocka_unit_test(test_decode_version__both),
+		cmocka_unit_test(test_decode_images__recorded),
+		cmocka_unit_test(test_decode_images__forms),
 		cmocka_unit_test(test_info_read__not_json),
 		cmocka_unit_test(test_decode__every_truncation),
 		cmocka_unit_test(test_decode__out_of_memory),

@@ -48,6 +48,8 @@ static void test_inspect__running(void **state)
 		assert_int_equal(w->state, CGM_STATE_RUNNING);
 		assert_true(w->pid > 1 && w->created_ns && w->started_ns > w->created_ns && !w->finished_ns && !w->has_exit_code);
 		assert_non_null(strstr(w->log_path, w->id));
+		assert_non_null(strstr(w->upper_dir, i ? "/root/overlay/" : "/root/overlay2/"));
+		assert_int_equal(w->nr_volumes, 0);
 		assert_null(w->health);
 		assert_null(w->pod);
 		assert_null(w->container);
@@ -183,6 +185,12 @@ static void test_inspect__forms(void **state)
 		{ "{\"Id\":\"x\",\"Config\":{\"Env\":{}}}", -EINVAL },
 		{ "{\"Id\":\"x\",\"Config\":{\"Env\":[1]}}", -EINVAL },
 		{ "{\"Id\":\"x\",\"LogPath\":0}", -EINVAL },
+		{ "{\"Id\":\"x\",\"GraphDriver\":null,\"Mounts\":null}", 0 },
+		{ "{\"Id\":\"x\",\"GraphDriver\":[],\"Mounts\":[]}", 0 },
+		{ "{\"Id\":\"x\",\"GraphDriver\":{\"Data\":null,\"Name\":\"vfs\"},\"Mounts\":[{},[],null]}", 0 },
+		{ "{\"Id\":\"x\",\"GraphDriver\":{\"Data\":{\"UpperDir\":7}}}", 0 },
+		{ "{\"Id\":\"x\",\"Mounts\":{}}", -EINVAL },
+		{ "{\"Id\":\"x\",\"Mounts\":[{\"Type\":1}]}", -EINVAL },
 	};
 
 	(void)state;
@@ -193,6 +201,26 @@ static void test_inspect__forms(void **state)
 			fail_msg("%s", cases[i].json);
 		cgm_who_unref(w);
 	}
+}
+
+static void test_inspect__layer_and_volumes(void **state)
+{
+	_cleanup_(cgm_who_freep) struct cgm_who *w = NULL, *relative = NULL;
+
+	(void)state;
+	assert_int_equal(inspect("{\"Id\":\"x\",\"GraphDriver\":{\"Data\":{\"UpperDir\":\"/d/diff\"}},\"Mounts\":["
+				 "{\"Type\":\"volume\",\"Name\":\"b\",\"Source\":\"/v/b\",\"Driver\":\"local\"},"
+				 "{\"Type\":\"bind\",\"Name\":\"c\",\"Source\":\"/home\",\"Driver\":\"local\"},"
+				 "{\"Type\":\"volume\",\"Name\":\"d\",\"Source\":\"/v/d\",\"Driver\":\"nfs\"},"
+				 "{\"Type\":\"volume\",\"Name\":\"e\",\"Source\":\"v/e\",\"Driver\":\"local\"},"
+				 "{\"Type\":\"volume\",\"Name\":\"b\",\"Source\":\"/v/b\",\"Driver\":\"local\"},"
+				 "{\"Type\":\"volume\",\"Name\":\"a\",\"Source\":\"/v/a\",\"Driver\":\"local\"}]}", &w), 0);
+	assert_string_equal(w->upper_dir, "/d/diff");
+	assert_int_equal(w->nr_volumes, 2); /* one that is mounted twice is one */
+	assert_string_equal(w->volumes[0].key, "a");
+	assert_string_equal(w->volumes[1].value, "/v/b");
+	assert_int_equal(inspect("{\"Id\":\"x\",\"GraphDriver\":{\"Data\":{\"UpperDir\":\"l/diff\"}}}", &relative), 0);
+	assert_null(relative->upper_dir);
 }
 
 static void test_inspect__bounds(void **state)
@@ -367,6 +395,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inspect__running),  cmocka_unit_test(test_inspect__exited), cmocka_unit_test(test_inspect__other_states),
 		cmocka_unit_test(test_inspect__pod), cmocka_unit_test(test_inspect__whose_network),	  cmocka_unit_test(test_inspect__smallest), cmocka_unit_test(test_inspect__forms),
+		cmocka_unit_test(test_inspect__layer_and_volumes),
 		cmocka_unit_test(test_inspect__bounds),	  cmocka_unit_test(test_list),		    cmocka_unit_test(test_version),
 		cmocka_unit_test(test_event__recorded),	  cmocka_unit_test(test_event__forms),	    cmocka_unit_test(test_inspect__out_of_memory),
 	};

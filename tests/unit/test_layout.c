@@ -87,7 +87,7 @@ static void test_layout_for__same_sample_gives_the_same_layout(void **state)
 	assert_ptr_equal(l, again);
 	assert_int_equal(l->refs, 2);
 	/* fewer things need no new layout */
-	fill(&s, 1, 1, 2, 1);
+	fill(&s, 1, 1, 2, 2);
 	less = cgm_layout_for(l, &s, NULL, NULL);
 	assert_ptr_equal(l, less);
 }
@@ -108,6 +108,22 @@ static void test_layout_for__an_interface_that_is_gone_is_forgotten(void **state
 	assert_int_equal(l->refs, 1);
 }
 
+/* Nobody is to be told of one with nothing in it. */
+static void test_layout_for__a_file_system_that_is_gone_is_forgotten(void **state)
+{
+	_cleanup_(cgm_sample_done) struct cgm_sample s = { 0 };
+	_cleanup_layout_ struct cgm_layout *l = NULL, *less = NULL;
+
+	(void)state;
+	fill(&s, 2, 2, 2, 2);
+	l = cgm_layout_for(NULL, &s, NULL, NULL);
+	fill(&s, 2, 2, 2, 1);
+	less = cgm_layout_for(l, &s, NULL, NULL);
+	assert_ptr_not_equal(l, less);
+	assert_int_equal(less->nr_blocks, l->nr_blocks - 1);
+	assert_int_equal(less->nr_values, l->nr_values - CGM_NR_FS_VALUES);
+}
+
 static void test_layout_for__grows_behind_the_old_blocks(void **state)
 {
 	_cleanup_(cgm_sample_done) struct cgm_sample s = { 0 };
@@ -116,7 +132,7 @@ static void test_layout_for__grows_behind_the_old_blocks(void **state)
 	(void)state;
 	fill(&s, 2, 1, 0, 0);
 	l = cgm_layout_for(NULL, &s, NULL, NULL);
-	fill(&s, 3, 2, 0, 1);
+	fill(&s, 3, 2, 1, 0);
 	grown = cgm_layout_for(l, &s, NULL, NULL);
 	assert_ptr_not_equal(l, grown);
 	assert_memory_equal(l->blocks, grown->blocks, l->nr_blocks * sizeof(l->blocks[0]));
@@ -126,6 +142,7 @@ static void test_layout_for__grows_behind_the_old_blocks(void **state)
 	assert_int_equal(l->refs, 1);
 	/* a value that begins to be read makes a new layout with the same blocks; nothing is forgotten */
 	cgm_sample_reset(&s);
+	cgm_sample_iface(&s, "eth0");
 	cgm_sample_set(&s, CGM_V_THREADS_MAX, 1);
 	have = cgm_layout_for(grown, &s, NULL, NULL);
 	assert_ptr_not_equal(have, grown);
@@ -281,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_layout_unpack__gives_back_the_sample),
 		cmocka_unit_test(test_layout_for__holds_every_block_of_the_sample),
 		cmocka_unit_test(test_layout_for__same_sample_gives_the_same_layout),
+		cmocka_unit_test(test_layout_for__a_file_system_that_is_gone_is_forgotten),
 		cmocka_unit_test(test_layout_for__an_interface_that_is_gone_is_forgotten),
 		cmocka_unit_test(test_layout_for__grows_behind_the_old_blocks),
 		cmocka_unit_test(test_layout_pack__puts_each_value_in_its_place),

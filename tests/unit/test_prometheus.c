@@ -274,6 +274,51 @@ static void test_prometheus_render__devices(void **state)
 	assert_line(&page, line);
 }
 
+/* A container's file system is that of its writable layer: no requests, which are counted by device; inodes are those in use. */
+static void test_prometheus_render__layers_logs_and_volumes(void **state)
+{
+	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 2, .disk = true, .layers = true });
+	_cleanup_buf_ struct cgm_buf page = { 0 };
+	struct cgm_volume volumes[] = { { .name = "po\"ol", .usage.used_bytes = 5 }, { .name = "data", .plugin = "kubernetes.io/empty-dir", .usage.used_bytes = 6 },
+					{ .name = "data", .plugin = "kubernetes.io/csi", .usage.used_bytes = 7 } };
+	const struct cgm_storage storage = { .has_logs = true, .logs.used_bytes = 4, .volumes = volumes, .nr_volumes = 3 };
+	struct cgm_layout *l = s->rows[1].layout;
+	uint64_t *disk = s->rows[1].values + l->blocks[0].first, *fs = s->rows[1].values + l->blocks[1].first;
+	const char *labels = s->rows[1].identity->labels;
+	static const struct {
+		const char *family, *rest;
+	} want[] = {
+		{ "container_fs_usage_bytes", ",device=\"/dev/vda\"} 11" },
+		{ "container_fs_limit_bytes", ",device=\"/dev/vda\"} 12" },
+		{ "container_fs_inodes_total", ",device=\"/dev/vda\"} 13" },
+		{ "container_fs_inodes_free", ",device=\"/dev/vda\"} 14" },
+		{ "container_fs_reads_total", ",device=\"/dev/vda\"} 444" },
+		{ "container_logs_usage_bytes", "} 4" },
+		{ "container_volume_usage_bytes", ",volume=\"po\\\"ol\"} 5" },
+		{ "container_volume_usage_bytes", ",volume=\"data\",plugin=\"kubernetes.io/empty-dir\"} 6" },
+		{ "container_volume_usage_bytes", ",volume=\"data\",plugin=\"kubernetes.io/csi\"} 7" },
+	};
+	char line[400];
+
+	(void)state;
+	memset(fs, 0, CGM_NR_FS_VALUES * sizeof(*fs));
+	fs[CGM_FS_USAGE] = 11;
+	fs[CGM_FS_CAPACITY] = 12;
+	fs[CGM_FS_INODES] = 13;
+	fs[CGM_FS_INODES_FREE] = 14;
+	disk[CGM_DISK_IOS_READ] = 444;
+	s->rows[1].storage = cgm_storage_new(&storage);
+	assert_non_null(s->rows[1].storage);
+	render(&page, s, CGM_PROMETHEUS_TEXT);
+	check_page(&page, false);
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+		snprintf(line, sizeof(line), "%s{%s%s", want[i].family, labels, want[i].rest);
+		assert_line(&page, line);
+	}
+	snprintf(line, sizeof(line), "container_fs_sector_reads_total{%s", labels);
+	assert_absent(&page, line);
+}
+
 static void test_prometheus_render__histogram(void **state)
 {
 	_cleanup_snapshot_ struct cgm_snapshot *s = fixture_snapshot(&(struct fixture_config){ .nr_rows = 1, .live = true });
@@ -577,6 +622,7 @@ int main(void)
 		cmocka_unit_test(test_prometheus_render__spec_rules),
 		cmocka_unit_test(test_prometheus_render__numa),
 		cmocka_unit_test(test_prometheus_render__devices),
+		cmocka_unit_test(test_prometheus_render__layers_logs_and_volumes),
 		cmocka_unit_test(test_prometheus_render__histogram),
 		cmocka_unit_test(test_prometheus_render__histogram_without_labels),
 		cmocka_unit_test(test_prometheus_render__machine_and_agent),

@@ -11,17 +11,18 @@
 
 static void test_new__copies_all(void **state)
 {
-	char id[] = "0123", name[] = "web", image[] = "busybox:1", pod[] = "web-0", space[] = "shop", uid[] = "u", container[] = "app", health[] = "healthy", log[] = "/log";
+	char id[] = "0123", name[] = "web", image[] = "busybox:1", pod[] = "web-0", space[] = "shop", uid[] = "u", container[] = "app", health[] = "healthy", log[] = "/log", upper[] = "/upper";
+	char volume[] = "pool", source[] = "/pool";
 	char key[] = "k", value[] = "v", env_key[] = "app_env", env_value[] = "prod";
-	struct cgm_pair label = { key, value }, env = { env_key, env_value };
+	struct cgm_pair label = { key, value }, env = { env_key, env_value }, pool = { volume, source };
 	struct cgm_who w = {
 		.runtime = "docker", .id = id, .name = name, .image = image, .pod = pod, .pod_namespace = space, .pod_uid = uid, .container = container,
-		.health = health, .log_path = log, .labels = &label, .envs = &env, .nr_labels = 1, .nr_envs = 1, .created_ns = 1, .started_ns = 2,
+		.health = health, .log_path = log, .upper_dir = upper, .volumes = &pool, .nr_volumes = 1, .labels = &label, .envs = &env, .nr_labels = 1, .nr_envs = 1, .created_ns = 1, .started_ns = 2,
 		.finished_ns = 3, .restart_count = 4, .pid = 5, .state = CGM_STATE_EXITED, .exit_code = -6, .has_exit_code = true, .is_sandbox = true,
 		.shares_network = true,
 	};
 	_cleanup_(cgm_who_freep) struct cgm_who *copy = cgm_who_new(&w);
-	char *own[] = { id, name, image, pod, space, uid, container, health, log, key, value, env_key, env_value };
+	char *own[] = { id, name, image, pod, space, uid, container, health, log, upper, volume, source, key, value, env_key, env_value };
 
 	(void)state;
 	assert_non_null(copy);
@@ -37,6 +38,10 @@ static void test_new__copies_all(void **state)
 	assert_string_equal(copy->container, "app");
 	assert_string_equal(copy->health, "healthy");
 	assert_string_equal(copy->log_path, "/log");
+	assert_string_equal(copy->upper_dir, "/upper");
+	assert_int_equal(copy->nr_volumes, 1);
+	assert_string_equal(copy->volumes[0].key, "pool");
+	assert_string_equal(copy->volumes[0].value, "/pool");
 	assert_string_equal(cgm_who_label(copy, "k"), "v");
 	assert_int_equal(copy->nr_envs, 1);
 	assert_string_equal(copy->envs[0].key, "app_env");
@@ -110,7 +115,7 @@ static void test_equal(void **state)
 {
 	struct cgm_pair label = { "k", "v" }, other_key = { "l", "v" }, other_value = { "k", "w" };
 	const struct cgm_who w = { .runtime = "docker", .id = "x", .name = "web", .labels = &label, .nr_labels = 1, .envs = &label, .nr_envs = 1 };
-	struct cgm_who others[24];
+	struct cgm_who others[26];
 	_cleanup_(cgm_who_freep) struct cgm_who *copy = cgm_who_new(&w);
 
 	(void)state;
@@ -128,6 +133,9 @@ static void test_equal(void **state)
 	others[19].restart_count = others[20].pid = 1;
 	others[21].state = CGM_STATE_PAUSED;
 	others[22].has_exit_code = true;
+	others[25].upper_dir = "/";
+	others[24].volumes = &label;
+	others[24].nr_volumes = 1;
 	assert_true(cgm_who_equal(copy, &w));
 	assert_true(cgm_who_equal(&w, cgm_who_ref(copy)));
 	cgm_who_unref(copy);

@@ -16,7 +16,6 @@
 
 #define MAX_PROC_BYTES (16 << 20)
 
-DEFINE_CLEANUP(cgm_machine, cgm_machine_free)
 
 static void copy(char *dst, size_t size, struct cgm_str s)
 {
@@ -221,6 +220,19 @@ static void free_node(struct cgm_numa_node *n)
 	free(n->hugepages);
 	free(n->caches);
 	free(n->distances);
+}
+
+struct cgm_machine *cgm_machine_read_fs(int root_fd)
+{
+	struct cgm_machine *m = cgm_calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->time_ns = cgm_clock_real_ns();
+	if (cgm_machine_fs(root_fd, m) == 0)
+		return m;
+	cgm_machine_free(m);
+	return NULL;
 }
 
 void cgm_machine_free(struct cgm_machine *m)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/parse.h"
 #include "cgroup/sample.h"
 
@@ -98,11 +99,16 @@ struct cgm_machine *cgm_machine_read(int root_fd);
 /* Where ids are looked for: lists with a comma between, below the root, whose texts must stay. Before anybody reads. */
 void cgm_machine_set_id_files(const char *machine_id, const char *boot_id);
 void cgm_machine_free(struct cgm_machine *m);
+DEFINE_CLEANUP(cgm_machine, cgm_machine_free)
 
 /* Adds the interfaces of /proc/1/net/dev (else /proc/net/dev), less lo, veth*, docker*, nerdctl*. 0 or a negative errno. */
 int cgm_machine_sample_net(int root_fd, struct cgm_sample *s);
 /* Adds the file systems (one row a device) with statfs and /proc/diskstats. Mounts are looked up anew each time. 0 or a negative errno. */
 int cgm_machine_sample_fs(int root_fd, struct cgm_sample *s);
+/* What the machine has mounted, as mountinfo; the caller frees *ret. 0 or a negative errno. Any thread. */
+int cgm_machine_mounts(int root_fd, char **ret, size_t *ret_len);
+/* File systems alone, as they are now; else as cgm_machine_read(). */
+struct cgm_machine *cgm_machine_read_fs(int root_fd);
 struct cgm_mount; /* cgroup/text.h */
 /* True for types of file systems that hold data on this machine: no call on one hangs because a server is gone. Any thread. */
 bool cgm_fs_is_local(struct cgm_str type);

@@ -107,7 +107,7 @@ static int stat_mount(int root_fd, const struct mount_point *mp, struct statfs *
  * A service of systemd has a mount namespace of its own, with mounts that hide things from it: no file systems of the machine. When process 1
  * has the same root its mounts are what the machine has, and are found here by the same paths.
  */
-static int read_mounts(int root_fd, char **ret, size_t *ret_len)
+int cgm_machine_mounts(int root_fd, char **ret, size_t *ret_len)
 {
 	struct stat own, first;
 
@@ -129,7 +129,7 @@ static int each_mount(int root_fd, mount_fn fn, void *arg)
 
 	if (!mp)
 		return -ENOMEM;
-	r = read_mounts(root_fd, &text, &len);
+	r = cgm_machine_mounts(root_fd, &text, &len);
 	if (r < 0)
 		return r;
 	rest = (struct cgm_str){ text, len };

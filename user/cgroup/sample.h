@@ -68,7 +68,7 @@ struct cgm_sample {
 	size_t nr_ifaces, cap_ifaces;
 	struct cgm_numa_row *numa;
 	size_t nr_numa, cap_numa;
-	struct cgm_fs_row *fs; /* "/" only for now */
+	struct cgm_fs_row *fs; /* of "/"; of a container, that of its writable layer */
 	size_t nr_fs, cap_fs;
 	struct cgm_extra *extras;
 	size_t nr_extras, cap_extras;

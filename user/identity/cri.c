@@ -228,6 +228,22 @@ static int list(struct cgm_cri *c, const struct kind *kind)
 	return r == -EINVAL ? damaged(c, kind->list) : r;
 }
 
+/* containerd keeps that number; CRI-O would walk over all of its images for it, which is not worth it. */
+static int ask_images(struct cgm_cri *c)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf request = { 0 }, answer = { 0 };
+	struct cgm_cri_images images;
+	struct cgm_str message;
+	bool v1 = strncmp(c->service, "runtime.v1.", strlen("runtime.v1.")) == 0;
+	int r = cgm_cri_call(c, v1 ? "runtime.v1.ImageService" : "runtime.v1alpha2.ImageService", "ImageFsInfo", NULL, &request, &answer, &message);
+
+	if (r == 0)
+		r = cgm_cri_decode_images(message, &images);
+	if (r == 0)
+		cgm_runtime_images(c->r, images.used_bytes, images.used_inodes);
+	return r == -EINVAL ? damaged(c, "ImageFsInfo") : cgm_grpc_answered(r) ? 0 : r;
+}
+
 static int list_all(struct cgm_cri *c)
 {
 	bool complete = true;
@@ -242,6 +258,8 @@ static int list_all(struct cgm_cri *c)
 		r = cgm_containerd_list(c, &complete);
 	if (r == 0 && complete)
 		forget_unseen(c);
+	if (r == 0 && c->service && c->is_containerd)
+		r = ask_images(c);
 	return r;
 }
 

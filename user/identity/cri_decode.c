@@ -56,6 +56,62 @@ int cgm_containerd_decode_version(struct cgm_str m, struct cgm_cri_version *ret)
 	return r;
 }
 
+/* UInt64Value */
+static int decode_number(struct cgm_str m, uint64_t *ret)
+{
+	struct cgm_pb_field f;
+	uint64_t v = 0;
+	int r;
+
+	while ((r = cgm_pb_next(&m, &f)) > 0)
+		if (tag(&f) == VARINT(1))
+			v = f.value;
+	if (r == 0)
+		*ret = v;
+	return r;
+}
+
+/* FilesystemUsage */
+static int decode_fs_usage(struct cgm_str m, struct cgm_cri_images *ret)
+{
+	struct cgm_cri_images v = { 0 };
+	struct cgm_pb_field f;
+	int r;
+
+	while ((r = cgm_pb_next(&m, &f)) > 0) {
+		if (tag(&f) == BYTES(3))
+			r = decode_number(f.bytes, &v.used_bytes);
+		else if (tag(&f) == BYTES(4))
+			r = decode_number(f.bytes, &v.used_inodes);
+		if (r < 0)
+			return r;
+	}
+	if (r == 0)
+		*ret = v;
+	return r;
+}
+
+int cgm_cri_decode_images(struct cgm_str m, struct cgm_cri_images *ret)
+{
+	struct cgm_cri_images first, next;
+	struct cgm_pb_field f;
+	bool any = false;
+	int r;
+
+	while ((r = cgm_pb_next(&m, &f)) > 0) {
+		if (tag(&f) != BYTES(1))
+			continue;
+		r = decode_fs_usage(f.bytes, any ? &next : &first);
+		if (r < 0)
+			return r;
+		any = true;
+	}
+	if (r < 0 || !any)
+		return r < 0 ? r : -ENOENT;
+	*ret = first;
+	return 0;
+}
+
 /* ContainerState */
 static enum cgm_who_state container_state(uint64_t v)
 {

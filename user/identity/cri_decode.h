@@ -17,6 +17,12 @@ int cgm_cri_decode_version(struct cgm_str message, struct cgm_cri_version *ret);
 /* containerd's own. */
 int cgm_containerd_decode_version(struct cgm_str message, struct cgm_cri_version *ret);
 
+/* ImageFsInfoResponse: what images hold on the first file system that it tells of. -ENOENT: it tells of none. */
+struct cgm_cri_images {
+	uint64_t used_bytes, used_inodes;
+};
+int cgm_cri_decode_images(struct cgm_str message, struct cgm_cri_images *ret);
+
 /* Each item of a list; fn's negative value ends it and is returned. */
 typedef int cgm_cri_item_fn(void *arg, struct cgm_str id, enum cgm_who_state state);
 int cgm_cri_each_container(struct cgm_str message, cgm_cri_item_fn *fn, void *arg);

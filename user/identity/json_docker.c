@@ -100,6 +100,7 @@ static void draft_done(struct draft *d)
 {
 	free(d->w.labels);
 	free(d->w.envs);
+	free(d->w.volumes);
 	free(d->keys);
 }
 
@@ -192,9 +193,39 @@ static int read_env(const json_t *env, const char *whitelist, struct draft *d)
 	return 0;
 }
 
+/* Named volumes of the driver "local"; others are other machines', and a bind of the machine's own directory is no container's. */
+static int read_volumes(const json_t *mounts, struct draft *d)
+{
+	struct cgm_who *w = &d->w;
+
+	if (!json_array_size(mounts))
+		return 0;
+	w->volumes = cgm_calloc(json_array_size(mounts), sizeof(*w->volumes));
+	if (!w->volumes)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_array_size(mounts); i++) {
+		const json_t *m = json_array_get(mounts, i);
+		const char *type, *driver, *name, *source;
+
+		if (get_text(m, "Type", &type) < 0 || get_text(m, "Driver", &driver) < 0 || get_text(m, "Name", &name) < 0 || get_text(m, "Source", &source) < 0)
+			return -EINVAL;
+		if (type && name && source && *source == '/' && strcmp(type, "volume") == 0 && driver && strcmp(driver, "local") == 0)
+			w->volumes[w->nr_volumes++] = (struct cgm_pair){ name, source };
+	}
+	return 0;
+}
+
+/* Data is the driver's own: one that is no overlay has other words there, or none. */
+static void read_upper(const json_t *driver, struct cgm_who *w)
+{
+	const char *upper = json_string_value(json_object_get(json_object_get(driver, "Data"), "UpperDir"));
+
+	w->upper_dir = upper && *upper == '/' ? upper : NULL;
+}
+
 static int read_inspect(const json_t *j, const char *whitelist, struct draft *d)
 {
-	const json_t *state, *config, *labels, *env, *host;
+	const json_t *state, *config, *labels, *env, *mounts, *host;
 	static const char shared[] = "container:";
 	struct cgm_who *w = &d->w;
 	const char *network;
@@ -205,14 +236,18 @@ static int read_inspect(const json_t *j, const char *whitelist, struct draft *d)
 	    get_text(j, "LogPath", &w->log_path) < 0 || get_time(j, "Created", &w->created_ns) < 0 ||
 	    get_integer(j, "RestartCount", 0, UINT32_MAX, &restarts) < 0 || member(j, "State", JSON_OBJECT, &state) < 0 ||
 	    member(j, "Config", JSON_OBJECT, &config) < 0 || get_text(config, "Image", &w->image) < 0 ||
-	    member(config, "Labels", JSON_OBJECT, &labels) < 0 || member(config, "Env", JSON_ARRAY, &env) < 0 || read_state(state, w) < 0 ||
+	    member(config, "Labels", JSON_OBJECT, &labels) < 0 || member(config, "Env", JSON_ARRAY, &env) < 0 ||
+	    member(j, "Mounts", JSON_ARRAY, &mounts) < 0 || read_state(state, w) < 0 ||
 	    member(j, "HostConfig", JSON_OBJECT, &host) < 0 || get_text(host, "NetworkMode", &network) < 0)
 		return -EINVAL;
 	w->shares_network = network && strncmp(network, shared, sizeof(shared) - 1) == 0;
 	if (w->name && w->name[0] == '/')
 		w->name++;
 	w->restart_count = (uint32_t)restarts;
+	read_upper(json_object_get(j, "GraphDriver"), w);
 	r = read_labels(labels, d);
+	if (r == 0)
+		r = read_volumes(mounts, d);
 	return r < 0 ? r : read_env(env, whitelist, d);
 }
 

@@ -381,6 +381,17 @@ void cgm_runtime_connected(struct cgm_runtime *r, const char *version)
 	cgm_info("%s%s%s at %s tells who containers are", r->state.name, version ? " " : "", version ? version : "", r->config.socket);
 }
 
+void cgm_runtime_images(struct cgm_runtime *r, uint64_t used_bytes, uint64_t used_inodes)
+{
+	struct cgm_names *n = r->names;
+
+	pthread_mutex_lock(&n->lock);
+	r->state.has_images = true;
+	r->state.image_bytes = used_bytes;
+	r->state.image_inodes = used_inodes;
+	pthread_mutex_unlock(&n->lock);
+}
+
 static void known_free(struct known *k)
 {
 	if (k)

@@ -38,7 +38,8 @@ struct cgm_runtime_state {
 	char name[32]; /* "docker"; of a user's: "podman-1000" */
 	char version[64], fault[CGM_RUNTIME_FAULT]; /* fault: why it is not connected; "": it is */
 	char socket[108];
-	bool connected;
+	bool connected, has_images;
+	uint64_t image_bytes, image_inodes; /* what its images hold on disk, if it said so */
 	uint64_t nr_known, nr_learned, nr_calls, nr_failed, nr_connects, nr_lost; /* lost: out of memory */
 };
 size_t cgm_names_state(struct cgm_names *n, struct cgm_runtime_state ret[CGM_MAX_RUNTIMES]);

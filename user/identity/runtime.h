@@ -66,5 +66,7 @@ void cgm_runtime_listed(struct cgm_runtime *r);
  * which empties the wake descriptor. An id comes again, some times within ten seconds, as long as nobody knows it.
  */
 bool cgm_runtime_next_wanted(struct cgm_runtime *r, char id[CGM_MAX_ID]);
+/* What its images hold on disk, as it says. */
+void cgm_runtime_images(struct cgm_runtime *r, uint64_t used_bytes, uint64_t used_inodes);
 /* Counts a call to the runtime, and whether it failed. */
 void cgm_runtime_count_call(struct cgm_runtime *r, bool failed);

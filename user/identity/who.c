@@ -10,7 +10,7 @@ static const size_t texts[] = {
 	offsetof(struct cgm_who, id),		offsetof(struct cgm_who, name),	      offsetof(struct cgm_who, image),
 	offsetof(struct cgm_who, pod),		offsetof(struct cgm_who, pod_namespace), offsetof(struct cgm_who, pod_uid),
 	offsetof(struct cgm_who, container),	offsetof(struct cgm_who, health),     offsetof(struct cgm_who, log_path),
-	offsetof(struct cgm_who, namespace),
+	offsetof(struct cgm_who, namespace),	offsetof(struct cgm_who, upper_dir),
 };
 
 static const char **text_at(struct cgm_who *w, size_t offset)
@@ -71,7 +71,8 @@ static size_t copy_pairs(struct cgm_pair *to, const struct cgm_pair *from, size_
 
 struct cgm_who *cgm_who_new(const struct cgm_who *w)
 {
-	size_t size = sizeof(*w) + pairs_size(w->labels, w->nr_labels) + pairs_size(w->envs, w->nr_envs);
+	size_t size = sizeof(*w) + pairs_size(w->labels, w->nr_labels) + pairs_size(w->envs, w->nr_envs) +
+		      pairs_size(w->volumes, w->nr_volumes);
 	struct cgm_who *copy;
 	char *room;
 
@@ -84,11 +85,13 @@ struct cgm_who *cgm_who_new(const struct cgm_who *w)
 	copy->refs = 1;
 	copy->labels = (struct cgm_pair *)(copy + 1);
 	copy->envs = copy->labels + w->nr_labels;
-	room = (char *)(copy->envs + w->nr_envs);
+	copy->volumes = copy->envs + w->nr_envs;
+	room = (char *)(copy->volumes + w->nr_volumes);
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		*text_at(copy, texts[i]) = copy_text(&room, *text_at((struct cgm_who *)w, texts[i]));
 	copy->nr_labels = copy_pairs(copy->labels, w->labels, w->nr_labels, &room);
 	copy->nr_envs = copy_pairs(copy->envs, w->envs, w->nr_envs, &room);
+	copy->nr_volumes = copy_pairs(copy->volumes, w->volumes, w->nr_volumes, &room);
 	return copy;
 }
 
@@ -125,7 +128,7 @@ bool cgm_who_equal(const struct cgm_who *a, const struct cgm_who *b)
 		if (!same_text(*text_at((struct cgm_who *)a, texts[i]), *text_at((struct cgm_who *)b, texts[i])))
 			return false;
 	return same_text(a->runtime, b->runtime) && same_pairs(a->labels, a->nr_labels, b->labels, b->nr_labels) &&
-	       same_pairs(a->envs, a->nr_envs, b->envs, b->nr_envs) && a->created_ns == b->created_ns && a->started_ns == b->started_ns &&
+	       same_pairs(a->envs, a->nr_envs, b->envs, b->nr_envs) && same_pairs(a->volumes, a->nr_volumes, b->volumes, b->nr_volumes) && a->created_ns == b->created_ns && a->started_ns == b->started_ns &&
 	       a->finished_ns == b->finished_ns && a->restart_count == b->restart_count && a->pid == b->pid && a->state == b->state &&
 	       a->exit_code == b->exit_code && a->has_exit_code == b->has_exit_code && a->is_sandbox == b->is_sandbox &&
 	       a->shares_network == b->shares_network;

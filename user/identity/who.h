@@ -26,8 +26,10 @@ struct cgm_who {
 	const char *container; /* its name in the pod; NULL for a sandbox */
 	const char *health; /* docker: "starting", "healthy", "unhealthy" */
 	const char *log_path;
+	const char *upper_dir; /* of its overlay, absolute, as the runtime says; see cgm_rootfs_find() */
 	struct cgm_pair *labels, *envs; /* sorted by key; envs: only those that are wanted */
-	size_t nr_labels, nr_envs;
+	struct cgm_pair *volumes; /* docker's and podman's of the driver "local": name and directory, sorted by name */
+	size_t nr_labels, nr_envs, nr_volumes;
 	uint64_t created_ns, started_ns, finished_ns; /* since 1970; 0: not known, or not yet */
 	uint32_t restart_count, pid; /* pid of its first process; 0: not known */
 	enum cgm_who_state state;
@@ -37,7 +39,7 @@ struct cgm_who {
 	bool shares_network; /* its network namespace is another container's: of a pod's sandbox, or as --network=container:… says */
 };
 
-/* A copy of all of w's texts and pairs in one allocation, labels and envs sorted by key, a key that comes twice once (the first); one reference. NULL: out of memory. */
+/* A copy of all of w's texts and pairs in one allocation, pairs sorted by key, a key that comes twice once (the first); one reference. NULL: out of memory. */
 struct cgm_who *cgm_who_new(const struct cgm_who *w);
 struct cgm_who *cgm_who_ref(struct cgm_who *w);
 /* NULL is fine. */

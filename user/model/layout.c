@@ -106,6 +106,22 @@ static bool lost_extra(const struct cgm_layout *l, const struct cgm_sample *s)
 	return false;
 }
 
+/* And for a file system that is mounted no more: nobody is to be told of one with nothing in it. */
+static bool lost_fs(const struct cgm_layout *l, const struct cgm_sample *s)
+{
+	for (uint32_t b = 0; l && b < l->nr_blocks; b++) {
+		size_t i = 0;
+
+		if (l->blocks[b].kind != CGM_LAYOUT_FS)
+			continue;
+		while (i < s->nr_fs && strcmp(s->fs[i].device, l->blocks[b].name) != 0)
+			i++;
+		if (i == s->nr_fs)
+			return true;
+	}
+	return false;
+}
+
 static bool have_all(const struct cgm_layout *l, const struct cgm_sample *s)
 {
 	for (size_t i = 0; i < CGM_VALUE_WORDS; i++)
@@ -188,7 +204,7 @@ struct cgm_layout *cgm_layout_for(struct cgm_layout *old, const struct cgm_sampl
 	uint32_t missing, nr_old;
 	struct cgm_layout *l;
 
-	if (lost_iface(old, s) || lost_extra(old, s))
+	if (lost_iface(old, s) || lost_fs(old, s) || lost_extra(old, s))
 		old = NULL;
 	missing = count_missing(old, s);
 	nr_old = old ? old->nr_blocks : 0;

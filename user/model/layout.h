@@ -32,7 +32,7 @@ void cgm_layout_unref(struct cgm_layout *l);
 
 /*
  * The layout that holds everything in s: old itself (a new reference) when it does, else a new one that begins with old's blocks; but one
- * made from nothing when an interface or an extra of old is gone.
+ * made from nothing when an interface, a file system or an extra of old is gone.
  * old may be NULL. disk_name gives the label of a new disk (may be NULL). NULL when out of memory.
  */
 typedef const char *(*cgm_disk_name_fn)(void *arg, uint32_t major, uint32_t minor, char *buf, size_t size);

@@ -86,6 +86,7 @@ void cgm_snapshot_unref(struct cgm_snapshot *s)
 		cgm_history_view_done(&s->rows[i].history);
 		cgm_summary_unref(s->rows[i].summary);
 		cgm_app_metrics_unref(s->rows[i].app);
+		cgm_storage_unref(s->rows[i].storage);
 		cgm_history_view_done(&s->rows[i].trail);
 		cgm_kept_unref(s->rows[i].kept);
 	}

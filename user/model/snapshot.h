@@ -17,6 +17,7 @@
 #include "model/identity.h"
 #include "model/kept.h"
 #include "model/layout.h"
+#include "model/storage.h"
 #include "model/summary.h"
 
 /* A histogram as a snapshot keeps it: only the buckets from the first to the last that counted. The memory is the snapshot's. */
@@ -87,6 +88,7 @@ struct cgm_row {
 	struct cgm_live *live; /* NULL: no kernel side */
 	struct cgm_history_view history;
 	struct cgm_summary *summary; /* a reference; NULL: none */
+	struct cgm_storage *storage; /* likewise; NULL: nothing was measured */
 	struct cgm_history_view trail; /* see model/trail.h; its samples have times of history's */
 	struct cgm_app_metrics *app; /* a reference: what its application said last; NULL: nothing */
 	uint32_t serial; /* of the container, never used again; a container that takes the name of a former one has another */
@@ -151,7 +153,8 @@ struct cgm_sink_status {
 /* A runtime that is asked who containers are; counts since the start. */
 struct cgm_runtime_status {
 	char name[32], version[64];
-	bool connected;
+	bool connected, has_images;
+	uint64_t image_bytes, image_inodes;
 	uint64_t nr_known, nr_calls, nr_failed, nr_connects, nr_lost; /* see struct cgm_runtime_state */
 };
 #define CGM_MAX_RUNTIME_STATUS 8
@@ -207,6 +210,8 @@ struct cgm_self {
 	uint64_t nr_dear_jobs, nr_dear_runs, dear_late_ns, nr_perf_left_out; /* see struct cgm_worker_state, struct cgm_perf_config */
 	uint64_t nr_file_reads; /* of cgroup files for samples, total */
 	uint64_t nr_bulk, nr_bulk_unsure; /* containers read in bulk at the last tick; of these: those whose memory.stat is read from the file */
+	uint64_t nr_disk_paths, nr_disk_measured, nr_disk_failed, nr_disk_entries, nr_disk_left_out, nr_disk_remote, disk_late_ns; /* see struct cgm_disk_state */
+	uint64_t nr_disk_unplaced, nr_disk_lost; /* containers whose layer is not found; what memory ran out for, total */
 	uint64_t history_bytes, snapshot_bytes, map_bytes;
 	uint64_t summary_bytes, nr_summary_lost; /* see model/summary.h */
 	struct cgm_events_stats events;

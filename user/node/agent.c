@@ -181,6 +181,7 @@ static int sample(struct cgm_agent *a, struct cgm_container *c, bool want_diskio
 		sample_fs(a, s, now);
 		c->spec.has_filesystem = s->nr_fs > 0;
 	}
+	cgm_places_sample(a->places, c, s, now);
 	cgm_fold_load(c, a->o->interval_ns);
 	return cgm_fold_sample(&a->containers, c, s);
 }
@@ -459,6 +460,23 @@ static int open_apps(struct cgm_agent *a)
 	return r;
 }
 
+/* The thread that measures what containers hold on disk. */
+static int open_places(struct cgm_agent *a)
+{
+	struct cgm_places_config config = {
+		.root_fd = a->root_fd,
+		.kubelet_root = a->o->kubelet_root,
+		.list_interval_ns = a->o->list_interval_ns,
+		.interval_ns = a->o->disk_interval_ns,
+		.max_entries_per_s = a->o->disk_entries_per_s,
+	};
+	int r = is_on(a, CGM_G_DISK) ? cgm_places_open(&config, &a->places) : 0;
+
+	if (r < 0)
+		cgm_error("cannot start the thread that measures directories: %s", strerror(-r));
+	return r;
+}
+
 /* Interfaces or sockets of namespaces. */
 static bool wants_netns(const struct cgm_agent *a)
 {
@@ -513,6 +531,8 @@ static int open_all(struct cgm_agent *a)
 		r = open_worker(a);
 	if (r == 0)
 		r = open_apps(a);
+	if (r == 0)
+		r = open_places(a);
 	if (r < 0)
 		return r;
 	say_groups(a->o);
@@ -628,6 +648,7 @@ static void close_all(struct cgm_agent *a)
 	cgm_kubernetes_close(&a->kubernetes);
 	cgm_containers_done(&a->containers);
 	cgm_apps_close(a->containers.apps);
+	cgm_places_close(a->places);
 	cgm_events_free(a->events);
 	cgm_store_free(a->store);
 	cgm_layout_unref(a->trail_layout);

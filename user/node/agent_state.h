@@ -12,6 +12,7 @@
 #include "node/cost.h"
 #include "node/kubernetes.h"
 #include "node/options.h"
+#include "node/places.h"
 #include "node/reviewer.h"
 #include "output/http.h"
 #include "output/kubelet.h"
@@ -30,6 +31,7 @@ struct cgm_agent {
 	struct cgm_netns_table *netns; /* NULL: namespaces cannot be told apart, or are not wanted */
 	struct cgm_perf_config *perf; /* NULL: no events are asked for */
 	struct cgm_worker *worker; /* dear readings; NULL: none are wanted */
+	struct cgm_places *places; /* NULL: file systems of containers are not wanted */
 	struct cgm_sample sample; /* scratch */
 	struct cgm_bulk bulk; /* scratch */
 	int memory_fd; /* memory.stat of the root, for bulk reading; -1: none */

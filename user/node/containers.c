@@ -19,6 +19,7 @@ static void container_free(struct cgm_container *c)
 	cgm_netns_leave(&c->netns);
 	cgm_worker_drop(c->worker, c->details);
 	cgm_apps_drop(c->apps, c->app);
+	cgm_place_set_free(c->places);
 	cgm_reader_close(c->reader);
 	cgm_history_free(c->history);
 	cgm_summary_unref(c->summary);

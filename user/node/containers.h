@@ -20,6 +20,7 @@
 #include "node/ended.h"
 #include "node/filter.h"
 #include "node/lifecycle.h"
+#include "node/places.h"
 
 /* What a container and its descendants counted, while it is being summed up (fold.c). */
 struct cgm_sums {
@@ -47,6 +48,7 @@ struct cgm_container {
 	struct cgm_job *details; /* NULL: nothing of it is wanted, or memory ran out */
 	struct cgm_apps *apps; /* of app */
 	struct cgm_app *app; /* NULL: no label asks for it */
+	struct cgm_place_set *places; /* NULL: no runtime's, or nothing is measured */
 	struct cgm_container *parent; /* NULL for "/" */
 	struct cgm_layout *layout;
 	struct cgm_history *history;

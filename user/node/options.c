@@ -271,6 +271,8 @@ static int check(const struct cgm_options *o)
 {
 	if (o->interval_ns < 50 * CGM_NSEC_PER_MSEC)
 		return bad_value("--housekeeping_interval", "must be at least 50ms");
+	if (o->disk_interval_ns < CGM_NSEC_PER_SEC)
+		return bad_value("--disk_interval", "must be at least 1s");
 	if (o->list_interval_ns < CGM_NSEC_PER_SEC)
 		return bad_value("--global_housekeeping_interval", "must be at least 1s");
 	if (o->ended_ns > 24 * 3600 * CGM_NSEC_PER_SEC)

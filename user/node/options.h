@@ -31,6 +31,8 @@ struct cgm_options {
 	const char *collector_cert, *collector_key; /* accepted, as is app_limit */
 	uint64_t app_limit;
 	const char *perf_config; /* path; "": none */
+	const char *kubelet_root;
+	uint64_t disk_interval_ns, disk_entries_per_s;
 	uint64_t resctrl_interval_ns, referenced_reset;
 	uint64_t groups_off; /* bit per enum cgm_group: hidden */
 	bool verbose, keep_latency_history;

@@ -146,6 +146,7 @@ int cgm_publish_row(struct cgm_agent *a, struct cgm_snapshot *snap, struct cgm_c
 	cgm_history_view_init(c->history, &row->history);
 	row->summary = cgm_summary_ref(c->summary);
 	row->app = c->app ? cgm_apps_get(c->apps, c->app) : NULL;
+	row->storage = cgm_place_set_storage(c->places) ? cgm_storage_ref(cgm_place_set_storage(c->places)) : NULL;
 	keep_trail(a, c, row);
 	note_change(a, snap, c, row);
 	snap->nr_rows++;
@@ -258,6 +259,21 @@ static void read_process(struct cgm_agent *a, struct cgm_self *self)
 	self->nr_perf_left_out = a->perf ? __atomic_load_n(&a->perf->nr_left_out, __ATOMIC_RELAXED) : 0;
 }
 
+static void read_places(struct cgm_places *p, struct cgm_self *self)
+{
+	struct cgm_places_state s = cgm_places_state(p);
+
+	self->nr_disk_paths = s.disk.nr_marks;
+	self->nr_disk_measured = s.disk.nr_measured;
+	self->nr_disk_failed = s.disk.nr_failed;
+	self->nr_disk_entries = s.disk.nr_entries;
+	self->nr_disk_left_out = s.disk.nr_unread + s.disk.nr_too_deep + s.disk.nr_links_lost;
+	self->nr_disk_remote = s.disk.nr_remote;
+	self->disk_late_ns = s.disk.late_ns;
+	self->nr_disk_unplaced = s.nr_unplaced;
+	self->nr_disk_lost = s.nr_lost;
+}
+
 _Static_assert(CGM_MAX_RUNTIME_STATUS >= CGM_MAX_RUNTIMES, "a snapshot has room for every runtime");
 
 static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
@@ -268,6 +284,9 @@ static void read_runtimes(struct cgm_names *names, struct cgm_self *self)
 	for (size_t i = 0; i < self->nr_runtimes; i++) {
 		self->runtimes[i] = (struct cgm_runtime_status){
 			.connected = s[i].connected,
+			.has_images = s[i].has_images,
+			.image_bytes = s[i].image_bytes,
+			.image_inodes = s[i].image_inodes,
 			.nr_known = s[i].nr_known,
 			.nr_calls = s[i].nr_calls,
 			.nr_failed = s[i].nr_failed,
@@ -321,5 +340,6 @@ void cgm_publish_self(struct cgm_agent *a, struct cgm_snapshot *snap)
 	if (a->containers.apps)
 		snap->self.apps = cgm_apps_state(a->containers.apps);
 	publish_denied(snap);
+	read_places(a->places, &snap->self);
 	cgm_cost_publish(&a->cost, snap);
 }

@@ -181,18 +181,19 @@ enum MHD_Result cgm_handle_attributes(struct cgm_request *rq)
 
 enum MHD_Result cgm_handle_storage(struct cgm_request *rq)
 {
-	_cleanup_(cgm_facts_freep) struct cgm_facts *facts = cgm_facts_get(&rq->http->facts);
+	/* Not of the facts, which are some minutes old: mounts come and go. */
+	_cleanup_(cgm_machine_freep) struct cgm_machine *machine = cgm_machine_read_fs(rq->http->config.root_fd);
 	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
 	struct cgm_query query = cgm_request_query(rq);
 	const char *label = query.get(query.arg, "label"), *uuid = query.get(query.arg, "uuid");
 	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
 	size_t nr;
 
-	if (!facts)
+	if (!machine)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 	label = label && *label ? label : NULL;
 	uuid = uuid && *uuid ? uuid : NULL;
-	nr = cgm_json_storage(&text, facts->machine, s, rq->http->config.root_fd, label, uuid);
+	nr = cgm_json_storage(&text, machine, s, rq->http->config.root_fd, label, uuid);
 	if (!nr && uuid)
 		return cgm_answer_error(rq, MHD_HTTP_NOT_FOUND, "no file system with the 'uuid' \"%s\"", uuid);
 	if (!nr && label)

@@ -33,6 +33,7 @@ static const enum cgm_disk_value shown_disk[] = { CGM_DISK_BYTES_READ, CGM_DISK_
 						  CGM_DISK_QUEUED_TOTAL, CGM_DISK_IO_TIME };
 static const enum cgm_iface_value shown_iface[] = { CGM_IFACE_RX_BYTES, CGM_IFACE_RX_ERRORS, CGM_IFACE_RX_DROPPED,
 						    CGM_IFACE_TX_BYTES, CGM_IFACE_TX_ERRORS, CGM_IFACE_TX_DROPPED };
+/* inodes_free stands last. */
 static const enum cgm_fs_value shown_fs[] = { CGM_FS_CAPACITY, CGM_FS_USAGE, CGM_FS_AVAILABLE, CGM_FS_INODES, CGM_FS_INODES_FREE };
 
 static const struct {
@@ -430,6 +431,7 @@ static bool put_disks(struct cgm_buf *b, struct series *s)
 static bool put_filesystems(struct cgm_buf *b, struct series *s)
 {
 	const struct cgm_layout_block *block = next_block(s, CGM_LAYOUT_FS);
+	size_t nr = ARRAY_SIZE(shown_fs);
 
 	if (!block) {
 		cgm_buf_lit(b, "],\"kernel\":{");
@@ -440,7 +442,9 @@ static bool put_filesystems(struct cgm_buf *b, struct series *s)
 	cgm_json_string(b, block->name);
 	cgm_buf_lit(b, ",\"type\":");
 	cgm_json_string(b, block->type);
-	for (size_t i = 0; i < ARRAY_SIZE(shown_fs); i++)
+	if (!s->row->values[block->first + CGM_FS_HAS_INODES])
+		nr--; /* of a layer: those in use, and no others */
+	for (size_t i = 0; i < nr; i++)
 		cgm_json_number(b, fs_names[shown_fs[i]], s->row->values[block->first + shown_fs[i]]);
 	cgm_buf_char(b, '}');
 	return true;

@@ -61,6 +61,25 @@ bool cgm_kubelet_swap_limit(const struct cgm_snapshot *s, const struct cgm_row *
 const struct cgm_layout_block *cgm_kubelet_interface(const struct cgm_row *row);
 bool cgm_kubelet_has_interfaces(const struct cgm_row *row);
 
+/* ---- kubelet_fs.c: FsStats of the Summary API ---- */
+
+/* What a directory holds, and what its file system has. */
+struct cgm_kubelet_fs {
+	uint64_t time_ns, used_bytes, used_inodes; /* time_ns 0: nothing of it is known */
+	uint64_t capacity_bytes, available_bytes, inodes, inodes_free; /* inodes 0: it counts none */
+	bool has_used; /* used_bytes and used_inodes are known */
+};
+struct cgm_kubelet_fs cgm_kubelet_fs_of(const struct cgm_disk_usage *u);
+/* A file system as a whole, from a row of the machine's sample, as of time_ns. */
+struct cgm_kubelet_fs cgm_kubelet_fs_whole(const uint64_t *values, uint64_t time_ns);
+/* The fields behind the brace, as of "fs": "time":…; a comma stands in front of none. */
+void cgm_kubelet_put_fs(struct cgm_buf *b, const struct cgm_kubelet_fs *fs);
+/* ,"volume":[…],"ephemeral-storage":{…} of a pod; root: the machine's root file system. Nothing when nothing was measured. */
+void cgm_kubelet_put_volumes(struct cgm_buf *b, const struct cgm_kubelet_pod *pod);
+void cgm_kubelet_put_ephemeral(struct cgm_buf *b, const struct cgm_kubelet_pod *pod, const struct cgm_kubelet_fs *root);
+/* The file system that writable layers and images lie on, and what images hold where a runtime tells it; time_ns 0: not known. */
+struct cgm_kubelet_fs cgm_kubelet_images(const struct cgm_snapshot *s);
+
 /* ---- kubelet_summary.c ---- */
 
 #define CGM_NODE_NAME 256 /* bytes, with the end */

@@ -195,24 +195,35 @@ static const struct cgm_layout_block *find_fs(const struct cgm_row *row, const c
 	return NULL;
 }
 
-static void put_fs(struct cgm_buf *b, const struct cgm_row *row, const char *device)
+static struct cgm_kubelet_fs root_fs(const struct summary *y)
 {
-	const struct cgm_layout_block *fs = find_fs(row, device);
-	const uint64_t *v;
+	const struct cgm_row *root = cgm_snapshot_find(y->snapshot, "/");
+	const struct cgm_layout_block *block = root ? find_fs(root, y->node.root_device) : NULL;
 
-	if (!fs)
+	return block ? cgm_kubelet_fs_whole(root->values + block->first, root->time_ns) : (struct cgm_kubelet_fs){ 0 };
+}
+
+/* ,"key":{…}; nothing when it is not known. */
+static void put_fs(struct cgm_buf *b, const char *key, const struct cgm_kubelet_fs *fs)
+{
+	if (!fs->time_ns)
 		return;
-	v = row->values + fs->first;
-	open_part(b, "fs", row->time_ns);
-	cgm_json_number(b, "availableBytes", v[CGM_FS_AVAILABLE]);
-	cgm_json_number(b, "capacityBytes", v[CGM_FS_CAPACITY]);
-	cgm_json_number(b, "usedBytes", v[CGM_FS_USAGE]);
-	if (v[CGM_FS_HAS_INODES]) {
-		cgm_json_number(b, "inodesFree", v[CGM_FS_INODES_FREE]);
-		cgm_json_number(b, "inodes", v[CGM_FS_INODES]);
-		cgm_json_number(b, "inodesUsed", v[CGM_FS_INODES] - MIN(v[CGM_FS_INODES], v[CGM_FS_INODES_FREE]));
-	}
+	cgm_json_key(b, key);
+	cgm_buf_char(b, '{');
+	cgm_kubelet_put_fs(b, fs);
 	cgm_buf_char(b, '}');
+}
+
+static void put_storage(struct cgm_buf *b, const struct cgm_storage *st)
+{
+	struct cgm_kubelet_fs layer, logs;
+
+	if (!st)
+		return;
+	layer = st->has_layer ? cgm_kubelet_fs_of(&st->layer) : (struct cgm_kubelet_fs){ 0 };
+	logs = st->has_logs ? cgm_kubelet_fs_of(&st->logs) : (struct cgm_kubelet_fs){ 0 };
+	put_fs(b, "rootfs", &layer);
+	put_fs(b, "logs", &logs);
 }
 
 /* ---- a container, the node ---- */
@@ -229,6 +240,7 @@ static int put_container(const struct summary *y, struct cgm_buf *b, const char 
 	put_memory(b, row, row->spec.memory_limit);
 	if (!y->brief) {
 		put_io(b, row);
+		put_storage(b, row->storage);
 		put_row_swap(y, b, row);
 	}
 	cgm_buf_lit(b, "},");
@@ -284,6 +296,7 @@ static int put_node(const struct summary *y, struct cgm_buf *b)
 {
 	const struct cgm_row *root = cgm_snapshot_find(y->snapshot, "/");
 	const struct cgm_kubelet_node *n = &y->node;
+	struct cgm_kubelet_fs fs = root_fs(y), images = cgm_kubelet_images(y->snapshot);
 	uint64_t root_ns = root ? root->spec.creation_time_ns : 0;
 	int r;
 
@@ -299,7 +312,12 @@ static int put_node(const struct summary *y, struct cgm_buf *b)
 	if (root && !y->brief) {
 		put_io(b, root);
 		put_network(b, root);
-		put_fs(b, root, n->root_device);
+		put_fs(b, "fs", &fs);
+	}
+	if (!y->brief && images.time_ns) {
+		cgm_buf_lit(b, ",\"runtime\":{\"imageFs\":{");
+		cgm_kubelet_put_fs(b, &images);
+		cgm_buf_lit(b, "}}");
 	}
 	if (!y->brief)
 		put_rlimit(b, n);
@@ -333,6 +351,7 @@ static void put_process_stats(struct cgm_buf *b, const struct cgm_kubelet_pod *p
 
 static int put_pod(const struct summary *y, struct cgm_buf *b, const struct cgm_kubelet_pod *pod)
 {
+	struct cgm_kubelet_fs root = root_fs(y);
 	int r = 0;
 
 	cgm_buf_lit(b, "{\"podRef\":{\"name\":");
@@ -357,6 +376,10 @@ static int put_pod(const struct summary *y, struct cgm_buf *b, const struct cgm_
 		put_io(b, pod->own);
 	if (pod->network && !y->brief)
 		put_network(b, pod->network);
+	if (!y->brief) {
+		cgm_kubelet_put_volumes(b, pod);
+		cgm_kubelet_put_ephemeral(b, pod, &root);
+	}
 	if (!y->brief)
 		put_process_stats(b, pod);
 	if (pod->own && !y->brief)

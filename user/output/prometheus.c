@@ -456,7 +456,7 @@ static void put_written(struct cgm_prometheus *r, enum cgm_family_id f)
 				cgm_prom_dirtied(r, &r->s->rows[i]);
 		return;
 	default:
-		if (cgm_prom_extra_family(r, f) || cgm_prom_runtime_family(r, f))
+		if (cgm_prom_extra_family(r, f) || cgm_prom_runtime_family(r, f) || cgm_prom_storage_family(r, f))
 			return;
 		if (r->row > 0 || !(cgm_prom_agent_family(r, f) || cgm_prom_machine_family(r, f)))
 			put_spec(r, f);

@@ -62,7 +62,7 @@ void cgm_prom_disks(struct cgm_prometheus *r, const struct cgm_prom_entry *e, co
 		if (is_unknown(e, row->values + b->first))
 			continue;
 		/* "/" has a series of that device from its file systems already */
-		if (also_fs && fs_has_device(row, b->name))
+		if (also_fs && !row->depth && fs_has_device(row, b->name))
 			continue;
 		own.len = 0;
 		text_device(&own, b->name, b->major, b->minor);
@@ -101,12 +101,14 @@ void cgm_prom_fs(struct cgm_prometheus *r, const struct cgm_prom_entry *e, const
 {
 	bool inodes = e->index == CGM_FS_INODES || e->index == CGM_FS_INODES_FREE;
 
+	if (row->depth && e->index >= CGM_FS_READS_COMPLETED)
+		return; /* a container's requests are counted by device */
 	for (uint32_t i = 0; i < row->layout->nr_blocks; i++) {
 		const struct cgm_layout_block *b = &row->layout->blocks[i];
 		const uint64_t *v = row->values + b->first;
 		struct cgm_prom_text own;
 
-		if (b->kind != CGM_LAYOUT_FS || is_blank(v, b->nr) || (inodes && !v[CGM_FS_HAS_INODES]))
+		if (b->kind != CGM_LAYOUT_FS || is_blank(v, b->nr) || (inodes && !row->depth && !v[CGM_FS_HAS_INODES]))
 			continue;
 		own.len = 0;
 		cgm_prom_label(&own, true, "device", b->name);

@@ -299,6 +299,9 @@ bool cgm_prom_extra_family(struct cgm_prometheus *r, enum cgm_family_id f);
 /* prometheus_runtime.c: families of what runtimes tell. False: the family is none of these. */
 bool cgm_prom_runtime_family(struct cgm_prometheus *r, enum cgm_family_id f);
 
+/* prometheus_storage.c: what directories of containers and pods hold. False: the family is none of these. */
+bool cgm_prom_storage_family(struct cgm_prometheus *r, enum cgm_family_id f);
+
 /* prometheus_app.c: families of applications, one a call. *ret stays NULL when there are none. 0 or -ENOMEM. False: none is left. */
 int cgm_prom_apps_new(const struct cgm_snapshot *s, struct cgm_prom_apps **ret);
 void cgm_prom_apps_free(struct cgm_prom_apps *a);

@@ -12,6 +12,7 @@
 struct cgm_series {
 	unsigned row, row_hists; /* of each container: single series, histograms */
 	unsigned cpu, disk, iface, fs; /* for each of these that it has */
+	unsigned logs, volume; /* of a runtime's container; for each volume that is measured */
 	unsigned node; /* for each NUMA node (memory_numa, off by default) */
 	unsigned device; /* for each block device that it used */
 	unsigned block, block_hists; /* for each operation (5) on such a device */
@@ -46,6 +47,8 @@ static inline void cgm_series_written(struct cgm_series *n, const char *type, co
 		n->block += CGM_NR_BLOCK_ERRORS;
 	else if (!strcmp(source, "bpf:block sizes"))
 		n->block += CGM_NR_BLOCK_SIZES;
+	else if (!strncmp(source, "measured ", 9))
+		*(!strcmp(source, "measured logs") ? &n->logs : &n->volume) += 1;
 	else if (!strncmp(source, "bpf:block", 9))
 		*(hist ? &n->block_hists : &n->block) += 1;
 	else if (!strncmp(labels, "cpu=", 4))

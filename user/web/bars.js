@@ -40,7 +40,9 @@ export function drawFilesystems(list) {
 	shown = text;
 	$('filesystems').replaceChildren(...list.map((fs) => {
 		const share = fs.capacity ? fs.usage / fs.capacity : 0, fill = el('i');
-		const inodes = fs.inodes ? `, ${percent((fs.inodes - fs.inodes_free) / fs.inodes)} of ${count(fs.inodes)} inodes` : '';
+		// A container's: those that its files take.
+		const inodes = !fs.inodes ? '' : fs.inodes_free === undefined ? `, ${count(fs.inodes)} inodes` :
+			`, ${percent((fs.inodes - fs.inodes_free) / fs.inodes)} of ${count(fs.inodes)} inodes`;
 		fill.style.transform = `scaleX(${Math.min(1, share).toFixed(4)})`;
 		return el('div', { class: 'fs' }, el('span', { class: 'fs-name', title: `${fs.device} (${fs.type})` }, fs.device),
 			el('div', { class: 'meter', role: 'meter', 'aria-label': `${fs.device} in use`, 'aria-valuemin': 0, 'aria-valuemax': 100,
