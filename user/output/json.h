@@ -75,6 +75,8 @@ void cgm_json_spec_kubelet(struct cgm_buf *b, const struct cgm_spec *spec, const
 void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const struct cgm_identity *identity, const struct cgm_app_metrics *app);
 /* "aliases":[…],"namespace":"docker", of what a runtime knows; nothing of others. */
 void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity);
+/* "state":"running","exit_code":0, beyond cAdvisor's form: as the runtime tells it. who may be NULL. */
+void cgm_json_state(struct cgm_buf *b, const struct cgm_who *who);
 
 /* ---- json_app.c: metrics of applications ---- */
 

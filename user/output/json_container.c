@@ -134,6 +134,8 @@ static void put_head(struct containers *c, struct cgm_buf *b)
 	cgm_json_string(b, id->name);
 	cgm_buf_char(b, ',');
 	cgm_json_aliases(b, id);
+	if (!c->network) /* the kubelet's form has nothing of ours */
+		cgm_json_state(b, id->who);
 	c->child = c->row + 1;
 	c->any_child = false;
 	c->phase = AT_CHILDREN;

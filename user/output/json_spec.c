@@ -112,12 +112,11 @@ static void put_lxc(struct cgm_buf *b, const char *path)
 	cgm_buf_lit(b, "],\"namespace\":\"lxc\",");
 }
 
-/* Beyond cAdvisor's form: as the runtime tells it. */
-static void put_state(struct cgm_buf *b, const struct cgm_who *who)
+void cgm_json_state(struct cgm_buf *b, const struct cgm_who *who)
 {
 	static const char *const states[] = { NULL, "created", "running", "paused", "exited" };
 
-	if (!states[who->state])
+	if (!who || !states[who->state])
 		return;
 	cgm_buf_printf(b, "\"state\":\"%s\",", states[who->state]);
 	if (who->has_exit_code)
@@ -142,7 +141,6 @@ void cgm_json_aliases(struct cgm_buf *b, const struct cgm_identity *identity)
 	cgm_buf_lit(b, "],\"namespace\":");
 	cgm_json_string(b, identity->who->runtime);
 	cgm_buf_char(b, ',');
-	put_state(b, identity->who);
 }
 
 static void put_cpu(struct cgm_buf *b, const struct cgm_spec *spec)
@@ -224,6 +222,7 @@ void cgm_json_spec_v2(struct cgm_buf *b, const struct cgm_spec *spec, const stru
 	if (identity->who) {
 		cgm_buf_char(b, ',');
 		cgm_json_aliases(b, identity);
+		cgm_json_state(b, identity->who);
 		cgm_json_chop(b);
 	}
 	put_who(b, identity->who, false);
