@@ -156,11 +156,17 @@ static void in_child(const char *option, bool as_nobody)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void skip_for(const char *what)
+{
+	print_message("# skip: %s\n", what);
+	skip();
+}
+
 static void test_drop__all_sets(void **state)
 {
 	(void)state;
 	if (!(cgm_privileges_had() & BIT(CAP_SYS_ADMIN)))
-		skip(); /* not root */
+		skip_for("CAP_SYS_ADMIN");
 	in_child(NULL, false);
 	in_child("--privileges=keep", false);
 }
@@ -169,7 +175,7 @@ static void test_drop__nobody_has_nothing_to_give_up(void **state)
 {
 	(void)state;
 	if (!(cgm_privileges_had() & BIT(CAP_SETUID)))
-		skip();
+		skip_for("CAP_SETUID");
 	in_child(NULL, true);
 }
 

@@ -110,11 +110,18 @@ static int work(void)
 	return 0;
 }
 
+static void need_filter(void)
+{
+	if (can_filter())
+		return;
+	print_message("# skip: a filter of system calls in a build with sanitizers\n");
+	skip();
+}
+
 static void test_install__allowed_calls_go_on(void **state)
 {
 	(void)state;
-	if (!can_filter())
-		skip();
+	need_filter();
 	goes_well(work, CGM_SECCOMP_ON);
 }
 
@@ -147,8 +154,7 @@ static int unlisted(void)
 static void test_install__unlisted_calls_fail_and_are_counted(void **state)
 {
 	(void)state;
-	if (!can_filter())
-		skip();
+	need_filter();
 	goes_well(unlisted, CGM_SECCOMP_ON);
 }
 
@@ -174,8 +180,7 @@ static int arguments(void)
 static void test_install__arguments_are_looked_at(void **state)
 {
 	(void)state;
-	if (!can_filter())
-		skip();
+	need_filter();
 	goes_well(arguments, CGM_SECCOMP_ON);
 }
 
@@ -222,8 +227,7 @@ static void test_install__dangerous_calls_end_the_process(void **state)
 	static int (*const calls[])(void) = { exec, trace, mount_something, load_module, leave_namespaces, restart_machine };
 
 	(void)state;
-	if (!can_filter())
-		skip();
+	need_filter();
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		dies(calls[i]);
 }
@@ -242,8 +246,7 @@ static void test_install__off_and_log(void **state)
 {
 	(void)state;
 	goes_well(nothing_is_denied, CGM_SECCOMP_OFF);
-	if (!can_filter())
-		skip();
+	need_filter();
 	goes_well(nothing_is_denied, CGM_SECCOMP_LOG);
 }
 

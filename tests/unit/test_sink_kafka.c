@@ -147,8 +147,16 @@ static void test_kafka__a_denied_call_is_no_end(void **state)
 	struct cluster *c = *state;
 	struct cgm_sink_attempt a = attempt(c, "one\n", 1, true, 20000);
 
-	unsigned deaf = nr_threads(true), others = nr_threads(false);
+	unsigned deaf = 0, others;
 
+	/* The mock's threads come one after the other. */
+	for (int same = 0; same < 20; usleep(10000)) {
+		unsigned now = nr_threads(true);
+
+		same = now == deaf ? same + 1 : 0;
+		deaf = now;
+	}
+	others = nr_threads(false);
 	assert_int_equal(cgm_sink_kafka.send(c->driver, &a), CGM_SINK_WRITTEN);
 	/* Those of the mock alone, once every thread has come as far as to listen: a broker's may begin just now. */
 	for (int i = 0; i < 500 && nr_threads(true) != deaf; i++)

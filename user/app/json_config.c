@@ -35,10 +35,12 @@ __attribute__((format(printf, 2, 3))) static int wrong(char *fault, const char *
 static int get_text(const json_t *o, const char *key, const char **ret, char *fault)
 {
 	const json_t *v = json_object_get(o, key);
+	const char *text;
 
 	if (v && !json_is_string(v))
 		return wrong(fault, "%s is no text", key);
-	*ret = v ? json_string_value(v) : "";
+	text = json_string_value(v);
+	*ret = text ? text : "";
 	return 0;
 }
 
@@ -146,7 +148,8 @@ static int read_wanted(const json_t *root, bool is_prometheus, struct draft *d, 
 	d->wanted = d->c.nr_wanted ? cgm_calloc(d->c.nr_wanted, sizeof(*d->wanted)) : NULL;
 	if (d->c.nr_wanted && !d->wanted)
 		return -ENOMEM;
-	json_array_foreach(list, i, o) {
+	for (i = 0; d->wanted && i < d->c.nr_wanted; i++) {
+		o = json_array_get(list, i);
 		if (is_prometheus && !json_is_string(o))
 			return wrong(fault, "metrics_config holds something else than names");
 		if (is_prometheus)
@@ -179,24 +182,24 @@ static size_t room(const char *s)
 
 static int draft_keep(const struct draft *d, struct cgm_app_config **ret)
 {
-	size_t size = sizeof(**ret) + d->c.nr_wanted * sizeof(*d->wanted) + room(d->c.url) + room(d->c.protocol) + room(d->c.path);
+	size_t nr = d->wanted ? d->c.nr_wanted : 0, size = sizeof(**ret) + nr * sizeof(*d->wanted) + room(d->c.url) + room(d->c.protocol) + room(d->c.path);
 	struct cgm_app_wanted *wanted;
 	struct cgm_app_config *c;
 	char *to;
 
-	for (size_t i = 0; i < d->c.nr_wanted; i++)
+	for (size_t i = 0; i < nr; i++)
 		size += room(d->wanted[i].name) + room(d->wanted[i].units) + room(d->wanted[i].regex);
 	c = cgm_malloc(size);
 	if (!c)
 		return -ENOMEM;
 	wanted = (struct cgm_app_wanted *)(c + 1);
-	to = (char *)(wanted + d->c.nr_wanted);
+	to = (char *)(wanted + nr);
 	*c = d->c;
 	c->wanted = wanted;
 	c->url = keep(&to, d->c.url);
 	c->protocol = keep(&to, d->c.protocol);
 	c->path = keep(&to, d->c.path);
-	for (size_t i = 0; i < d->c.nr_wanted; i++) {
+	for (size_t i = 0; i < nr; i++) {
 		wanted[i] = d->wanted[i];
 		wanted[i].name = keep(&to, d->wanted[i].name);
 		wanted[i].units = keep(&to, d->wanted[i].units);
