@@ -37,8 +37,10 @@ static int get_text(const json_t *o, const char *key, const char **ret, char *fa
 	const json_t *v = json_object_get(o, key);
 	const char *text;
 
-	if (v && !json_is_string(v))
-		return wrong(fault, "%s is no text", key);
+	if (v && !json_is_string(v)) {
+		(void)wrong(fault, "%s is no text", key);
+		return -EINVAL;
+	}
 	text = json_string_value(v);
 	*ret = text ? text : "";
 	return 0;
