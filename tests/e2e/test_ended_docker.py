@@ -48,6 +48,12 @@ def check(metrics, name, used_ns):
         equal(metrics.all(gauge, name=name), [], "%s of what has ended" % gauge)
 
 
+def exit_codes(agent):
+    """Of all of docker's containers that went."""
+    events = agent.json("/api/v1.3/events/?deletion_events=true&subcontainers=true&max_events=1000")
+    return [e["event_data"]["container_deletion"]["exit_code"] for e in events if re.search("/[0-9a-f]{64}$|docker-[0-9a-f]{64}", e["container_name"])]
+
+
 def test_ended__between_two_ticks(t):
     service = t.enter_context(runtimes.dockerd("--bridge=none", "--iptables=false"))
     duration = by_speed(6, 60)
@@ -76,6 +82,10 @@ def test_ended__between_two_ticks(t):
     wait_for(lambda: shown() and False or time.monotonic() - ended > 3.5, by_speed(10, 60), "time")
     assert all(len(set(times)) == 1 for times in seen.values()), "last seen moves: %s" % seen
     wait_for(lambda: not any(agent.metrics().all("container_last_seen", name=n) for n in used), by_speed(duration + 3, 120), "end of what has ended")
+
+    service.run("sh", "-c", "exit 7", options=("--name", "seven", "--network=none"))
+    wait_for(lambda: 7 in exit_codes(agent), by_speed(10, 60), lambda: "exit code 7 among %s" % exit_codes(agent))
+    assert -1 not in exit_codes(agent), "of the others: %s" % exit_codes(agent)
 
     # The same again: counters begin anew, and there is one row.
     service.command("start", "-a", "stays")

@@ -204,6 +204,42 @@ static void test_events__follow(void **state)
 	cgm_bell_done(&bell);
 }
 
+static int32_t exit_code_of(struct cgm_events *e, uint64_t nth)
+{
+	struct cgm_events_filter f = { .types = 1u << CGM_RECORD_DELETION, .subcontainers = true, .container = "/" };
+	struct cgm_events_place at = cgm_events_newest(e, &f, nth);
+	struct cgm_record *r;
+	int32_t code;
+	bool more;
+
+	assert_int_equal(cgm_events_read(e, &f, &at, &r, 1, &more), 1);
+	code = cgm_record_number(r);
+	cgm_record_unref(r);
+	return code;
+}
+
+/* The newest deletion of that name that has none gets it, and no other. */
+static void test_events__exit_code_comes_late(void **state)
+{
+	struct cgm_events *e = events_with(100, 3600 * SECOND, NULL);
+
+	(void)state;
+	assert_false(cgm_events_set_exit_code(e, "/a", 1));
+	add(e, CGM_RECORD_DELETION, BEGIN, "/a");
+	add(e, CGM_RECORD_CREATION, BEGIN + 1, "/a");
+	add(e, CGM_RECORD_DELETION, BEGIN + 2, "/a");
+	add(e, CGM_RECORD_DELETION, BEGIN + 3, "/b");
+	assert_false(cgm_events_set_exit_code(e, "/c", 1));
+	assert_true(cgm_events_set_exit_code(e, "/a", 137));
+	assert_int_equal(exit_code_of(e, 1), -1);
+	assert_int_equal(exit_code_of(e, 2), 137);
+	assert_int_equal(exit_code_of(e, 3), -1);
+	assert_true(cgm_events_set_exit_code(e, "/a", 0));
+	assert_int_equal(exit_code_of(e, 3), 0);
+	assert_false(cgm_events_set_exit_code(e, "/a", 5));
+	cgm_events_free(e);
+}
+
 static void test_events_parse__limits(void **state)
 {
 	static const struct {
@@ -337,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_events__order),
 		cmocka_unit_test(test_events__limits_of_number_and_age),
 		cmocka_unit_test(test_events__follow),
+		cmocka_unit_test(test_events__exit_code_comes_late),
 		cmocka_unit_test(test_events_parse__limits),
 		cmocka_unit_test(test_events__readers_beside_the_sampler),
 		cmocka_unit_test(test_events__every_allocation_fails),

@@ -16,6 +16,7 @@
 #include "base/parse.h"
 
 #define MAX_PENDING 1024
+#define MAX_EXITS 2048 /* deletions that are looked through for one whose exit code comes late */
 #define MAX_STREAMS 64
 #define LOOK_AT_ONCE 2048 /* records, with the lock held */
 #define ALL_TYPES ((1u << CGM_NR_RECORD_TYPES) - 1)
@@ -320,6 +321,24 @@ void cgm_events_add(struct cgm_events *e, const struct cgm_happening *h)
 	e->pending[e->nr_pending++] = r;
 	if (flush(e))
 		unlock_and_ring(e, true);
+}
+
+bool cgm_events_set_exit_code(struct cgm_events *e, const char *container, int32_t code)
+{
+	struct ring *ring = &e->ring[CGM_RECORD_DELETION];
+	bool found = false;
+
+	if (pthread_mutex_trylock(&e->lock) != 0)
+		return false;
+	for (size_t i = ring->nr; i-- > 0 && ring->nr - i <= MAX_EXITS && !found;) {
+		struct cgm_record *r = *ring_at(ring, i);
+
+		found = r->number < 0 && strcmp(r->container, container) == 0;
+		if (found)
+			__atomic_store_n(&r->number, code, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&e->lock);
+	return found;
 }
 
 void cgm_events_tick(struct cgm_events *e, uint64_t now_ns)

@@ -28,7 +28,7 @@ enum cgm_oom_constraint {
 /* "CONSTRAINT_MEMCG"; "" when not known. */
 const char *cgm_oom_constraint_name(enum cgm_oom_constraint c);
 
-/* Never changes; shared by reference count. */
+/* Never changes, but for an exit code that a runtime tells later: number is read by cgm_record_number(). Shared by reference count. */
 struct cgm_record {
 	uint32_t refs; /* atomic */
 	uint8_t type; /* enum cgm_record_type */
@@ -40,6 +40,10 @@ struct cgm_record {
 	char container[]; /* name */
 };
 void cgm_record_unref(struct cgm_record *r);
+static inline int32_t cgm_record_number(const struct cgm_record *r)
+{
+	return __atomic_load_n(&r->number, __ATOMIC_RELAXED);
+}
 
 struct cgm_events_limits {
 	uint64_t max_age_ns[CGM_NR_RECORD_TYPES]; /* 0: nothing of that type is kept (streams still see it) */
@@ -69,6 +73,11 @@ struct cgm_happening {
 };
 /* Sampler's thread. What finds no memory is counted. */
 void cgm_events_add(struct cgm_events *e, const struct cgm_happening *h);
+/*
+ * The newest deletion of that container that has no exit code gets this one: runtimes tell it when the cgroup is gone already. Who read the record before has
+ * seen none. False: there is no such record of the last minutes, or a reader has the lock: it may be tried again. Sampler's thread.
+ */
+bool cgm_events_set_exit_code(struct cgm_events *e, const char *container, int32_t code);
 /* Once a tick: adds what was kept back, drops what is too old. Sampler's thread. */
 void cgm_events_tick(struct cgm_events *e, uint64_t now_ns);
 

@@ -41,6 +41,7 @@ struct cgm_ended {
 	uint64_t sched_id, block_id; /* of its directories in these hierarchies */
 	bool shown; /* a container; else a cgroup below one, whose counts are its, too */
 	bool done; /* the rest is there */
+	bool exit_told; /* the event of its end has its exit code */
 	struct cgm_sums *sums; /* of what is below, while it is summed up */
 	struct cgm_layout *layout;
 	struct cgm_kept *kept;

@@ -228,6 +228,15 @@ static void add_row(struct cgm_snapshot *snap, const struct cgm_ended *e)
 	};
 }
 
+/* Runtimes tell it when the cgroup is gone already, and the event of that stands. */
+static void tell_exit(struct cgm_containers *cs, struct cgm_ended *e)
+{
+	const struct cgm_who *who = e->identity->who;
+
+	if (!e->exit_told && who && who->has_exit_code && cs->lifecycle.events)
+		e->exit_told = cgm_events_set_exit_code(cs->lifecycle.events, e->identity->name, who->exit_code);
+}
+
 void cgm_ended_tick(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now_ns)
 {
 	struct cgm_ended_set *set = &a->containers.ended;
@@ -239,6 +248,7 @@ void cgm_ended_tick(struct cgm_agent *a, struct cgm_snapshot *snap, uint64_t now
 	for (size_t i = 0; i < set->nr; i++) {
 		if (!set->v[i]->shown)
 			continue;
+		tell_exit(&a->containers, set->v[i]);
 		add_row(snap, set->v[i]);
 		set->stats.bytes += set->v[i]->kept->bytes;
 	}

@@ -218,7 +218,7 @@ void cgm_json_record(struct cgm_buf *b, const struct cgm_record *r)
 	put_key(b, "event_data");
 	if (r->type == CGM_RECORD_OOM_KILL) {
 		cgm_buf_lit(b, "{\"oom\":{\"pid\":");
-		cgm_buf_i64(b, r->number);
+		cgm_buf_i64(b, cgm_record_number(r));
 		cgm_buf_char(b, ',');
 		put_string(b, "process_name", r->process);
 		put_string(b, "constraint", cgm_oom_constraint_name((enum cgm_oom_constraint)r->constraint));
