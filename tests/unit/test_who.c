@@ -172,13 +172,15 @@ static void test_pod_labels(void **state)
 
 static void test_of_user__knows_no_pod(void **state)
 {
-	struct cgm_pair labels[] = { { "io.kubernetes.pod.name", "etcd" }, { "io.kubernetesx", "kept" }, { "tier", "web" } };
+	struct cgm_pair labels[] = { { "io.kubernetes.pod.name", "etcd" }, { "io.kubernetesx", "kept" }, { "tier", "web" } }, volume = { "v", "/root" };
 	const struct cgm_who w = { .runtime = "podman", .id = "x", .name = "web", .pod = "etcd", .pod_namespace = "n", .pod_uid = "u", .container = "c",
-				   .labels = labels, .nr_labels = 3, .is_sandbox = true, .state = CGM_STATE_PAUSED };
+				   .labels = labels, .nr_labels = 3, .is_sandbox = true, .state = CGM_STATE_PAUSED,
+				   .pid = 1, .log_path = "/root", .upper_dir = "/root", .volumes = &volume, .nr_volumes = 1 };
 	_cleanup_(cgm_who_freep) struct cgm_who *copy = cgm_who_of_user(&w);
 
 	(void)state;
 	assert_false(copy->pod || copy->pod_namespace || copy->pod_uid || copy->container || copy->is_sandbox);
+	assert_false(copy->pid || copy->log_path || copy->upper_dir || copy->nr_volumes);
 	assert_string_equal(copy->name, "web");
 	assert_int_equal(copy->state, CGM_STATE_PAUSED);
 	assert_int_equal(copy->nr_labels, 2);

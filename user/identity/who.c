@@ -185,6 +185,11 @@ struct cgm_who *cgm_who_of_user(const struct cgm_who *w)
 		return NULL;
 	plain.pod = plain.pod_namespace = plain.pod_uid = plain.container = NULL;
 	plain.is_sandbox = false;
+	/* Nor is anything looked at on a user's word: no process, no file and no directory, which may be another's. */
+	plain.pid = 0;
+	plain.log_path = plain.upper_dir = NULL;
+	plain.volumes = NULL;
+	plain.nr_volumes = 0;
 	plain.labels = labels;
 	plain.nr_labels = 0;
 	for (size_t i = 0; i < w->nr_labels; i++)
