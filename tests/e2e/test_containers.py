@@ -36,7 +36,7 @@ TCP_HEADERS = 14 + 20 + 32  # Ethernet, IPv4, TCP with timestamps
 def agent_of(t, runtime, service, *more, **keywords):
     if not os.path.exists(load.PYTHON):
         raise lib.Skip("the program " + load.PYTHON)
-    others = ("--docker=", "--podman=", "--containerd=", "--crio=")
+    others = ("--docker=", "--podman=", "--podman_users=", "--containerd=", "--crio=", "--ended_duration=0")
     return t.bpf_agent(*others, "--%s=unix://%s" % (runtime, service.socket), *more, **keywords)
 
 
@@ -305,7 +305,7 @@ def test_containers__runc_alone(t):
     folder = t.enter_context(tempfile.TemporaryDirectory(prefix="cgmtest-runc-"))
     name = "cgmtest-%d-runc" % os.getpid()
     bundle(folder, "/" + name, ("sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exec sleep 100000"))
-    agent = t.bpf_agent("--docker=", "--podman=", "--containerd=", "--crio=")
+    agent = t.bpf_agent("--docker=", "--podman=", "--containerd=", "--crio=", "--ended_duration=0")
     runc = ["runc", "--root", folder + "/state"]
     t.callback(runtimes.remove_cgroups, "", [name])
     t.callback(subprocess.run, runc + ["delete", "-f", name], stderr=subprocess.DEVNULL)
