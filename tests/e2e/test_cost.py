@@ -71,9 +71,8 @@ def test_groups__defaults_are_cadvisors(t):
     state = groups(t.agent().metrics())
     for group in "advtcp cpu_topology cpuset hugetlb memory_numa process referenced_memory resctrl sched tcp udp".split():
         equal(state[group], (0, "in --disable_metrics, as by default"), group)
-    for group in "cpu cpuLoad disk diskIO memory network oom_event percpu perf_event pressure".split():
+    for group in "app cpu cpuLoad disk diskIO memory network oom_event percpu perf_event pressure".split():
         equal(state[group][0], 1, group)
-    equal(state["app"], (0, "nothing is collected for it"), "app")
 
 
 def test_groups__enabled_ones_are_all(t):
@@ -88,7 +87,6 @@ def test_groups__enabled_ones_are_all(t):
     equal(groups(metrics)["net"], (0, "not in --enable_metrics"), "net")
     if agent.has_kernel_side():
         assert has(metrics, "container_tasks_state"), "cpuLoad needs the programs of task"
-    assert "collects nothing for: app" in agent.log(), "the log does not say that app collects nothing: " + agent.log()
 
 
 def test_groups__what_is_off_is_not_read(t):

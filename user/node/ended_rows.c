@@ -25,6 +25,41 @@ static bool files_have_disks(const struct cgm_agent *a)
 
 /* ---- the last look at its files ---- */
 
+/* On which CPU the rest of the total was nobody knows; the sum over all is right. */
+static void spread(struct cgm_sample *s)
+{
+	uint64_t total = s->v[CGM_V_CPU_USAGE_TOTAL], sum = 0;
+	size_t busiest = 0;
+
+	for (size_t i = 0; i < s->nr_cpus; i++) {
+		busiest = s->cpu_ns[i] > s->cpu_ns[busiest] ? i : busiest;
+		sum += s->cpu_ns[i];
+	}
+	if (s->nr_cpus && total > sum)
+		s->cpu_ns[busiest] += total - sum;
+}
+
+/* On v2 the files do not know on which CPU it ran. The last tick's walk did, and what came since is little. */
+static int add_cpus(struct cgm_agent *a, const struct cgm_container *c, struct cgm_sample *s)
+{
+	struct cgm_snapshot *last = s->nr_cpus || !is_on(a, CGM_G_PERCPU) || !c->serial ? NULL : cgm_store_get(a->store);
+	const struct cgm_row *row = last ? cgm_snapshot_find(last, c->identity->name) : NULL;
+	const struct cgm_layout *l = row && row->serial == c->serial ? row->layout : NULL;
+	size_t nr = 0, done = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; l && i < l->nr_blocks; i++)
+		nr += l->blocks[i].kind == CGM_LAYOUT_CPU ? l->blocks[i].nr : 0;
+	if (nr)
+		r = cgm_sample_cpus(s, nr);
+	for (uint32_t i = 0; r == 0 && l && i < l->nr_blocks; i++)
+		for (uint32_t n = 0; l->blocks[i].kind == CGM_LAYOUT_CPU && n < l->blocks[i].nr; n++)
+			s->cpu_ns[done++] = row->values[l->blocks[i].first + n];
+	cgm_snapshot_unref(last);
+	spread(s);
+	return r;
+}
+
 static int read_last(struct cgm_agent *a, struct cgm_container *c)
 {
 	struct cgm_sample *s = &a->sample;
@@ -40,8 +75,9 @@ static int read_last(struct cgm_agent *a, struct cgm_container *c)
 		return r;
 	if (!is_on(a, CGM_G_PERCPU))
 		s->nr_cpus = 0;
+	r = add_cpus(a, c, s);
 	/* The interfaces of a namespace that is known; nobody is left through whom to look for one. */
-	if (a->netns)
+	if (r == 0 && a->netns)
 		r = cgm_netns_sample_last(a->netns, &c->netns, s);
 	if (r == 0 && c->details)
 		r = cgm_worker_merge(c->worker, c->details, s);
@@ -88,17 +124,11 @@ void cgm_ended_empty(struct cgm_agent *a, const struct cgm_event *e)
 static void set_cpu_time(const struct cgm_ended *e, const struct cgm_live *live, struct cgm_sample *s)
 {
 	uint64_t known = s->v[CGM_V_CPU_USAGE_TOTAL], counted = live->sched.on_cpu.sum_ns;
-	size_t busiest = 0;
 
 	if ((e->last && e->last->at_end) || counted <= known)
 		return;
 	cgm_sample_set(s, CGM_V_CPU_USAGE_TOTAL, counted);
-	for (size_t i = 1; i < s->nr_cpus; i++)
-		if (s->cpu_ns[i] > s->cpu_ns[busiest])
-			busiest = i;
-	/* On which CPU the rest was nobody knows; the sum over all is right. */
-	if (s->nr_cpus)
-		s->cpu_ns[busiest] += counted - known;
+	spread(s);
 }
 
 static int finish(struct cgm_agent *a, struct cgm_ended *e, const struct cgm_sums *sums, struct cgm_snapshot *snap)
