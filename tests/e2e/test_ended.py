@@ -68,7 +68,7 @@ def pass_through(dirs):
 
 
 def test_ended__reads_no_more_than_a_tick_can_bear(t):
-    agent = t.bpf_agent(interval="5s", groups=("cgroup_notify_populated",))
+    agent = t.bpf_agent(interval="3s", groups=("cgroup_notify_populated",))
     parent = t.cgroup()
     # One process passes through all of them, in the hierarchy of the scheduler: each is empty when it leaves. 200 may be read a tick.
     top = parent.dirs["unified" if trees.v2 else "cpu"]

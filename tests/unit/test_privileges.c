@@ -59,6 +59,7 @@ static void test_kept__what_an_option_needs(void **state)
 	assert_int_equal(kept(ALL, "--docker=/var/run/user/1000/docker.sock", NULL), others);
 	assert_int_equal(kept(ALL, "--crio=/rootfs/run/user/1000/crio.sock", NULL), others);
 	assert_int_equal(kept(ALL, "--containerd=/run/user.sock", NULL), ALWAYS);
+	assert_int_equal(kept(ALL, "--podman_users=/run/user", NULL), others);
 }
 
 static bool needed(const char *name, uint64_t had, bool memlock_matters)

@@ -29,7 +29,7 @@
 enum when { ALWAYS, INSTEAD, OTHERS_FILES, LOW_PORT, START, OLD_KERNEL };
 #define ALWAYS_WORDS "always"
 #define INSTEAD_WORDS "always, where there is no CAP_SYS_ADMIN"
-#define OTHERS_FILES_WORDS "with --referenced_reset_interval and the group referenced_memory, or with a runtime's socket below /run/user"
+#define OTHERS_FILES_WORDS "with --referenced_reset_interval and the group referenced_memory, with a runtime's socket below /run/user, or with --podman_users"
 #define LOW_PORT_WORDS "with --port below 1024"
 #define START_WORDS "at the start"
 #define OLD_KERNEL_WORDS "at the start, before Linux 5.11"
@@ -107,7 +107,7 @@ static bool others_files(const struct cgm_options *o)
 	const struct cgm_runtime_options *r = &o->runtimes;
 
 	return (o->referenced_reset && !(o->groups_off >> CGM_G_REFERENCED_MEMORY & 1)) || of_another_user(r->docker) || of_another_user(r->podman) ||
-	       of_another_user(r->containerd) || of_another_user(r->crio);
+	       of_another_user(r->containerd) || of_another_user(r->crio) || *r->podman_users;
 }
 
 uint64_t cgm_privileges_kept(const struct cgm_options *o, uint64_t had)
