@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +20,7 @@ static void unref(json_t **j)
 	json_decref(*j);
 }
 
-__attribute__((format(printf, 2, 3))) static int wrong(char *fault, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(fault, CGM_APP_FAULT, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
+#define wrong(fault, ...) (snprintf(fault, CGM_APP_FAULT, __VA_ARGS__), -EINVAL)
 
 /* *ret is "" when there is none. */
 static int get_text(const json_t *o, const char *key, const char **ret, char *fault)
@@ -37,10 +28,8 @@ static int get_text(const json_t *o, const char *key, const char **ret, char *fa
 	const json_t *v = json_object_get(o, key);
 	const char *text;
 
-	if (v && !json_is_string(v)) {
-		(void)wrong(fault, "%s is no text", key);
-		return -EINVAL;
-	}
+	if (v && !json_is_string(v))
+		return wrong(fault, "%s is no text", key);
 	text = json_string_value(v);
 	*ret = text ? text : "";
 	return 0;
