@@ -58,7 +58,7 @@ static void test_log__too_long(void **state)
 	(void)state;
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	for (size_t i = 0; i + 1 < sizeof(name); i += 2)
+	for (size_t i = 0; i + 2 < sizeof(name); i += 2)
 		memcpy(name + i, "\xc3\xa9", 2);
 	logged(name, line, sizeof(line));
 	assert_int_equal(strlen(line), 1023);

@@ -12,7 +12,7 @@ struct cgm_str cgm_str(const char *s)
 
 bool cgm_str_eq(struct cgm_str a, const char *b)
 {
-	return strlen(b) == a.len && memcmp(a.p, b, a.len) == 0;
+	return strlen(b) == a.len && (!a.len || memcmp(a.p, b, a.len) == 0); /* what is empty may be nowhere */
 }
 
 static bool is_blank(char c)
