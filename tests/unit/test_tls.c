@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <gnutls/x509.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
