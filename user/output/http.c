@@ -430,10 +430,10 @@ void cgm_http_reload(struct cgm_http *h)
 
 void cgm_http_stats_read(const struct cgm_http *h, struct cgm_http_stats *ret)
 {
-	const uint64_t *from = (const uint64_t *)&h->stats;
+	const uint64_t *from = h ? (const uint64_t *)&h->stats : NULL;
 	uint64_t *to = (uint64_t *)ret;
 
 	_Static_assert(sizeof(*ret) % sizeof(*to) == 0, "only counters");
 	for (size_t i = 0; i < sizeof(*ret) / sizeof(*to); i++)
-		to[i] = h ? __atomic_load_n(&from[i], __ATOMIC_RELAXED) : 0;
+		to[i] = from ? __atomic_load_n(&from[i], __ATOMIC_RELAXED) : 0;
 }
