@@ -68,7 +68,8 @@ def test_native__the_same_counts_as_the_classic_buckets(t):
         for bound, cumulative in text.items():
             compared += cumulative not in (0, count)
             equal(sum(n for upper, n in buckets.items() if upper <= bound), cumulative, "%s up to %g s" % (family, bound))
-    assert compared >= 8, "only %d bounds with counts on either side" % compared
+    # Five of the sleeps, known; of the slices, which are as the machine is, at least one.
+    assert compared >= 6, "only %d bounds with counts on either side" % compared
     equal(prometheus.number('count(cgmeter_container_cpu_slice_seconds{id="%s"})' % cgroup.path), 1, "series of a histogram")
 
 
