@@ -394,9 +394,9 @@ class Screen:
 
 def column(lines, name, title):
     """The cell of the line with that name under that title, which stands flush right."""
-    head = next(line for line in lines if line.endswith("CGROUP"))
-    end = head.index(title) + len(title)
-    line = next(line for line in lines if line.rstrip().endswith(name))
+    at = next(i for i, line in enumerate(lines) if line.endswith("CGROUP"))
+    end = lines[at].index(title) + len(title)
+    line = next(line for line in lines[at:] if line.rstrip().endswith(name))  # above it stands the filter
     return line[:end].split()[-1]
 
 
