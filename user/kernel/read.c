@@ -13,7 +13,7 @@
 #define BATCH 256
 #define FILES_INTERVAL_NS (10 * CGM_NSEC_PER_SEC)
 #define FEW_TASKS 2000 /* a walk over no more is made at each sweep */
-#define WALK_SHARE 500 /* one over more has a 500th of a CPU on average */
+#define WALK_SHARE 1000 /* one over more has a thousandth of a CPU on average */
 
 uint32_t cgm_kernel_slot(struct cgm_kernel *k, uint32_t hierarchy, uint64_t id)
 {
