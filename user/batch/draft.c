@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "batch/draft.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define CHUNK_BYTES ((size_t)32 * 1024)
+
+/* Memory that is given out piece by piece; the newest chunk comes first. */
+struct cgm_draft_chunk {
+	struct cgm_draft_chunk *next;
+	size_t used, size;
+	alignas(max_align_t) char bytes[];
+};
+
+void cgm_draft_clear(struct cgm_draft *d)
+{
+	struct cgm_draft_chunk *kept = d->chunks;
+
+	for (size_t i = 0; i < d->nr_sets; i++)
+		cgm_entity_unref(d->sets[i].entity);
+	while (kept && kept->next) { /* the last one of them stays, an ordinary one as a rule */
+		struct cgm_draft_chunk *next = kept->next;
+
+		free(kept);
+		kept = next;
+	}
+	if (kept)
+		kept->used = 0;
+	d->chunks = kept;
+	d->nr_sets = d->nr_labeled = d->nr_hists = 0;
+	d->node = NULL;
+	d->failed = false;
+}
+
+void cgm_draft_done(struct cgm_draft *d)
+{
+	cgm_draft_clear(d);
+	free(d->chunks);
+	free(d->sets);
+	free(d->labeled);
+	free(d->hists);
+	*d = (struct cgm_draft){ 0 };
+}
+
+int cgm_draft_add(struct cgm_draft *d, enum cgm_set_kind kind)
+{
+	if (cgm_grow((void **)&d->sets, &d->cap_sets, d->nr_sets, sizeof(*d->sets)) < 0) {
+		d->failed = true;
+		return -ENOMEM;
+	}
+	d->sets[d->nr_sets] = (struct cgm_draft_set){ .kind = kind };
+	return (int)d->nr_sets++;
+}
+
+static void *take(struct cgm_draft *d, size_t size, size_t align)
+{
+	struct cgm_draft_chunk *c = d->chunks;
+	size_t at = c ? (c->used + align - 1) / align * align : 0;
+
+	if (!c || at > c->size || c->size - at < size) {
+		size_t room = MAX(CHUNK_BYTES, size);
+
+		c = cgm_malloc(sizeof(*c) + room);
+		if (!c) {
+			d->failed = true;
+			return NULL;
+		}
+		*c = (struct cgm_draft_chunk){ .next = d->chunks, .size = room };
+		d->chunks = c;
+		at = 0;
+	}
+	c->used = at + size;
+	return c->bytes + at;
+}
+
+const char *cgm_draft_text(struct cgm_draft *d, struct cgm_str text)
+{
+	char *to = take(d, text.len + 1, 1);
+
+	if (!to)
+		return NULL;
+	if (text.len)
+		memcpy(to, text.p, text.len);
+	to[text.len] = '\0';
+	return to;
+}
+
+void *cgm_draft_alloc(struct cgm_draft *d, size_t size)
+{
+	void *p = take(d, size, alignof(max_align_t));
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
+void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_labeled *l)
+{
+	if (cgm_grow((void **)&d->labeled, &d->cap_labeled, d->nr_labeled, sizeof(*d->labeled)) < 0)
+		d->failed = true;
+	else
+		d->labeled[d->nr_labeled++] = (struct cgm_draft_labeled){ set, *l };
+}
+
+void cgm_draft_resource(struct cgm_draft *d, uint32_t set, enum cgm_cm metric, struct cgm_str resource_id, int64_t value)
+{
+	struct cgm_tag *pair = cgm_draft_alloc(d, sizeof(*pair));
+	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .labels = pair, .value.i = value };
+
+	if (!pair)
+		return;
+	pair->key = "resource_id";
+	pair->value = cgm_draft_text(d, resource_id);
+	if (pair->value)
+		cgm_draft_labeled(d, set, &l);
+}
+
+void cgm_draft_hist(struct cgm_draft *d, uint32_t set, const struct cgm_cluster_hist *h)
+{
+	if (cgm_grow((void **)&d->hists, &d->cap_hists, d->nr_hists, sizeof(*d->hists)) < 0)
+		d->failed = true;
+	else
+		d->hists[d->nr_hists++] = (struct cgm_draft_hist){ set, *h };
+}
+
+/* ---- sealing ---- */
+
+struct place {
+	uint32_t set, order; /* index in the draft */
+	uint32_t nr_labeled, nr_hists;
+};
+
+struct seal {
+	const struct cgm_draft *d;
+	struct place *places; /* of the sets that come, in their order */
+	uint32_t *place_of; /* by the draft's index; UINT32_MAX: it does not come */
+	uint32_t nr;
+	size_t nr_values, nr_labeled, nr_hists, nr_pairs, text;
+};
+
+static void seal_done(struct seal *s)
+{
+	free(s->places);
+	free(s->place_of);
+}
+
+static int by_order(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	return x->set < y->set ? -1 : x->set > y->set;
+}
+
+static int choose(struct seal *s)
+{
+	const struct cgm_draft *d = s->d;
+
+	s->places = cgm_calloc(d->nr_sets + 1, sizeof(*s->places));
+	s->place_of = cgm_malloc((d->nr_sets + 1) * sizeof(*s->place_of));
+	if (!s->places || !s->place_of)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < d->nr_sets; i++) {
+		s->place_of[i] = UINT32_MAX;
+		if (!d->sets[i].entity)
+			continue;
+		s->places[s->nr++] = (struct place){ .set = i, .order = d->sets[i].order };
+		s->nr_values += (size_t)__builtin_popcountll(d->sets[i].present);
+	}
+	qsort(s->places, s->nr, sizeof(*s->places), by_order);
+	for (uint32_t i = 0; i < s->nr; i++)
+		s->place_of[s->places[i].set] = i;
+	return 0;
+}
+
+static void count(struct seal *s)
+{
+	for (size_t i = 0; i < s->d->nr_labeled; i++) {
+		const struct cgm_labeled *l = &s->d->labeled[i].labeled;
+		uint32_t place = s->place_of[s->d->labeled[i].set];
+
+		if (place == UINT32_MAX)
+			continue;
+		s->places[place].nr_labeled++;
+		s->nr_labeled++;
+		s->nr_pairs += l->nr_labels;
+		s->text += l->name ? strlen(l->name) + 1 : 0;
+		for (unsigned k = 0; k < l->nr_labels; k++)
+			s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
+	}
+	for (size_t i = 0; i < s->d->nr_hists; i++) {
+		uint32_t place = s->place_of[s->d->hists[i].set];
+
+		if (place == UINT32_MAX)
+			continue;
+		s->places[place].nr_hists++;
+		s->nr_hists++;
+	}
+}
+
+/* Where the next of each kind goes. */
+struct cursor {
+	union cgm_cm_value *value;
+	struct cgm_labeled *labeled;
+	struct cgm_cluster_hist *hist;
+	struct cgm_tag *pair;
+	char *text;
+};
+
+static const char *put_text(struct cursor *c, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *to = c->text;
+
+	memcpy(to, text, size);
+	c->text += size;
+	return to;
+}
+
+static void put_set(struct seal *s, struct cursor *c, const struct place *p, struct cgm_set *to)
+{
+	const struct cgm_draft_set *from = &s->d->sets[p->set];
+
+	*to = (struct cgm_set){
+		.entity = cgm_entity_ref(from->entity), .scraped_ns = from->scraped_ns, .created_ns = from->created_ns, .present = from->present,
+		.values = c->value, .labeled = c->labeled, .hists = c->hist,
+	};
+	for (uint64_t left = from->present; left; left &= left - 1)
+		*c->value++ = from->values[__builtin_ctzll(left)];
+	c->labeled += p->nr_labeled;
+	c->hist += p->nr_hists;
+}
+
+/* Into its place among those of its set, which are sorted by metric. */
+static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from)
+{
+	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled, l = *from;
+	struct cgm_tag *pairs = c->pair;
+	uint32_t at = set->nr_labeled++;
+
+	for (unsigned k = 0; k < l.nr_labels; k++)
+		*c->pair++ = (struct cgm_tag){ put_text(c, l.labels[k].key), put_text(c, l.labels[k].value) };
+	l.labels = pairs;
+	l.name = l.name ? put_text(c, l.name) : NULL;
+	for (; at > 0 && array[at - 1].metric > l.metric; at--)
+		array[at] = array[at - 1];
+	array[at] = l;
+}
+
+static void put_hist(struct cgm_set *set, const struct cgm_cluster_hist *h)
+{
+	struct cgm_cluster_hist *array = (struct cgm_cluster_hist *)set->hists;
+	uint32_t at = set->nr_hists++;
+
+	for (; at > 0 && array[at - 1].hist > h->hist; at--)
+		array[at] = array[at - 1];
+	array[at] = *h;
+}
+
+static void fill(struct seal *s, struct cgm_slice *slice, struct cgm_set *sets, const char *node)
+{
+	struct cursor c = { .hist = (struct cgm_cluster_hist *)(sets + s->nr) };
+
+	c.labeled = (struct cgm_labeled *)(c.hist + s->nr_hists);
+	c.pair = (struct cgm_tag *)(c.labeled + s->nr_labeled);
+	c.value = (union cgm_cm_value *)(c.pair + s->nr_pairs);
+	c.text = (char *)(c.value + s->nr_values);
+	for (uint32_t i = 0; i < s->nr; i++)
+		put_set(s, &c, &s->places[i], &sets[i]);
+	for (size_t i = 0; i < s->d->nr_labeled; i++)
+		if (s->place_of[s->d->labeled[i].set] != UINT32_MAX)
+			put_labeled(&c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled);
+	for (size_t i = 0; i < s->d->nr_hists; i++)
+		if (s->place_of[s->d->hists[i].set] != UINT32_MAX)
+			put_hist(&sets[s->place_of[s->d->hists[i].set]], &s->d->hists[i].hist);
+	slice->node = put_text(&c, node);
+}
+
+int cgm_draft_seal(const struct cgm_draft *d, const char *node, uint64_t end_ns, uint64_t resolution_ns, struct cgm_slice **ret)
+{
+	_cleanup_(seal_done) struct seal s = { .d = d };
+	struct cgm_slice *slice;
+	size_t bytes;
+
+	if (d->failed || choose(&s) < 0)
+		return -ENOMEM;
+	count(&s);
+	bytes = sizeof(*slice) + s.nr * sizeof(struct cgm_set) + s.nr_hists * sizeof(struct cgm_cluster_hist) + s.nr_labeled * sizeof(struct cgm_labeled) +
+		s.nr_pairs * sizeof(struct cgm_tag) + s.nr_values * sizeof(union cgm_cm_value) + s.text + strlen(node) + 1;
+	slice = cgm_malloc(bytes);
+	if (!slice)
+		return -ENOMEM;
+	*slice = (struct cgm_slice){
+		.refs = 1, .nr_sets = s.nr, .end_ns = end_ns, .resolution_ns = resolution_ns, .nr_points = s.nr_values + s.nr_labeled,
+		.sets = (struct cgm_set *)(slice + 1), .bytes = bytes,
+	};
+	fill(&s, slice, (struct cgm_set *)(slice + 1), node);
+	*ret = slice;
+	return 0;
+}
