@@ -100,6 +100,11 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/fla
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c) $(B)/libcgmeter.a $(LIBS)
 
+# A simulated cluster, for bench-cluster; see tests/sim/README.md.
+$(B)/tests/sim/sim: $(wildcard tests/sim/*.[ch]) $(B)/libcgmeter.a $(B)/flags
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard tests/sim/*.c) $(B)/libcgmeter.a $(LIBS)
+
 build-unit: $(UNIT) $(FUZZ)
 build-tests: all build-unit $(BPFT)
 
