@@ -161,8 +161,9 @@ bench-maps: $(B)/bench/maps
 bench-sweep: $(B)/bench/sweep
 bench-scrape: $(B)/bench/rewrite
 bench-disk: $(B)/bench/disk
+bench-cluster: $(B)/tests/sim/sim
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-containers, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-containers, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk, bench-cluster: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
