@@ -161,40 +161,25 @@ static void read_cpu_usage(struct containers *y, struct one *c)
 	}
 }
 
-static void read_cfs(struct containers *y, struct one *c)
+/* A total that is zero, too, when nobody measures it: then what shows that somebody does is zero. */
+static void read_if(struct containers *y, struct one *c, const char *total, const char *shows, enum cgm_cm m)
 {
 	struct cgm_scan *s = &y->scan;
+	int64_t v = 0, shown = 0;
 	struct cgm_str key;
 
 	if (!cgm_scan_enter(s, '{'))
 		return;
 	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "throttled_time"))
-			count(y, c, CGM_CM_CPU_THROTTLED);
+		if (cgm_str_eq(key, total))
+			cgm_scan_count(s, &v);
+		else if (cgm_str_eq(key, shows))
+			cgm_scan_count(s, &shown);
 		else
 			cgm_scan_skip(s);
 	}
-}
-
-/* All zeros is what a cAdvisor says that was not told to measure it. */
-static void read_schedstat(struct containers *y, struct one *c)
-{
-	struct cgm_scan *s = &y->scan;
-	int64_t waited = 0, ran = 0;
-	struct cgm_str key;
-
-	if (!cgm_scan_enter(s, '{'))
-		return;
-	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "runqueue_time"))
-			cgm_scan_count(s, &waited);
-		else if (CGM_SCAN_IS(key, "run_time"))
-			cgm_scan_count(s, &ran);
-		else
-			cgm_scan_skip(s);
-	}
-	if (ran)
-		set(c, CGM_CM_CPU_RUN_QUEUE_DELAY, waited);
+	if (shown)
+		set(c, m, v);
 }
 
 static void read_cpu(struct containers *y, struct one *c)
@@ -208,9 +193,9 @@ static void read_cpu(struct containers *y, struct one *c)
 		if (CGM_SCAN_IS(key, "usage"))
 			read_cpu_usage(y, c);
 		else if (CGM_SCAN_IS(key, "cfs"))
-			read_cfs(y, c);
+			read_if(y, c, "throttled_time", "periods", CGM_CM_CPU_THROTTLED);
 		else if (CGM_SCAN_IS(key, "schedstat"))
-			read_schedstat(y, c);
+			read_if(y, c, "runqueue_time", "run_time", CGM_CM_CPU_RUN_QUEUE_DELAY);
 		else
 			cgm_scan_skip(s);
 	}
@@ -280,27 +265,6 @@ static void read_interface(struct containers *y, struct one *c)
 	}
 }
 
-/* Likewise: without a segment sent it is not measured. */
-static void read_tcp(struct containers *y, struct one *c)
-{
-	struct cgm_scan *s = &y->scan;
-	int64_t sent = 0, again = 0;
-	struct cgm_str key;
-
-	if (!cgm_scan_enter(s, '{'))
-		return;
-	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "OutSegs"))
-			cgm_scan_count(s, &sent);
-		else if (CGM_SCAN_IS(key, "RetransSegs"))
-			cgm_scan_count(s, &again);
-		else
-			cgm_scan_skip(s);
-	}
-	if (sent)
-		set(c, CGM_CM_NETWORK_TCP_RETRANSMITS, again);
-}
-
 /* The sum of all interfaces, as Heapster has it. */
 static void read_network(struct containers *y, struct one *c)
 {
@@ -311,7 +275,7 @@ static void read_network(struct containers *y, struct one *c)
 		return;
 	while (cgm_scan_key(s, &key)) {
 		if (CGM_SCAN_IS(key, "tcp_advanced"))
-			read_tcp(y, c);
+			read_if(y, c, "RetransSegs", "OutSegs", CGM_CM_NETWORK_TCP_RETRANSMITS);
 		else if (!CGM_SCAN_IS(key, "interfaces"))
 			cgm_scan_skip(s);
 		else if (cgm_scan_enter(s, '['))

@@ -146,6 +146,7 @@ static struct cgm_str *label_of(struct sample *s, struct cgm_str name, char **re
 /* {…} in front, if there is any. */
 static int read_labels(struct cgm_str *t, struct sample *s)
 {
+	skip_blanks(t);
 	if (!t->len || *t->p != '{')
 		return 0;
 	t->p++;
