@@ -18,7 +18,7 @@ LDFLAGS := $(EXTRA_LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
-ROOMS := base client kube cgroup disk kernel identity app model output sink batch source process export serve node cluster top main
+ROOMS := base flags client kube cgroup disk kernel identity app model output sink batch source process export serve node cluster top main
 SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(filter-out $(B)/user/main/main.o,$(OBJ))
