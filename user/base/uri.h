@@ -18,7 +18,11 @@ struct cgm_uri {
 	char *prefix; /* "influxdb" */
 	char *scheme, *user, *password, *host; /* "": none; host without a port */
 	unsigned port; /* 0: none */
-	char *path, *rest; /* path with its "/"; rest: everything between the prefix's colon and the "?", decoded nowhere */
+	/*
+	 * path: with its "/", decoded. rest: everything between the prefix's colon and the "?", decoded nowhere, without quotes around it. Of more than one address
+	 * ("http://a:1,http://b:2") only rest is set.
+	 */
+	char *path, *rest;
 	struct cgm_uri_option *options; /* in their order; a name may come more than once */
 	size_t nr_options;
 };

@@ -24,6 +24,8 @@ struct cgm_kube_node {
 
 /* 0 with one reference; -EINVAL: it is no node; -ENOMEM. */
 int cgm_kube_node_read(const json_t *object, struct cgm_kube_node **ret);
+/* Do they say the same? */
+bool cgm_kube_node_same(const struct cgm_kube_node *a, const struct cgm_kube_node *b);
 struct cgm_kube_node *cgm_kube_node_ref(struct cgm_kube_node *n);
 /* NULL is fine. */
 void cgm_kube_node_unref(struct cgm_kube_node *n);
@@ -36,14 +38,14 @@ struct cgm_kube_cluster_config {
 };
 
 struct cgm_kube_cluster;
-/* Starts to ask. 0 or a negative errno. */
+/* Starts to ask. Of the pods those that a node was found for. 0 or a negative errno. */
 int cgm_kube_cluster_new(const struct cgm_kube_cluster_config *config, struct cgm_kube_cluster **ret);
 void cgm_kube_cluster_free(struct cgm_kube_cluster *c);
 DEFINE_CLEANUP(cgm_kube_cluster, cgm_kube_cluster_free)
 
 enum cgm_kube_what { CGM_KUBE_NODES, CGM_KUBE_PODS, CGM_KUBE_NAMESPACES, CGM_NR_KUBE_WHAT };
 struct cgm_kube_watch_state cgm_kube_cluster_state(struct cgm_kube_cluster *c, enum cgm_kube_what what);
-/* Grows with each change of the nodes. */
+/* Grows with each change of the nodes (that they are alive still is none). */
 uint64_t cgm_kube_cluster_nodes_version(struct cgm_kube_cluster *c);
 /* How many of them there are. */
 size_t cgm_kube_cluster_nr(struct cgm_kube_cluster *c, enum cgm_kube_what what);

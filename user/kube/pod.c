@@ -2,60 +2,11 @@
 #include "kube/pod.h"
 
 #include <errno.h>
-#include <stdalign.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/parse.h"
-#include "kube/json.h"
 #include "kube/quantity.h"
-
-/* The pod is read twice: without room, to see how much it takes, then into the one piece of memory. */
-struct room {
-	char *base; /* NULL: the first time */
-	size_t used;
-	uint64_t nr_bad;
-};
-
-static void *take(struct room *m, size_t size, size_t align)
-{
-	size_t at = (m->used + align - 1) / align * align;
-
-	m->used = at + size;
-	return m->base ? m->base + at : NULL;
-}
-
-/* NULL for NULL, and the first time. */
-static const char *keep_n(struct room *m, const char *text, size_t len)
-{
-	char *to = text ? take(m, len + 1, 1) : NULL;
-
-	if (!to)
-		return NULL;
-	memcpy(to, text, len);
-	to[len] = '\0';
-	return to;
-}
-
-static const char *keep(struct room *m, const char *text)
-{
-	return keep_n(m, text, text ? strlen(text) : 0);
-}
-
-static const char *keep_member(struct room *m, const json_t *object, const char *key)
-{
-	const char *text = cgm_json_text(object, key);
-
-	return keep(m, text && *text ? text : NULL);
-}
-
-static uint64_t time_of(const json_t *object, const char *key)
-{
-	const char *text = cgm_json_text(object, key);
-	int64_t ns;
-
-	return text && cgm_parse_rfc3339(cgm_str(text), &ns) == 0 && ns > 0 ? (uint64_t)ns : 0;
-}
+#include "kube/room.h"
 
 /* Where text is in a list of names, from 1; 0: nowhere. */
 static int index_of(const char *text, const char *const *names)
@@ -66,71 +17,29 @@ static int index_of(const char *text, const char *const *names)
 	return 0;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	const struct cgm_kube_label *x = a, *y = b;
-
-	return strcmp(x->key, y->key);
-}
-
-static void read_labels(struct room *m, const json_t *labels, struct cgm_kube_pod *p)
-{
-	struct cgm_kube_label *to = take(m, json_object_size(labels) * sizeof(struct cgm_kube_label), alignof(struct cgm_kube_label));
-	const char *key;
-	json_t *value;
-	size_t nr = 0;
-
-	json_object_foreach((json_t *)labels, key, value) {
-		struct cgm_kube_label l = { .key = keep(m, key), .value = keep(m, json_is_string(value) ? json_string_value(value) : "") };
-
-		if (to)
-			to[nr++] = l;
-	}
-	if (nr)
-		qsort(to, nr, sizeof(*to), by_key);
-	p->labels = to;
-	p->nr_labels = nr;
-}
-
-/* The whole number of a quantity, which may also be written as a number; -1: none. */
-static int64_t quantity(struct room *m, const json_t *list, const char *name, int (*parse)(struct cgm_str, int64_t *))
-{
-	const json_t *j = json_object_get(list, name);
-	char number[32];
-	int64_t v;
-
-	if (!j)
-		return -1;
-	snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(j));
-	if (parse(cgm_str(json_is_string(j) ? json_string_value(j) : json_is_integer(j) ? number : ""), &v) == 0)
-		return v;
-	m->nr_bad++;
-	return -1;
-}
-
-static void read_resources(struct room *m, const json_t *resources, struct cgm_kube_container *c)
+static void read_resources(struct cgm_room *m, const json_t *resources, struct cgm_kube_container *c)
 {
 	const json_t *requests = json_object_get(resources, "requests"), *limits = json_object_get(resources, "limits");
 
-	c->cpu_request_milli = quantity(m, requests, "cpu", cgm_quantity_milli);
-	c->cpu_limit_milli = quantity(m, limits, "cpu", cgm_quantity_milli);
-	c->memory_request_bytes = quantity(m, requests, "memory", cgm_quantity_units);
-	c->memory_limit_bytes = quantity(m, limits, "memory", cgm_quantity_units);
+	c->cpu_request_milli = cgm_room_quantity(m, requests, "cpu", cgm_quantity_milli);
+	c->cpu_limit_milli = cgm_room_quantity(m, limits, "cpu", cgm_quantity_milli);
+	c->memory_request_bytes = cgm_room_quantity(m, requests, "memory", cgm_quantity_units);
+	c->memory_limit_bytes = cgm_room_quantity(m, limits, "memory", cgm_quantity_units);
 }
 
 /* "containerd://ID" */
-static void read_id(struct room *m, const char *text, struct cgm_kube_life *l)
+static void read_id(struct cgm_room *m, const char *text, struct cgm_kube_life *l)
 {
 	const char *colon = text ? strstr(text, "://") : NULL;
 
 	if (!colon || colon == text || !colon[3])
 		return;
-	l->runtime = keep_n(m, text, (size_t)(colon - text));
-	l->id = keep(m, colon + 3);
+	l->runtime = cgm_room_text_n(m, text, (size_t)(colon - text));
+	l->id = cgm_room_text(m, colon + 3);
 }
 
 /* state: {"running": {…}}. Its own id goes before that of the container. */
-static void read_life(struct room *m, const json_t *state, const char *id, struct cgm_kube_life *l)
+static void read_life(struct cgm_room *m, const json_t *state, const char *id, struct cgm_kube_life *l)
 {
 	const json_t *terminated = json_object_get(state, "terminated"), *running = json_object_get(state, "running"),
 		     *waiting = json_object_get(state, "waiting"), *of = terminated ? terminated : running ? running : waiting;
@@ -140,9 +49,9 @@ static void read_life(struct room *m, const json_t *state, const char *id, struc
 	if (!json_is_object(of))
 		return;
 	l->state = terminated ? CGM_KUBE_STATE_TERMINATED : running ? CGM_KUBE_STATE_RUNNING : CGM_KUBE_STATE_WAITING;
-	l->reason = keep_member(m, of, "reason");
-	l->started_ns = time_of(of, "startedAt");
-	l->finished_ns = time_of(of, "finishedAt");
+	l->reason = cgm_room_member(m, of, "reason");
+	l->started_ns = cgm_room_time(of, "startedAt");
+	l->finished_ns = cgm_room_time(of, "finishedAt");
 	l->exit_code = (int)json_integer_value(json_object_get(terminated, "exitCode"));
 }
 
@@ -157,16 +66,16 @@ static const json_t *find_named(const json_t *list, const char *name)
 	return NULL;
 }
 
-static void read_container(struct room *m, const json_t *spec, const json_t *statuses, enum cgm_kube_kind kind, struct cgm_kube_container *c)
+static void read_container(struct cgm_room *m, const json_t *spec, const json_t *statuses, enum cgm_kube_kind kind, struct cgm_kube_container *c)
 {
 	const char *name = cgm_json_text(spec, "name");
 	const json_t *status = find_named(statuses, name);
 	json_int_t restarts = json_integer_value(json_object_get(status, "restartCount"));
 
 	c->kind = kind;
-	c->name = keep(m, name);
-	c->image = keep_member(m, spec, "image");
-	c->image_id = keep_member(m, status, "imageID");
+	c->name = cgm_room_text(m, name);
+	c->image = cgm_room_member(m, spec, "image");
+	c->image_id = cgm_room_member(m, status, "imageID");
 	c->restart_count = restarts > 0 && restarts <= UINT32_MAX ? (uint32_t)restarts : 0;
 	read_life(m, json_object_get(status, "state"), cgm_json_text(status, "containerID"), &c->now);
 	read_life(m, json_object_get(status, "lastState"), NULL, &c->last);
@@ -181,14 +90,14 @@ static const struct {
 	[CGM_KUBE_EPHEMERAL] = { "ephemeralContainers", "ephemeralContainerStatuses" },
 };
 
-static void read_containers(struct room *m, const json_t *spec, const json_t *status, struct cgm_kube_pod *p)
+static void read_containers(struct cgm_room *m, const json_t *spec, const json_t *status, struct cgm_kube_pod *p)
 {
 	struct cgm_kube_container *to;
 	size_t nr = 0, i;
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 		nr += json_array_size(json_object_get(spec, kinds[k].spec));
-	to = take(m, nr * sizeof(struct cgm_kube_container), alignof(struct cgm_kube_container));
+	to = cgm_room_take(m, nr * sizeof(struct cgm_kube_container), alignof(struct cgm_kube_container));
 	nr = 0;
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		const json_t *item;
@@ -208,22 +117,22 @@ static void read_containers(struct room *m, const json_t *spec, const json_t *st
 }
 
 /* A volume is its name and one more member, which says what it is. */
-static void read_volumes(struct room *m, const json_t *volumes, struct cgm_kube_pod *p)
+static void read_volumes(struct cgm_room *m, const json_t *volumes, struct cgm_kube_pod *p)
 {
-	struct cgm_kube_volume *to = take(m, json_array_size(volumes) * sizeof(struct cgm_kube_volume), alignof(struct cgm_kube_volume));
+	struct cgm_kube_volume *to = cgm_room_take(m, json_array_size(volumes) * sizeof(struct cgm_kube_volume), alignof(struct cgm_kube_volume));
 	json_t *item, *value;
 	const char *key;
 	size_t i, nr = 0;
 
 	json_array_foreach(volumes, i, item) {
-		struct cgm_kube_volume v = { .name = keep_member(m, item, "name") };
+		struct cgm_kube_volume v = { .name = cgm_room_member(m, item, "name") };
 
 		if (!cgm_json_text(item, "name"))
 			continue;
 		json_object_foreach(item, key, value)
 			if (strcmp(key, "name") != 0) {
-				v.kind = keep(m, key);
-				v.claim = keep_member(m, value, "claimName");
+				v.kind = cgm_room_text(m, key);
+				v.claim = cgm_room_member(m, value, "claimName");
 				break;
 			}
 		if (to)
@@ -244,27 +153,27 @@ static const char *hash_of(const json_t *meta)
 	return hash && *hash ? hash : NULL;
 }
 
-static struct cgm_kube_pod *read_all(struct room *m, const json_t *object, const char *json)
+static struct cgm_kube_pod *read_all(struct cgm_room *m, const json_t *object, const char *json)
 {
 	static const char *const phases[] = { "Pending", "Running", "Succeeded", "Failed", NULL }, *const classes[] = { "Guaranteed", "Burstable", "BestEffort", NULL };
 	const json_t *meta = json_object_get(object, "metadata"), *spec = json_object_get(object, "spec"), *status = json_object_get(object, "status");
-	struct cgm_kube_pod *to = take(m, sizeof(struct cgm_kube_pod), alignof(struct cgm_kube_pod)), p = { .refs = 1 };
+	struct cgm_kube_pod *to = cgm_room_take(m, sizeof(struct cgm_kube_pod), alignof(struct cgm_kube_pod)), p = { .refs = 1 };
 
-	p.name = keep_member(m, meta, "name");
-	p.pod_namespace = keep_member(m, meta, "namespace");
-	p.uid = keep_member(m, meta, "uid");
-	p.cgroup_uid = hash_of(meta) ? keep(m, hash_of(meta)) : p.uid;
-	p.version = keep_member(m, meta, "resourceVersion");
-	p.node = keep_member(m, spec, "nodeName");
+	p.name = cgm_room_member(m, meta, "name");
+	p.pod_namespace = cgm_room_member(m, meta, "namespace");
+	p.uid = cgm_room_member(m, meta, "uid");
+	p.cgroup_uid = hash_of(meta) ? cgm_room_text(m, hash_of(meta)) : p.uid;
+	p.version = cgm_room_member(m, meta, "resourceVersion");
+	p.node = cgm_room_member(m, spec, "nodeName");
 	p.phase = (enum cgm_kube_phase)index_of(cgm_json_text(status, "phase"), phases);
 	p.qos = (enum cgm_kube_qos)index_of(cgm_json_text(status, "qosClass"), classes);
 	p.host_network = json_is_true(json_object_get(spec, "hostNetwork"));
-	p.created_ns = time_of(meta, "creationTimestamp");
-	p.started_ns = time_of(status, "startTime");
-	read_labels(m, json_object_get(meta, "labels"), &p);
+	p.created_ns = cgm_room_time(meta, "creationTimestamp");
+	p.started_ns = cgm_room_time(status, "startTime");
+	p.labels = cgm_room_labels(m, json_object_get(meta, "labels"), &p.nr_labels);
 	read_containers(m, spec, status, &p);
 	read_volumes(m, json_object_get(spec, "volumes"), &p);
-	p.json = keep(m, json);
+	p.json = cgm_room_text(m, json);
 	p.json_len = json ? strlen(json) : 0;
 	if (to)
 		*to = p;
@@ -299,7 +208,7 @@ static bool is_pod(const json_t *object)
 int cgm_kube_pod_read(const json_t *object, bool with_json, struct cgm_kube_pod **ret, uint64_t *ret_nr_bad)
 {
 	_cleanup_free_ char *json = NULL;
-	struct room m = { 0 };
+	struct cgm_room m = { 0 };
 
 	if (!is_pod(object))
 		return -EINVAL;
@@ -307,7 +216,7 @@ int cgm_kube_pod_read(const json_t *object, bool with_json, struct cgm_kube_pod 
 	if (with_json && !json)
 		return -ENOMEM;
 	read_all(&m, object, json);
-	m = (struct room){ .base = cgm_malloc(m.used) };
+	m = (struct cgm_room){ .base = cgm_malloc(m.used) };
 	if (!m.base)
 		return -ENOMEM;
 	*ret = read_all(&m, object, json);
