@@ -161,12 +161,13 @@ bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, ben
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
-	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Capabilities\n\n'; $(B)/cgmeter privileges; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
+	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Capabilities\n\n'; $(B)/cgmeter privileges; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; printf '\n# Flags of cgmeter cluster\n\n'; $(B)/cgmeter options cluster; } > $(B)/reference.md
 	@echo $(B)/reference.md
 
-man: all ## the man page: build/cgmeter-node.8
+man: all ## the man pages: build/cgmeter-node.8, build/cgmeter-cluster.8
 	$(Q)$(B)/cgmeter man > $(B)/cgmeter-node.8
-	@echo $(B)/cgmeter-node.8
+	$(Q)$(B)/cgmeter man cluster > $(B)/cgmeter-cluster.8
+	@echo $(B)/cgmeter-node.8 $(B)/cgmeter-cluster.8
 
 image: all ## a container image, without Docker: build/cgmeter-image.tar (IMAGE_FORMAT=docker|oci)
 	$(Q)tools/deploy/image --program=$(B)/cgmeter --format=$(IMAGE_FORMAT) --output=$(B)/cgmeter-image.tar
