@@ -17,8 +17,9 @@ struct cgm_exporter {
 	int (*open)(struct cgm_uri *uri, const struct cgm_export_config *config, void **ret, char *fault);
 	void (*close)(void *state);
 	/*
-	 * Appends whole records of a slice; returns how many points they are. Calls cut() between records as often as it likes, at least each 64 KiB: there a batch may end. Never fails: out of memory
-	 * shows in out->failed, and the slice is lost, counted.
+	 * Appends whole records of a slice; returns how many points they are, all of them. Calls cut() between records as often as it likes, at least each 64 KiB: there a batch may end. nr_points
+	 * there: of the records since the last cut of this slice. cut may take away what out holds: nothing may be remembered of out over it, not even its length. What follows the last cut needs
+	 * none. Never fails: out of memory shows in out->failed, and the slice is lost, counted.
 	 */
 	uint64_t (*encode)(const void *state, const struct cgm_slice *s, struct cgm_buf *out, void (*cut)(void *arg, uint64_t nr_points), void *arg);
 	/* Writes one batch, see user/sink/driver.h: WRITTEN (all but nr_lost points) or AGAIN (the same batch is tried later, after retry_after_ns or a back-off). */
