@@ -316,7 +316,7 @@ static int open_in(struct cgm_spool *sp, const char *dir, const char *about, uin
 
 int cgm_spool_open(const char *dir, uint64_t max_bytes, const char *about, struct cgm_spool **ret, uint64_t *ret_lost, char *fault)
 {
-	_cleanup_(cgm_spool_closep) struct cgm_spool *sp = cgm_calloc(1, sizeof(*sp));
+	_cleanup_(cgm_spool_freep) struct cgm_spool *sp = cgm_calloc(1, sizeof(*sp));
 	uint64_t lost = 0;
 	int r;
 
