@@ -92,6 +92,17 @@ $(B)/gen/otlp_metrics.pb-c.c: tests/unit/otlp_metrics.proto
 	$(Q)mkdir -p $(@D) && protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
 $(B)/tests/unit/test_sink_otlp: $(B)/gen/otlp_metrics.pb-c.c
 $(B)/tests/unit/test_sink_otlp: EXTRA = $(B)/gen/otlp_metrics.pb-c.c -lprotobuf-c
+# Of the sinks of a cluster.
+$(B)/gen/remote_write.pb-c.c $(B)/gen/riemann.pb-c.c: $(B)/gen/%.pb-c.c: tests/unit/%.proto
+	$(call say,PROTO,$@)
+	$(Q)mkdir -p $(@D) && protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
+$(B)/tests/unit/test_export_remote_write: $(B)/gen/remote_write.pb-c.c
+$(B)/tests/unit/test_export_remote_write: EXTRA = $(B)/gen/remote_write.pb-c.c -lprotobuf-c -lsnappy
+$(B)/tests/unit/test_export_riemann: $(B)/gen/riemann.pb-c.c
+$(B)/tests/unit/test_export_riemann: EXTRA = $(B)/gen/riemann.pb-c.c -lprotobuf-c
+$(B)/tests/unit/test_export_otlp: $(B)/gen/otlp_metrics.pb-c.c
+$(B)/tests/unit/test_export_otlp: EXTRA = $(B)/gen/otlp_metrics.pb-c.c -lprotobuf-c
+$(B)/tests/unit/test_export_kafka: EXTRA = -lrdkafka
 # The test runs the library's own mock of a cluster; the program that ships loads it when it needs it.
 $(B)/tests/unit/test_sink_kafka: EXTRA = -lrdkafka
 

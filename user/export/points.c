@@ -52,20 +52,24 @@ void cgm_point_name(const struct cgm_point *p, struct cgm_buf *out)
 	cgm_buf_str(out, p->labeled->name);
 }
 
-void cgm_point_value(const struct cgm_point *p, struct cgm_buf *out)
+void cgm_number_text(double v, struct cgm_buf *out)
 {
 	char text[32];
 
-	if (!p->is_float) {
-		cgm_buf_i64(out, p->value.i);
-		return;
-	}
 	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, p->value.f);
-		if (strtod(text, NULL) == p->value.f)
+		snprintf(text, sizeof(text), "%.*g", digits, v);
+		if (strtod(text, NULL) == v)
 			break;
 	}
 	cgm_buf_str(out, text);
+}
+
+void cgm_point_value(const struct cgm_point *p, struct cgm_buf *out)
+{
+	if (p->is_float)
+		cgm_number_text(p->value.f, out);
+	else
+		cgm_buf_i64(out, p->value.i);
 }
 
 static const char *label_of(const struct cgm_labeled *l, const char *key)
