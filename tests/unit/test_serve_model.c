@@ -292,7 +292,7 @@ static void test_model__no_memory(void **state)
 
 		assert_true(cf_ask(cgm_serve_model, &m->serve, urls[i], &whole));
 		assert_int_equal(cf_status(&whole), 200);
-		for (unsigned long n = 1, nr = n; nr >= n; n++) {
+		for (unsigned long n = 1, nr = n; nr + 1 >= n; n++) {
 			(void)cgm_mem_fail_at(n);
 			assert_true(cf_ask(cgm_serve_model, &m->serve, urls[i], &r));
 			nr = cgm_mem_fail_at(0);

@@ -141,10 +141,7 @@ static void put_tags(struct cgm_buf *b, const struct cgm_tag *tags, size_t nr)
 {
 	size_t from = open_length(b);
 
-	for (size_t i = 0; i < nr; i++)
-		put_tag(b, from, tags[i].key, tags[i].value);
-	if (nr)
-		cgm_buf_char(b, '}');
+	cgm_sqlite_labels(b, tags, nr);
 	close_length(b, from);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "output/json.h"
 
 static struct cgm_sqlite_lib table;
 
@@ -91,4 +92,16 @@ int cgm_sqlite_is_history(const struct cgm_sqlite_lib *lib, sqlite3 *db, const c
 		return 1;
 	snprintf(fault, fault_size, "%.140s: its layout is %lld, this cgmeter knows %d", path, (long long)layout, CGM_SQLITE_LAYOUT);
 	return -EBADMSG;
+}
+
+void cgm_sqlite_labels(struct cgm_buf *b, const struct cgm_tag *tags, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		cgm_buf_char(b, i ? ',' : '{');
+		cgm_json_string(b, tags[i].key);
+		cgm_buf_char(b, ':');
+		cgm_json_string(b, tags[i].value);
+	}
+	if (nr)
+		cgm_buf_char(b, '}');
 }

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "base/library.h"
+#include "batch/entity.h"
 
 #define CGM_SQLITE_FUNCTIONS(X)                                                                                                                   \
 	X(sqlite3_open_v2) X(sqlite3_close_v2) X(sqlite3_prepare_v2) X(sqlite3_step) X(sqlite3_reset) X(sqlite3_finalize) X(sqlite3_exec)               \
@@ -32,3 +33,5 @@ int cgm_sqlite_number(const struct cgm_sqlite_lib *lib, sqlite3 *db, const char 
  * Is the file a history of ours? 1: yes; 0: it is empty; -EBADMSG: another program's, or of a newer layout, or damaged; else as above.
  */
 int cgm_sqlite_is_history(const struct cgm_sqlite_lib *lib, sqlite3 *db, const char *path, char *fault, size_t fault_size);
+/* Labels as the tables have them: a JSON object, its keys in their order; "" of none. */
+void cgm_sqlite_labels(struct cgm_buf *b, const struct cgm_tag *tags, size_t nr);

@@ -505,7 +505,7 @@ int cgm_sqlite_prune(struct cgm_sqlite_writer *w, uint64_t before_ns, bool *ret_
 	if (r < 0)
 		return r;
 	*ret_more = r == 1;
-	if (before_ms < w->series_dropped_ms + SEEN_MSEC)
+	if (*ret_more || before_ms < w->series_dropped_ms + SEEN_MSEC)
 		return 0;
 	w->series_dropped_ms = before_ms;
 	return drop_entities(w, before_ms, fault);
