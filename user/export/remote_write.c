@@ -421,10 +421,6 @@ static enum cgm_sink_result remote_write_send(void *state, struct cgm_sink_attem
 	return cgm_target_judge(a, &answer, a->nr_points);
 }
 
-const struct cgm_exporter cgm_export_remote_write = {
-	.name = "remote_write",
-	.open = remote_write_open,
-	.close = remote_write_close,
-	.encode = remote_write_encode,
-	.send = remote_write_send,
-};
+#define EXPORTER(n) { .name = (n), .open = remote_write_open, .close = remote_write_close, .encode = remote_write_encode, .send = remote_write_send }
+const struct cgm_exporter cgm_export_remote_write = EXPORTER("remote_write");
+const struct cgm_exporter cgm_export_prometheus_remote_write = EXPORTER("prometheus_remote_write");
