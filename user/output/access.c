@@ -73,25 +73,25 @@ static const char *read_resource(const char *path, struct cgm_access_parts *p)
 struct cgm_access cgm_access_of_path(const char *method, const char *path)
 {
 	struct cgm_access a = cgm_access_of(method, path);
-	struct cgm_access_parts parts;
+	struct cgm_access_parts split;
 
 	a.subresource = "";
 	a.path = path;
-	if (strcmp(a.verb, "get") == 0 && read_resource(path, &parts) && !*parts.name)
+	if (strcmp(a.verb, "get") == 0 && read_resource(path, &split) && !*split.name)
 		a.verb = "list";
 	return a;
 }
 
-void cgm_access_split(const struct cgm_access *a, struct cgm_access_parts *parts, struct cgm_kube_access *ret)
+void cgm_access_split(const struct cgm_access *a, struct cgm_access_parts *split, struct cgm_kube_access *ret)
 {
-	const char *group = read_resource(a->path, parts);
+	const char *group = read_resource(a->path, split);
 
 	*ret = (struct cgm_kube_access){ .verb = a->verb, .path = a->path };
 	if (!group)
 		return;
 	ret->group = group;
-	ret->version = parts->version;
-	ret->resource = parts->resource;
-	ret->object_namespace = *parts->object_namespace ? parts->object_namespace : NULL;
-	ret->name = *parts->name ? parts->name : NULL;
+	ret->version = split->version;
+	ret->resource = split->resource;
+	ret->object_namespace = *split->object_namespace ? split->object_namespace : NULL;
+	ret->name = *split->name ? split->name : NULL;
 }

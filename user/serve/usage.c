@@ -54,7 +54,7 @@ static bool is_before(const struct sample *before, const struct sample *last)
 	return before->time_ns < last->time_ns && before->cpu_ns <= last->cpu_ns && !(last->created_ns && before->time_ns < last->created_ns);
 }
 
-bool cgm_usage_of(struct cgm_slice *const *slices, size_t nr, const struct cgm_set *newest, uint64_t resolution_ns, struct cgm_usage *ret)
+bool cgm_used_of(struct cgm_slice *const *slices, size_t nr, const struct cgm_set *newest, uint64_t resolution_ns, struct cgm_used *ret)
 {
 	struct sample last, before = { 0 };
 	bool found = false;
@@ -149,7 +149,7 @@ static int label_row(const struct cgm_serve *s, struct cgm_usages *u, struct cgm
 	else if (s->cluster)
 		node = cgm_kube_cluster_node(s->cluster, row->name);
 	if (!pod && !node) {
-		r = synced ? 0 : labels_of_text(u, row->entity->labels[CGM_CL_LABELS], row);
+		r = synced ? 0 : labels_of_text(u, row->set->entity->labels[CGM_CL_LABELS], row);
 		return r < 0 ? r : !synced;
 	}
 	k = keep(u);
@@ -182,7 +182,7 @@ static bool wants_row(const struct cgm_usage_wanted *w, const struct cgm_usage_r
 	       is(w->field_namespace, ns) && is_not(w->not_name, row->name) && is_not(w->not_namespace, ns);
 }
 
-static int add_usage(struct cgm_usages *u, const struct cgm_usage *usage)
+static int add_usage(struct cgm_usages *u, const struct cgm_used *usage)
 {
 	if (cgm_grow((void **)&u->usages, &u->cap_usages, u->nr_usages, sizeof(*u->usages)) < 0)
 		return -ENOMEM;
@@ -206,11 +206,16 @@ static int add_row(const struct cgm_serve *s, const struct cgm_usage_wanted *w, 
 
 static int add_node(const struct cgm_serve *s, const struct cgm_usage_wanted *w, const struct cgm_usage_kept *k, const struct cgm_set *set, struct cgm_usages *u)
 {
-	struct cgm_usage_row row = { .entity = set->entity, .name = set->entity->labels[CGM_CL_NODENAME], .first = u->nr_usages, .nr = 1 };
-	struct cgm_usage usage = { 0 };
+	struct cgm_usage_row row = { .slice = k->slices[k->nr_slices - 1], .set = set, .name = set->entity->labels[CGM_CL_NODENAME], .first = u->nr_usages };
+	struct cgm_used usage = { 0 };
 
-	if (!wants_row(w, &row) || !cgm_usage_of(k->slices, k->nr_slices, set, s->resolution_ns, &usage))
+	if (!wants_row(w, &row))
 		return 0;
+	if (w->any_sample)
+		return add_row(s, w, u, &row);
+	if (!cgm_used_of(k->slices, k->nr_slices, set, s->resolution_ns, &usage))
+		return 0;
+	row.nr = 1;
 	row.time_ns = usage.time_ns;
 	row.window_ns = usage.window_ns;
 	return add_usage(u, &usage) < 0 ? -ENOMEM : add_row(s, w, u, &row);
@@ -226,16 +231,18 @@ static bool is_measured(const struct cgm_set *set)
 static int add_pod(const struct cgm_serve *s, const struct cgm_usage_wanted *w, const struct cgm_usage_kept *k, const struct cgm_set *set, struct cgm_usages *u)
 {
 	const struct cgm_slice *newest = k->slices[k->nr_slices - 1];
-	struct cgm_usage_row row = { .entity = set->entity, .name = set->entity->labels[CGM_CL_POD_NAME], .row_namespace = set->entity->labels[CGM_CL_NAMESPACE_NAME], .first = u->nr_usages };
+	struct cgm_usage_row row = { .slice = newest, .set = set, .name = set->entity->labels[CGM_CL_POD_NAME], .row_namespace = set->entity->labels[CGM_CL_NAMESPACE_NAME], .first = u->nr_usages };
 
 	if (!wants_row(w, &row))
 		return 0;
+	if (w->any_sample)
+		return add_row(s, w, u, &row);
 	for (const struct cgm_set *c = set + 1; c < newest->sets + newest->nr_sets && c->entity->kind == CGM_SET_CONTAINER; c++) {
-		struct cgm_usage usage = { .name = c->entity->labels[CGM_CL_CONTAINER_NAME] };
+		struct cgm_used usage = { .name = c->entity->labels[CGM_CL_CONTAINER_NAME] };
 
 		if (!is_measured(c))
 			continue;
-		if (!usage.name || !cgm_usage_of(k->slices, k->nr_slices, c, s->resolution_ns, &usage)) {
+		if (!usage.name || !cgm_used_of(k->slices, k->nr_slices, c, s->resolution_ns, &usage)) {
 			u->nr_usages = row.first;
 			return 0;
 		}
@@ -322,7 +329,7 @@ static int compare_rows(const void *a, const void *b)
 	int r = x->row_namespace && y->row_namespace ? strcmp(x->row_namespace, y->row_namespace) : 0;
 
 	r = r ? r : strcmp(x->name, y->name);
-	return r ? r : (x->time_ns < y->time_ns) - (x->time_ns > y->time_ns); /* the newest first */
+	return r ? r : (x->slice->end_ns < y->slice->end_ns) - (x->slice->end_ns > y->slice->end_ns); /* the newest first */
 }
 
 /* A pod of the same name may stand in the last slice of a node that it has left: its newest is the one. */

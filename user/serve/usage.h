@@ -7,14 +7,15 @@
 #include "kube/cluster.h"
 #include "serve/serve.h"
 
-struct cgm_usage {
+struct cgm_used {
 	const char *name; /* of the container; NULL: of a node */
 	uint64_t cpu_nano, memory_bytes; /* 10^-9 CPUs; working set */
 	uint64_t time_ns, window_ns; /* of the last sample; between the two */
 };
 
 struct cgm_usage_row { /* a node or a pod */
-	const struct cgm_entity *entity;
+	const struct cgm_slice *slice; /* the newest */
+	const struct cgm_set *set; /* the row's, in that; of a pod its containers stand behind it */
 	const char *name, *row_namespace; /* row_namespace: NULL of a node */
 	uint64_t time_ns, window_ns; /* of the oldest of its containers */
 	const struct cgm_kube_label *labels; /* sorted by key */
@@ -24,6 +25,7 @@ struct cgm_usage_row { /* a node or a pod */
 
 struct cgm_usage_wanted { /* NULL: all */
 	bool pods; /* else nodes */
+	bool any_sample; /* also of whom there are no two samples: with no usages then */
 	const char *row_namespace, *name;
 	const struct cgm_kube_selector *labels;
 	/* Of a field selector; not: any but this one. */
@@ -32,7 +34,7 @@ struct cgm_usage_wanted { /* NULL: all */
 
 struct cgm_usages { /* everything lives until _done */
 	struct cgm_usage_row *rows; /* sorted by namespace and name */
-	struct cgm_usage *usages;
+	struct cgm_used *usages;
 	size_t nr_rows, cap_rows, nr_usages, cap_usages;
 	struct cgm_usage_kept *kept;
 	size_t nr_kept, cap_kept;
@@ -43,4 +45,4 @@ int cgm_usages_gather(const struct cgm_serve *s, const struct cgm_usage_wanted *
 void cgm_usages_done(struct cgm_usages *u);
 
 /* The usage of one set, the newest of slices (oldest first) that has it. False: there are no two samples of it. resolution_ns: how young is fresh. */
-bool cgm_usage_of(struct cgm_slice *const *slices, size_t nr, const struct cgm_set *newest, uint64_t resolution_ns, struct cgm_usage *ret);
+bool cgm_used_of(struct cgm_slice *const *slices, size_t nr, const struct cgm_set *newest, uint64_t resolution_ns, struct cgm_used *ret);
