@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import control as plane  # noqa: E402
 import lib  # noqa: E402
+from kubelet import Kubelet  # noqa: E402
 from agent import PROGRAM, wait_for  # noqa: E402
 
 DEPLOY = os.path.join(plane.TOP, "tools", "deploy", "kubernetes", "cluster")
@@ -154,7 +155,7 @@ def test_lease__one_collects_and_another_takes_over(t):
 
 def main():
     world["control"] = control = plane.Control()
-    world["kubelet"] = kubelet = plane.Kubelet("node-a")
+    world["kubelet"] = kubelet = Kubelet("node-a")
     try:
         control.add_node("node-a")
         wait_for(lambda: control.get("/api/v1/namespaces/default", raw=True)[0] == 200, 30, lambda: "no namespace")
