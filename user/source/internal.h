@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "client/curl.h"
 #include "kube/target.h"
@@ -55,7 +56,7 @@ struct cgm_source_node {
 	uint8_t form; /* CGM_NR_DECODE_FORMS: not known */
 	uint64_t probe_again_ns; /* real time */
 	unsigned nr_failures; /* in a row */
-	bool said_failure, said_skew, failed_last, pending; /* pending: its turn in this cycle is still to come */
+	bool said_failure, said_skew, said_same, failed_last;
 	/* As struct cgm_node_state has it. */
 	uint64_t last_ok_ns, last_try_ns, duration_ns, nr_ok, nr_failed[CGM_NR_NODE_FAULTS], nr_bad;
 	int64_t skew_ns;
@@ -82,6 +83,7 @@ struct cgm_source {
 	uint64_t nodes_version;
 	char *file_text;
 	size_t file_len;
+	bool file_failed; /* it must be read in any case */
 
 	/* login.c */
 	struct cgm_kube_target login;
@@ -98,10 +100,11 @@ struct cgm_source {
 	struct cgm_draft draft;
 
 	/* source.c: the cycle. Monotonic times, but for end_ns */
-	bool in_cycle;
-	uint64_t end_ns, begin_ns, limit_ns, spread_ns, last_answer_ns, first_request_ns;
+	bool in_cycle, said_skipped, slow_stopped; /* slow_stopped: nobody of slow_queue is asked any more */
+	uint64_t next_end_ns; /* since the epoch, as end_ns: the window that is next */
+	uint64_t end_ns, begin_ns, limit_ns, spread_ns, last_answer_ns, first_request_ns, main_done_ns;
 	struct cgm_source_node **main_queue, **slow_queue;
-	size_t nr_main_queue, main_at, nr_slow_queue, slow_at, nr_asked, nr_answered;
+	size_t nr_main_queue, main_at, nr_slow_queue, slow_at, nr_answered;
 	unsigned nr_said; /* log lines of nodes in this cycle */
 	uint64_t nr_unsaid;
 };
@@ -149,6 +152,11 @@ void cgm_source_fetch_start(struct cgm_source *s, uint64_t now_ns);
 void cgm_source_fetch_wait(struct cgm_source *s, uint64_t until_ns);
 /* Ends all that is under way; as a timeout of those nodes if it is told. */
 void cgm_source_fetch_cut(struct cgm_source *s, bool tell);
+
+/* ---- source.c ---- */
+
+/* When it is a node's turn in this cycle (monotonic). */
+uint64_t cgm_source_due(const struct cgm_source *s, const struct cgm_source_node *n);
 
 /* ---- state.c ---- */
 

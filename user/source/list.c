@@ -342,13 +342,13 @@ static void drop_twice(struct list *l)
 }
 
 /* Whoever claims another's address is asked under his own name; the same kubelet answers both. */
-static int find_same_address(struct cgm_source *s, const struct list *l)
+static int find_same_address(struct cgm_source_node **nodes, size_t nr)
 {
 	struct cgm_hash by_base = { 0 };
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < l->nr; i++) {
-		struct cgm_source_node *n = l->nodes[i];
+	for (size_t i = 0; r == 0 && i < nr; i++) {
+		struct cgm_source_node *n = nodes[i];
 		const struct cgm_source_node *other = n->base ? cgm_hash_get(&by_base, n->base) : NULL;
 
 		if (other && !n->said_same)
@@ -358,7 +358,6 @@ static int find_same_address(struct cgm_source *s, const struct list *l)
 			r = cgm_hash_put(&by_base, n->base, n);
 	}
 	cgm_hash_done(&by_base);
-	(void)s;
 	return r;
 }
 
@@ -428,9 +427,7 @@ static bool rebuild(struct cgm_source *s)
 	if (r == 0) {
 		drop_twice(&l);
 		take_place(s, &l);
-		l.nr += 0; /* it is the old one now */
-		struct list now = { .nodes = s->nodes, .nr = s->nr_nodes };
-		r = find_same_address(s, &now);
+		r = find_same_address(s->nodes, s->nr_nodes);
 	}
 	if (r < 0)
 		set_fault(s, "out of memory", true);
@@ -451,9 +448,11 @@ static bool read_file(struct cgm_source *s, bool *ret_changed)
 	if (r < 0) {
 		snprintf(fault, sizeof(fault), "%.180s: %s%s", s->options.text, r == -EFBIG ? "larger than 16 MiB" : strerror(-r), s->listed ? "; the last list is used" : "");
 		set_fault(s, fault, true);
+		s->file_failed = true;
 		return false;
 	}
-	*ret_changed = !s->listed || len != s->file_len || memcmp(text, s->file_text, len) != 0 || strstr(s->stats.list_fault, "; the last list is used");
+	*ret_changed = !s->listed || s->file_failed || len != s->file_len || memcmp(text, s->file_text, len) != 0;
+	s->file_failed = false;
 	free(s->file_text);
 	s->file_text = text;
 	s->file_len = len;
@@ -488,7 +487,7 @@ bool cgm_source_list(struct cgm_source *s)
 			cgm_source_fetch_size(s);
 		} else {
 			s->nodes_version = UINT64_MAX;
-			s->file_len = SIZE_MAX; /* it is as if it had changed */
+			s->file_failed = true; /* it is as if it had changed */
 		}
 	}
 	return s->listed;
