@@ -21,6 +21,7 @@
 #include "cluster/state.h"
 
 #define DEBUG_VERBOSITY 4 /* of glog's -v, which Heapster has */
+#define LEASE_TIMEOUT_NS (3 * CGM_NSEC_PER_SEC)
 #define SERVICE_ACCOUNT_NAMESPACE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 /* ---- the way of the data ---- */
@@ -54,21 +55,40 @@ static void on_cycle(void *arg, uint64_t end_ns, size_t nr_asked, size_t nr_answ
 
 /* ---- Kubernetes ---- */
 
+static void texts_done(struct cgm_source_kube_texts *t)
+{
+	cgm_source_kube_texts_done(t);
+}
+
+/* A client of the API server that --source or --kubeconfig means. *ret stays NULL when there is none. */
+static int open_client(const struct cgm_cluster_options *o, uint64_t timeout_ns, struct cgm_kube **ret)
+{
+	_cleanup_(texts_done) struct cgm_source_kube_texts texts = { 0 };
+	struct cgm_kube_config config = { 0 };
+	char fault[MAX(CGM_KUBE_FAULT, CGM_SOURCE_FAULT)];
+	bool needed = false;
+	int r = cgm_source_kube_config(o->source, &config, &needed, &texts, fault);
+
+	if (r == 0 && !needed)
+		return 0;
+	if (*o->kubeconfig && (!config.kubeconfig || !*config.kubeconfig))
+		config.kubeconfig = o->kubeconfig;
+	config.timeout_ns = timeout_ns;
+	if (r == 0)
+		r = cgm_kube_open(&config, ret, fault);
+	if (r < 0)
+		cgm_error("--source: no API server can be asked: %s", fault);
+	return r;
+}
+
 static int open_kube(struct cgm_cluster_state *st)
 {
 	const struct cgm_cluster_options *o = st->o;
-	struct cgm_kube_config config = { .kubeconfig = o->kubeconfig };
 	struct cgm_kube_cluster_config cluster = { .node_selector = o->node_selector };
-	char fault[CGM_KUBE_FAULT];
-	int r;
+	int r = open_client(o, 0, &st->kube);
 
-	if (strncmp(o->source, "kubernetes", 10) != 0)
-		return 0;
-	r = cgm_kube_open(&config, &st->kube, fault);
-	if (r < 0) {
-		cgm_error("--source: no API server can be asked: %s", fault);
+	if (r < 0 || !st->kube)
 		return r;
-	}
 	cluster.kube = st->kube;
 	r = cgm_kube_cluster_new(&cluster, &st->cluster);
 	if (r < 0)
@@ -82,6 +102,7 @@ static void on_leader(void *arg, bool leads)
 {
 	struct cgm_cluster_state *st = arg;
 
+	__atomic_store_n(&st->standby, !leads, __ATOMIC_RELAXED);
 	cgm_source_pause(st->source, !leads);
 }
 
@@ -108,13 +129,17 @@ static int start_leader(struct cgm_cluster_state *st)
 {
 	const struct cgm_cluster_options *o = st->o;
 	char namespace[256], lease[256], identity[256];
-	struct cgm_leader_config config = { .kube = st->kube, .lease_namespace = namespace, .lease = lease, .identity = identity, .lease_ns = o->lease_ns,
+	struct cgm_leader_config config = { .lease_namespace = namespace, .lease = lease, .identity = identity, .lease_ns = o->lease_ns,
 					    .renew_ns = o->renew_ns, .retry_ns = o->retry_ns, .on_change = on_leader, .arg = st };
 	int r;
 
 	if (!o->leader_elect)
 		return 0;
-	if (!st->kube) {
+	/* A request that hangs must be over before another one may lead. */
+	r = open_client(o, MIN((o->lease_ns - o->renew_ns) * 9 / 10, LEASE_TIMEOUT_NS), &st->lease_kube);
+	if (r < 0)
+		return r;
+	if (!st->lease_kube) {
 		cgm_error("--leader_elect: a Lease is an API server's, and --source names none");
 		return -EINVAL;
 	}
@@ -124,6 +149,8 @@ static int start_leader(struct cgm_cluster_state *st)
 		snprintf(lease, sizeof(lease), "%.200s-%lld", o->lease_name, (long long)o->shard);
 	else
 		snprintf(lease, sizeof(lease), "%.200s", o->lease_name);
+	config.kube = st->lease_kube;
+	st->standby = true;
 	cgm_source_pause(st->source, true);
 	r = cgm_leader_start(&config, &st->leader);
 	if (r < 0)
@@ -254,6 +281,7 @@ static void close_all(struct cgm_cluster_state *st)
 	cgm_cluster_store_free(st->store);
 	cgm_kube_cluster_free(st->cluster);
 	cgm_kube_close(st->kube);
+	cgm_kube_close(st->lease_kube);
 }
 
 static void say_start(const struct cgm_cluster_options *o)

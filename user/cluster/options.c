@@ -179,12 +179,39 @@ static bool wants_kubernetes(const struct cgm_flags_given *given)
 	return false;
 }
 
+/* Letters, digits and what a path is made of stay; all else is of an URI, or of the environment. */
+static void put_value(struct cgm_buf *b, const char *name, const char *value)
+{
+	if (!*value)
+		return;
+	cgm_buf_printf(b, "&%s=", name);
+	for (const char *p = value; *p; p++) {
+		if (isalnum((unsigned char)*p) || strchr("/.-_,", *p))
+			cgm_buf_char(b, *p);
+		else
+			cgm_buf_printf(b, "%%%02x", (unsigned char)*p);
+	}
+}
+
 /* What --kubeconfig and the flags of kubelets are as a source's URI. */
 static int make_source(struct cgm_cluster_options *o)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
 
-	cgm_buf_printf(&b, "kubernetes:?kubeletPort=%llu&kubeletHttps=%s", (unsigned long long)o->kubelet_port, o->kubelet_http ? "false" : "true");
+	cgm_buf_printf(&b, "kubernetes:?kubeletHttps=%s", o->kubelet_http ? "false" : "true");
+	if (!o->kubelet_status_port)
+		cgm_buf_printf(&b, "&kubeletPort=%llu", (unsigned long long)o->kubelet_port);
+	if (o->kubelet_insecure)
+		cgm_buf_lit(&b, "&kubeletInsecure=true");
+	put_value(&b, "kubeletCaFile", o->kubelet_ca_file);
+	put_value(&b, "kubeletCertFile", o->kubelet_cert_file);
+	put_value(&b, "kubeletKeyFile", o->kubelet_key_file);
+	for (size_t i = 0; i < o->kubelet_addresses.nr; i++)
+		put_value(&b, "addressTypes", o->kubelet_addresses.texts[i]);
+	if (*o->kubeconfig) {
+		cgm_buf_lit(&b, "&inClusterConfig=false");
+		put_value(&b, "auth", o->kubeconfig);
+	}
 	cgm_buf_char(&b, '\0');
 	if (b.failed)
 		return no_memory();
@@ -201,6 +228,9 @@ static int choose_source(struct cgm_cluster_options *o, const struct cgm_flags_g
 		return bad("--source", "one source is wanted, and several were given (nodes:URL,URL takes several nodes)");
 	if (!o->sources.nr && wants_kubernetes(given) && make_source(o) < 0)
 		return -ENOMEM;
+	for (size_t i = 0; o->sources.nr && i < cgm_cluster_flags.nr; i++)
+		if (given->value[i] && strncmp(table[i].name, "kubelet_", 8) == 0)
+			cgm_warning("--%s does nothing beside --source, whose options say it", table[i].name);
 	return cgm_source_check(o->source, fault) < 0 ? bad("--source", fault) : 0;
 }
 

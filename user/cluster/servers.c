@@ -67,6 +67,7 @@ static void prepare(struct cgm_cluster_state *st, struct cgm_cluster_server *s, 
 		.version = CGM_VERSION,
 		.disable_export = o->disable_export,
 		.resolution_ns = o->resolution_ns,
+		.standby = &st->standby,
 	};
 }
 

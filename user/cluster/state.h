@@ -21,7 +21,7 @@ struct cgm_cluster_server {
 
 struct cgm_cluster_state {
 	const struct cgm_cluster_options *o;
-	struct cgm_kube *kube, *authentication, *authorization; /* NULL: not asked. authorization may be the same as authentication */
+	struct cgm_kube *kube, *lease_kube, *authentication, *authorization; /* NULL: not asked. authorization may be the same as authentication */
 	struct cgm_kube_cluster *cluster;
 	struct cgm_cluster_store *store;
 	struct cgm_process *process;
@@ -33,6 +33,7 @@ struct cgm_cluster_state {
 	struct cgm_source_config source_config;
 	struct cgm_cluster_server plain, secure;
 	struct cgm_cluster_identity *identity; /* certificate of the secure port and authorities, see authentication.h */
+	bool standby; /* atomic: another one leads */
 	uint64_t nr_cycles;
 };
 
