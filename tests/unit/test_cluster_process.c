@@ -661,42 +661,26 @@ static void test_process__hists(void **state)
 
 /* ---- memory and time ---- */
 
-static int run_all(const struct cgm_process_config *config, uint64_t *ret_lost)
-{
-	struct cgm_process *p;
-	char fault[256];
-	int r = cgm_process_new(config, &p, fault);
-
-	if (r < 0)
-		return r;
-	for (unsigned cycle = 0; cycle < 2; cycle++) {
-		struct cgm_draft d = { 0 };
-
-		cgm_mem_fail_at(0);
-		put_summary(&d, &summary[cycle]);
-		put_hist(&d, 3, 5, cycle);
-		cgm_draft_done(&d);
-	}
-	cgm_process_free(p);
-	*ret_lost = 0;
-	return 0;
-}
-
 /* Every allocation fails once: a slice is whole or lost, which is counted, and the next cycle is whole again. */
 static void test_process__out_of_memory(void **state)
 {
 	struct cgm_process_config config = config_of(true);
 	unsigned long nr_failed = 0;
-	uint64_t lost;
+	char fault[256];
 
 	(void)state;
 	config.store_labels = "app";
-	assert_int_equal(run_all(&config, &lost), 0);
 	api_pod(WEB);
-	for (unsigned long at = 1; at < 8; at++) {
+	for (unsigned long at = 1; at < 9; at++) {
+		struct cgm_process *p = NULL;
+		int r;
+
 		cgm_mem_fail_at(at);
-		nr_failed += run_all(&config, &lost) == -ENOMEM;
+		r = cgm_process_new(&config, &p, fault);
 		cgm_mem_fail_at(0);
+		assert_int_equal(r, p ? 0 : -ENOMEM);
+		nr_failed += !p;
+		cgm_process_free(p);
 	}
 	assert_int_equal(nr_failed, 6);
 	for (unsigned long at = 1; at < 400; at++) {
@@ -753,10 +737,9 @@ static void add_many(struct cgm_draft *d, unsigned cycle, unsigned nr_pods)
 	}
 }
 
-static void drop(void *arg, struct cgm_slice *s)
+static void store_slice(void *arg, struct cgm_slice *s)
 {
-	*(uint64_t *)arg = s->bytes;
-	(void)s;
+	assert_int_equal(cgm_cluster_store_put(arg, s), 0);
 }
 
 /* Says what it costs; nothing depends on it. */
@@ -764,9 +747,12 @@ static void test_process__cost(void **state)
 {
 	struct cgm_process_config config = config_of(true);
 	_cleanup_(cgm_process_freep) struct cgm_process *p = NULL;
-	uint64_t bytes = 0, before = 0;
+	_cleanup_(cgm_cluster_store_freep) struct cgm_cluster_store *st = NULL;
+	struct cgm_cluster_store_stats stats;
+	uint64_t spent_ns = 0;
 
 	(void)state;
+	assert_int_equal(cgm_cluster_store_new(&(struct cgm_cluster_store_config){ 0 }, &st), 0);
 	for (unsigned k = 0; k < 30; k++) {
 		char json[600];
 
@@ -776,20 +762,25 @@ static void test_process__cost(void **state)
 			 k, k % 5, k);
 		api_pod(json);
 	}
-	config.on_slice = drop;
-	config.arg = &bytes;
+	config.on_slice = store_slice;
+	config.arg = st;
 	p = new_process(&config);
 	for (unsigned cycle = 0; cycle < 200; cycle++) {
 		struct cgm_draft d = { 0 };
+		uint64_t before_ns;
 
 		add_many(&d, cycle, 30);
-		if (cycle == 10)
-			before = cgm_process_stats(p).node_ns;
-		give(p, &facts_a, &d, BASE + cycle * MINUTE);
+		before_ns = cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		cgm_process_node(p, &facts_a, &d, BASE + cycle * MINUTE);
+		cgm_cluster_store_age(st, BASE + cycle * MINUTE);
+		spent_ns += cgm_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before_ns;
+		cgm_draft_done(&d);
 	}
-	print_message("a node of 30 pods: %lu us, a slice of %lu bytes, %lu points\n", (unsigned long)((cgm_process_stats(p).node_ns - before) / 190 / 1000), (unsigned long)bytes,
-		      (unsigned long)(cgm_process_stats(p).nr_points / 200));
+	stats = cgm_cluster_store_stats(st);
+	print_message("a node of 30 pods: %lu us of CPU, %lu points, %lu slices kept, %lu bytes with the history\n", (unsigned long)(spent_ns / 200 / 1000),
+		      (unsigned long)(cgm_process_stats(p).nr_points / 200), (unsigned long)stats.nr_slices, (unsigned long)stats.bytes);
 	assert_int_equal(cgm_process_stats(p).nr_lost, 0);
+	assert_int_equal(stats.nr_sets, 62);
 }
 
 #define T(name) cmocka_unit_test_teardown(test_process__##name, teardown)

@@ -105,17 +105,31 @@ void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_label
 		d->labeled[d->nr_labeled++] = (struct cgm_draft_labeled){ set, *l };
 }
 
+static const char resource_key[] = "resource_id";
+
+static bool is_resource(const struct cgm_labeled *l, struct cgm_str resource_id)
+{
+	return l->nr_labels == 1 && l->labels[0].key == resource_key && cgm_str_eq(resource_id, l->labels[0].value);
+}
+
+/* Several values of one resource come one after another: they share their label, and it is found again at once when they are sealed. */
 void cgm_draft_resource(struct cgm_draft *d, uint32_t set, enum cgm_cm metric, struct cgm_str resource_id, int64_t value)
 {
-	struct cgm_tag *pair = cgm_draft_alloc(d, sizeof(*pair));
-	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .labels = pair, .value.i = value };
+	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .value.i = value };
+	struct cgm_tag *pair;
 
-	if (!pair)
-		return;
-	pair->key = "resource_id";
-	pair->value = cgm_draft_text(d, resource_id);
-	if (pair->value)
-		cgm_draft_labeled(d, set, &l);
+	if (d->nr_labeled && is_resource(&d->labeled[d->nr_labeled - 1].labeled, resource_id)) {
+		l.labels = d->labeled[d->nr_labeled - 1].labeled.labels;
+	} else {
+		l.labels = pair = cgm_draft_alloc(d, sizeof(*pair));
+		if (!pair)
+			return;
+		pair->key = resource_key;
+		pair->value = cgm_draft_text(d, resource_id);
+		if (!pair->value)
+			return;
+	}
+	cgm_draft_labeled(d, set, &l);
 }
 
 void cgm_draft_hist(struct cgm_draft *d, uint32_t set, const struct cgm_cluster_hist *h)
@@ -173,6 +187,7 @@ static int by_order(const void *a, const void *b)
 static int choose(struct seal *s)
 {
 	const struct cgm_draft *d = s->d;
+	bool unsorted = false;
 
 	s->places = cgm_calloc(d->nr_sets + 1, sizeof(*s->places));
 	s->place_of = cgm_malloc((d->nr_sets + 1) * sizeof(*s->place_of));
@@ -185,7 +200,10 @@ static int choose(struct seal *s)
 		s->places[s->nr++] = (struct place){ .set = i, .order = d->sets[i].order };
 		s->nr_values += (size_t)__builtin_popcountll(d->sets[i].present);
 	}
-	qsort(s->places, s->nr, sizeof(*s->places), by_order);
+	for (uint32_t i = 1; i < s->nr && !unsorted; i++)
+		unsorted = s->places[i - 1].order > s->places[i].order;
+	if (unsorted)
+		qsort(s->places, s->nr, sizeof(*s->places), by_order);
 	for (uint32_t i = 0; i < s->nr; i++)
 		s->place_of[s->places[i].set] = i;
 	return 0;
@@ -202,6 +220,8 @@ static uint64_t hash_of(const struct cgm_labeled *l)
 
 static bool is_list(const struct list *list, const struct cgm_labeled *l, uint64_t hash)
 {
+	if (list->from == l->labels && list->nr == l->nr_labels)
+		return true;
 	if (list->hash != hash || list->nr != l->nr_labels)
 		return false;
 	for (unsigned k = 0; k < list->nr; k++)
