@@ -104,17 +104,31 @@ void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_label
 		d->labeled[d->nr_labeled++] = (struct cgm_draft_labeled){ set, *l };
 }
 
+static const char resource_key[] = "resource_id";
+
+static bool is_resource(const struct cgm_labeled *l, struct cgm_str resource_id)
+{
+	return l->nr_labels == 1 && l->labels[0].key == resource_key && cgm_str_eq(resource_id, l->labels[0].value);
+}
+
+/* Several values of one resource come one after another: they share their label, here and in the slice, where labels would be most of the bytes. */
 void cgm_draft_resource(struct cgm_draft *d, uint32_t set, enum cgm_cm metric, struct cgm_str resource_id, int64_t value)
 {
-	struct cgm_tag *pair = cgm_draft_alloc(d, sizeof(*pair));
-	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .labels = pair, .value.i = value };
+	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .value.i = value };
+	struct cgm_tag *pair;
 
-	if (!pair)
-		return;
-	pair->key = "resource_id";
-	pair->value = cgm_draft_text(d, resource_id);
-	if (pair->value)
-		cgm_draft_labeled(d, set, &l);
+	if (d->nr_labeled && is_resource(&d->labeled[d->nr_labeled - 1].labeled, resource_id)) {
+		l.labels = d->labeled[d->nr_labeled - 1].labeled.labels;
+	} else {
+		l.labels = pair = cgm_draft_alloc(d, sizeof(*pair));
+		if (!pair)
+			return;
+		pair->key = resource_key;
+		pair->value = cgm_draft_text(d, resource_id);
+		if (!pair->value)
+			return;
+	}
+	cgm_draft_labeled(d, set, &l);
 }
 
 void cgm_draft_hist(struct cgm_draft *d, uint32_t set, const struct cgm_cluster_hist *h)
@@ -158,6 +172,7 @@ static int by_order(const void *a, const void *b)
 static int choose(struct seal *s)
 {
 	const struct cgm_draft *d = s->d;
+	bool unsorted = false;
 
 	s->places = cgm_calloc(d->nr_sets + 1, sizeof(*s->places));
 	s->place_of = cgm_malloc((d->nr_sets + 1) * sizeof(*s->place_of));
@@ -170,10 +185,26 @@ static int choose(struct seal *s)
 		s->places[s->nr++] = (struct place){ .set = i, .order = d->sets[i].order };
 		s->nr_values += (size_t)__builtin_popcountll(d->sets[i].present);
 	}
-	qsort(s->places, s->nr, sizeof(*s->places), by_order);
+	for (uint32_t i = 1; i < s->nr && !unsorted; i++)
+		unsorted = s->places[i - 1].order > s->places[i].order;
+	if (unsorted)
+		qsort(s->places, s->nr, sizeof(*s->places), by_order);
 	for (uint32_t i = 0; i < s->nr; i++)
 		s->place_of[s->places[i].set] = i;
 	return 0;
+}
+
+/* Are its labels those of the value before it, which is in the slice too? */
+static bool shares_labels(const struct seal *s, size_t i)
+{
+	const struct cgm_draft_labeled *l = &s->d->labeled[i];
+
+	return i > 0 && l[-1].labeled.labels == l->labeled.labels && l[-1].labeled.nr_labels == l->labeled.nr_labels && s->place_of[l[-1].set] != UINT32_MAX;
+}
+
+static size_t key_bytes(const char *key)
+{
+	return key == resource_key ? 0 : strlen(key) + 1;
 }
 
 static void count(struct seal *s)
@@ -186,10 +217,12 @@ static void count(struct seal *s)
 			continue;
 		s->places[place].nr_labeled++;
 		s->nr_labeled++;
-		s->nr_pairs += l->nr_labels;
 		s->text += l->name ? strlen(l->name) + 1 : 0;
+		if (shares_labels(s, i))
+			continue;
+		s->nr_pairs += l->nr_labels;
 		for (unsigned k = 0; k < l->nr_labels; k++)
-			s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
+			s->text += key_bytes(l->labels[k].key) + strlen(l->labels[k].value) + 1;
 	}
 	for (size_t i = 0; i < s->d->nr_hists; i++) {
 		uint32_t place = s->place_of[s->d->hists[i].set];
@@ -207,6 +240,7 @@ struct cursor {
 	struct cgm_labeled *labeled;
 	struct cgm_cluster_hist *hist;
 	struct cgm_tag *pair;
+	const struct cgm_tag *labels; /* of the last labeled value */
 	char *text;
 };
 
@@ -234,16 +268,25 @@ static void put_set(struct seal *s, struct cursor *c, const struct place *p, str
 	c->hist += p->nr_hists;
 }
 
+static const struct cgm_tag *put_labels(struct cursor *c, const struct cgm_labeled *l)
+{
+	const struct cgm_tag *pairs = c->pair;
+
+	for (unsigned k = 0; k < l->nr_labels; k++) {
+		c->pair->key = l->labels[k].key == resource_key ? resource_key : put_text(c, l->labels[k].key);
+		c->pair->value = put_text(c, l->labels[k].value);
+		c->pair++;
+	}
+	return pairs;
+}
+
 /* Into its place among those of its set, which are sorted by metric. */
-static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from)
+static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from, bool shares)
 {
 	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled, l = *from;
-	struct cgm_tag *pairs = c->pair;
 	uint32_t at = set->nr_labeled++;
 
-	for (unsigned k = 0; k < l.nr_labels; k++)
-		*c->pair++ = (struct cgm_tag){ put_text(c, l.labels[k].key), put_text(c, l.labels[k].value) };
-	l.labels = pairs;
+	c->labels = l.labels = shares ? c->labels : put_labels(c, &l);
 	l.name = l.name ? put_text(c, l.name) : NULL;
 	for (; at > 0 && array[at - 1].metric > l.metric; at--)
 		array[at] = array[at - 1];
@@ -272,7 +315,7 @@ static void fill(struct seal *s, struct cgm_slice *slice, struct cgm_set *sets, 
 		put_set(s, &c, &s->places[i], &sets[i]);
 	for (size_t i = 0; i < s->d->nr_labeled; i++)
 		if (s->place_of[s->d->labeled[i].set] != UINT32_MAX)
-			put_labeled(&c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled);
+			put_labeled(&c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled, shares_labels(s, i));
 	for (size_t i = 0; i < s->d->nr_hists; i++)
 		if (s->place_of[s->d->hists[i].set] != UINT32_MAX)
 			put_hist(&sets[s->place_of[s->d->hists[i].set]], &s->d->hists[i].hist);
