@@ -247,7 +247,9 @@ static inline struct cgm_slice *cf_node_slice(const char *all, unsigned cycle)
 	cgm_draft_resource(&d, 0, CGM_CM_FILESYSTEM_USAGE, cgm_str("/"), 123456);
 	cgm_draft_resource(&d, 0, CGM_CM_FILESYSTEM_USAGE, cgm_str("logs"), 77);
 	for (size_t i = 0; i < ARRAY_SIZE(free_containers); i++)
-		(void)cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_SYS_CONTAINER, .labels = { [CGM_CL_NODENAME] = "node-a", [CGM_CL_CONTAINER_NAME] = free_containers[i] } });
+		cgm_draft_int(cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_SYS_CONTAINER,
+								     .labels = { [CGM_CL_NODENAME] = "node-a", [CGM_CL_CONTAINER_NAME] = free_containers[i] } }),
+			      CGM_CM_MEMORY_USAGE, 1048576);
 	cf_names(cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_POD, .labels = CF_POD() }), all, "/api/v1/model/namespaces/default/pods/web-1/metrics", cycle, of_pod[cycle], 120000000);
 	for (size_t i = 0; i < ARRAY_SIZE(cf_images); i++)
 		cf_names(cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_CONTAINER,
