@@ -150,7 +150,8 @@ static inline enum cgm_cm metric(const char *name)
 	return (enum cgm_cm)m;
 }
 
-/* Values of a set, up to a NULL: name, int64_t, name, … */
+#define END ((const char *)NULL)
+/* Values of a set, up to END: name, int64_t, name, … */
 static inline void put_values(struct cgm_draft *d, uint32_t set, ...)
 {
 	const char *name;

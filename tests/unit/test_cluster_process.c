@@ -58,14 +58,14 @@ static void put_summary(struct cgm_draft *d, const struct sample *s)
 	d->node = "node-a";
 	d->sets[pod].uid = d->sets[c1].uid = d->sets[c2].uid = "pod-uid-1";
 	put_values(d, node, "cpu/usage", s->node, "memory/usage", 500000000L, "memory/rss", 300000000L, "memory/working_set", 400000000L, "memory/page_faults", s->faults,
-		   "memory/major_page_faults", 5L, "network/rx", s->rx, "network/rx_errors", 0L, "network/tx", s->tx, "network/tx_errors", 0L, NULL);
+		   "memory/major_page_faults", 5L, "network/rx", s->rx, "network/rx_errors", 0L, "network/tx", s->tx, "network/tx_errors", 0L, END);
 	put_values(d, sys, "cpu/usage", s->c2, "memory/usage", 50000000L, "memory/rss", 30000000L, "memory/working_set", 40000000L, "memory/page_faults", s->faults,
-		   "memory/major_page_faults", 5L, NULL);
-	put_values(d, pod, "network/rx", s->rx, "network/rx_errors", 0L, "network/tx", s->tx, "network/tx_errors", 0L, NULL);
+		   "memory/major_page_faults", 5L, END);
+	put_values(d, pod, "network/rx", s->rx, "network/rx_errors", 0L, "network/tx", s->tx, "network/tx_errors", 0L, END);
 	put_values(d, c1, "cpu/usage", s->c1, "memory/usage", 100000000L, "memory/rss", 60000000L, "memory/working_set", 80000000L, "memory/page_faults", s->faults,
-		   "memory/major_page_faults", 5L, NULL);
+		   "memory/major_page_faults", 5L, END);
 	put_values(d, c2, "cpu/usage", s->c2, "memory/usage", 50000000L, "memory/rss", 30000000L, "memory/working_set", 40000000L, "memory/page_faults", s->faults,
-		   "memory/major_page_faults", 5L, NULL);
+		   "memory/major_page_faults", 5L, END);
 	put_file_system(d, node, "/");
 	put_file_system(d, pod, "Volume:data");
 	put_file_system(d, c1, "/");
@@ -171,9 +171,9 @@ static void put_containers(struct cgm_draft *d, const struct k_sample *s)
 	uint32_t pod = add_set(d, "default/web-1", s->pod_ns, CREATED + 434690000), c1 = add_set(d, "default/web-1/c1", s->c1_ns, CREATED + 434690000),
 		 c2 = add_set(d, "default/web-1/c2", s->c2_ns, CREATED + 434690000);
 
-	put_values(d, pod, "cpu/usage", 0L, "memory/cache", 10000000L, "memory/page_faults", s->faults, "network/rx", s->rx, NULL);
-	put_values(d, c1, "cpu/usage", s->c1, "memory/cache", 10000000L, "memory/page_faults", s->faults, "network/rx", s->rx, NULL);
-	put_values(d, c2, "cpu/usage", s->c2, "memory/cache", 10000000L, "memory/page_faults", s->faults, "network/rx", s->rx, NULL);
+	put_values(d, pod, "cpu/usage", 0L, "memory/cache", 10000000L, "memory/page_faults", s->faults, "network/rx", s->rx, END);
+	put_values(d, c1, "cpu/usage", s->c1, "memory/cache", 10000000L, "memory/page_faults", s->faults, "network/rx", s->rx, END);
+	put_values(d, c2, "cpu/usage", s->c2, "memory/cache", 10000000L, "memory/page_faults", s->faults, "network/rx", s->rx, END);
 	put_device(d, pod, "disk/io_read_bytes", "/dev/vda", s->vda);
 	put_device(d, pod, "disk/io_read_bytes", "/dev/vdb", s->vdb);
 	put_device(d, pod, "disk/io_write_bytes", "/dev/vda", s->vda * 2);
@@ -228,8 +228,8 @@ static void put_pod(struct cgm_draft *d, const char *name, const char *uid, uint
 	snprintf(container, sizeof(container), "%s/c", name);
 	c = add_set(d, container, scraped_ns, created_ns);
 	d->sets[pod].uid = d->sets[c].uid = uid;
-	put_values(d, pod, "network/rx", rx, NULL);
-	put_values(d, c, "cpu/usage", cpu, "memory/usage", 4096L, NULL);
+	put_values(d, pod, "network/rx", rx, END);
+	put_values(d, c, "cpu/usage", cpu, "memory/usage", 4096L, END);
 	put_device(d, c, "disk/io_read_bytes", "vda", rx);
 }
 
@@ -285,8 +285,8 @@ static void test_process__stands_still_not_twice(void **state)
 		struct cgm_draft d = { 0 };
 		uint32_t pod = add_set(&d, "n/p", t, 1), c = add_set(&d, "n/p/c", t, 1);
 
-		put_values(&d, pod, "cpu/usage", (int64_t)MIN(cycle, 1) * 1000000000L, "network/rx", (int64_t)MIN(cycle, 1) * 10, NULL);
-		put_values(&d, c, "cpu/usage", (int64_t)MIN(cycle, 1) * 2000000000L, "network/rx", (int64_t)MIN(cycle, 1) * 20, NULL);
+		put_values(&d, pod, "cpu/usage", (int64_t)MIN(cycle, 1) * 1000000000L, "network/rx", (int64_t)MIN(cycle, 1) * 10, END);
+		put_values(&d, c, "cpu/usage", (int64_t)MIN(cycle, 1) * 2000000000L, "network/rx", (int64_t)MIN(cycle, 1) * 20, END);
 		give(p, &facts_alone, &d, BASE + cycle * MINUTE);
 		if (!cycle)
 			continue;
@@ -392,7 +392,7 @@ static void test_process__stubs(void **state)
 	api_pod(WEB);
 	for (unsigned cycle = 0; cycle < 2; cycle++) {
 		i = add_set(&d, "default/web-1/c2", BASE, 0);
-		put_values(&d, i, "memory/usage", 4096L, NULL);
+		put_values(&d, i, "memory/usage", 4096L, END);
 		d.sets[i].image = "side@sha256:1";
 		i = add_set(&d, "default/unknown", BASE, 0);
 		d.sets[i].uid = "u";
@@ -515,7 +515,7 @@ static void test_process__any_order(void **state)
 		char text[256] = "";
 
 		for (unsigned i = 0; i < 8; i++)
-			put_values(&d, add_set(&d, orders[cycle][i], BASE + cycle * MINUTE, 1), "cpu/usage", 60000000L * cycle * (i + 1), NULL);
+			put_values(&d, add_set(&d, orders[cycle][i], BASE + cycle * MINUTE, 1), "cpu/usage", 60000000L * cycle * (i + 1), END);
 		add_set(&d, "n/p", BASE, 1);
 		add_set(&d, "node", BASE, 1);
 		d.sets[add_set(&d, "n/p/c", BASE, 1)].container = NULL;
@@ -545,7 +545,7 @@ static void node_with(struct cgm_process *p, const char *node, const char *pod, 
 
 	add_set(&d, "node", BASE + cycle * MINUTE, 1);
 	put_pod(&d, pod, node, BASE + cycle * MINUTE, 1, cpu, 0);
-	put_values(&d, 2, "tasks", tasks, "cpu/run_queue_delay", cpu / 2, NULL);
+	put_values(&d, 2, "tasks", tasks, "cpu/run_queue_delay", cpu / 2, END);
 	give(p, &facts, &d, BASE + cycle * MINUTE);
 }
 
@@ -718,20 +718,20 @@ static void add_many(struct cgm_draft *d, unsigned cycle, unsigned nr_pods)
 	uint64_t t = BASE + cycle * MINUTE;
 	uint32_t i = add_set(d, "node", t, 1);
 
-	put_values(d, i, "cpu/usage", cycle * 1000L, "memory/usage", 4096L, NULL);
-	put_values(d, add_set(d, "sys kubelet", t, 1), "cpu/usage", cycle * 1000L, NULL);
+	put_values(d, i, "cpu/usage", cycle * 1000L, "memory/usage", 4096L, END);
+	put_values(d, add_set(d, "sys kubelet", t, 1), "cpu/usage", cycle * 1000L, END);
 	for (unsigned k = 0; k < nr_pods; k++) {
 		char name[80];
 
 		snprintf(name, sizeof(name), "namespace-%u/some-deployment-5d4f8c7b9d-%05u", k % 5, k);
 		i = add_set(d, name, t, 1);
-		put_values(d, i, "network/rx", cycle * 1000L, "network/rx_errors", 0L, "network/tx", cycle * 1000L, "network/tx_errors", 0L, NULL);
+		put_values(d, i, "network/rx", cycle * 1000L, "network/rx_errors", 0L, "network/tx", cycle * 1000L, "network/tx_errors", 0L, END);
 		put_file_system(d, i, "Volume:token");
 		put_file_system(d, i, "Volume:data");
 		strncat(name, "/main", sizeof(name) - strlen(name) - 1);
 		i = add_set(d, name, t, 1);
 		put_values(d, i, "cpu/usage", cycle * 1000L, "memory/usage", 4096L, "memory/rss", 4096L, "memory/working_set", 4096L, "memory/page_faults", 1L,
-			   "memory/major_page_faults", 1L, NULL);
+			   "memory/major_page_faults", 1L, END);
 		put_file_system(d, i, "/");
 		put_file_system(d, i, "logs");
 	}

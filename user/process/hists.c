@@ -125,11 +125,11 @@ int cgm_work_hists(struct cgm_work *w)
 	for (size_t i = 0; i < nr; i++)
 		take(w, &w->d->hists[i]);
 	for (uint32_t k = 0; k < w->nr_pods; k++)
-		for (uint8_t hist = 0; hist < CGM_NR_CH; hist++) {
+		for (unsigned hist = 0; hist < CGM_NR_CH; hist++) {
 			const struct cgm_work_hist *h = &w->hists[k * CGM_NR_CH + hist];
 
 			if (h->any && !h->own)
-				give(w, k, h, hist);
+				give(w, k, h, (uint8_t)hist);
 		}
 	return 0;
 }

@@ -249,7 +249,7 @@ void cgm_process_cycle(struct cgm_process *p, uint64_t end_ns)
 
 struct cgm_process_stats cgm_process_stats(struct cgm_process *p)
 {
-	struct cgm_process_stats copy;
+	struct cgm_process_stats copy = { 0 };
 	const uint64_t *from = (const uint64_t *)&p->stats;
 	uint64_t *to = (uint64_t *)&copy;
 

@@ -78,11 +78,11 @@ static uint64_t metrics_of(enum cgm_set_kind kind)
 
 static void add_hists(struct cgm_space *to, const struct cgm_work_hist *from)
 {
-	for (uint8_t h = 0; h < CGM_NR_CH; h++) {
+	for (unsigned h = 0; h < CGM_NR_CH; h++) {
 		if (!from[h].any)
 			continue;
 		cgm_hist_add(&to->hists[h].hist, &from[h].grown);
-		to->hists[h].hist.hist = h;
+		to->hists[h].hist.hist = (uint8_t)h;
 		to->hists[h].any = true;
 	}
 }
