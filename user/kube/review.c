@@ -115,7 +115,8 @@ static json_t *attributes_of(const struct cgm_kube_access *a)
 {
 	if (!a->resource)
 		return json_pack("{s:s, s:s}", "verb", a->verb, "path", a->path);
-	return json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "verb", a->verb, "version", "v1", "resource", a->resource, "subresource", a->subresource, "name", a->name);
+	return json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s*}", "verb", a->verb, "version", a->version ? a->version : "v1", "resource", a->resource, "subresource", a->subresource,
+			 "name", a->name, "group", a->group, "namespace", a->object_namespace);
 }
 
 static json_t *spec_of(const struct cgm_kube_user *u, const struct cgm_kube_access *a)

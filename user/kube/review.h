@@ -19,6 +19,7 @@ struct cgm_kube_access {
 	const char *verb; /* "get" */
 	const char *resource, *subresource, *name; /* "nodes", "stats", the node's name */
 	const char *path; /* when resource is NULL: a path that is no resource */
+	const char *group, *version, *object_namespace; /* of the resource; NULL: the core group, "v1", none */
 };
 /* Of u the name is needed; the rest may be NULL. 1: he may; 0: he may not; a negative errno with fault: it could not be asked. */
 int cgm_kube_access_review(struct cgm_kube *k, const struct cgm_kube_user *u, const struct cgm_kube_access *a, char *fault);

@@ -356,6 +356,8 @@ static enum cgm_auth_verdict check_basic(struct cgm_auth *a, struct cgm_request 
 /* What the request is to Kubernetes: --prometheus_endpoint is its /metrics. */
 static struct cgm_access access_of(const struct cgm_request *rq, const char *method)
 {
+	if (rq->http->config.served)
+		return cgm_access_of_path(method, rq->path);
 	return cgm_access_of(method, rq->route && rq->route->handler == cgm_handle_metrics ? rq->route->pattern : rq->path);
 }
 
@@ -453,7 +455,7 @@ enum cgm_auth_verdict cgm_auth_check(struct cgm_auth *a, struct cgm_request *rq,
 	enum cgm_auth_verdict v;
 	const char *text;
 
-	if (!a || is_open(a->config.except, rq->path))
+	if (!a || is_open(a->config.except, rq->path) || (rq->http->config.served && cgm_served_is_open(rq->path)))
 		return CGM_AUTH_OPEN;
 	if (rq->login)
 		return cgm_login_verdict(rq->login);

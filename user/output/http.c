@@ -226,6 +226,8 @@ static enum MHD_Result on_head(struct cgm_request *rq, const char *url, const ch
 	rq->slash = *url && url[strlen(url) - 1] == '/';
 	cgm_path_clean(rq->path);
 	cut_prefix(rq);
+	if (rq->http->config.served)
+		return MHD_YES;
 	rq->version = cgm_path_version(rq->path, &rest);
 	rq->route = find_route(rq);
 	return MHD_YES;
@@ -237,7 +239,7 @@ static enum MHD_Result on_body(struct cgm_request *rq, const char *data, size_t 
 	rq->body_seen += *size;
 	if (rq->body_seen > MAX_DISCARDED_BYTES)
 		return MHD_NO;
-	if (rq->body_seen <= CGM_MAX_BODY_BYTES && rq->route && rq->route->methods & CGM_POST)
+	if (rq->body_seen <= CGM_MAX_BODY_BYTES && (rq->http->config.served || (rq->route && rq->route->methods & CGM_POST)))
 		cgm_buf_put(&rq->body, data, *size);
 	*size = 0;
 	return MHD_YES;
@@ -256,15 +258,15 @@ static enum MHD_Result dispatch(struct cgm_request *rq, const char *method)
 		return cgm_answer_auth(rq, verdict);
 	if (rq->fault)
 		return cgm_answer_error(rq, MHD_HTTP_BAD_REQUEST, "%s", rq->fault);
-	if (!rq->route)
+	if (!rq->route && !rq->http->config.served)
 		return cgm_answer_unknown_path(rq);
-	if (!(rq->route->methods & cgm_method_of(method)) && !rq->http->config.legacy_status_codes)
+	if (rq->route && !(rq->route->methods & cgm_method_of(method)) && !rq->http->config.legacy_status_codes)
 		return cgm_answer_error(rq, MHD_HTTP_METHOD_NOT_ALLOWED, "method %.32s is not allowed for \"%s\"", method, rq->path);
 	if (rq->body_seen > CGM_MAX_BODY_BYTES)
 		return cgm_answer_error(rq, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than %d bytes", CGM_MAX_BODY_BYTES);
 	if (rq->body.failed)
 		return cgm_answer_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
-	return rq->route->handler(rq);
+	return rq->route ? rq->route->handler(rq) : cgm_answer_served(rq, method);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
@@ -396,13 +398,13 @@ int cgm_http_start(const struct cgm_http_config *config, struct cgm_http **ret)
 	if (fd < 0)
 		return fd;
 	h->port = port_of(fd);
-	r = cgm_waiters_start(&h->waiters, cgm_store_bell(config->store));
+	r = config->store ? cgm_waiters_start(&h->waiters, cgm_store_bell(config->store)) : 0; /* without samples nobody waits for one */
 	if (r < 0) {
 		cgm_log(CGM_LOG_ERROR, "the HTTP server did not start: %s", strerror(-r));
 		close(fd);
 		return r;
 	}
-	h->waits = true;
+	h->waits = config->store != NULL;
 	h->daemon = start_daemon(h, fd); /* closes the socket, also when it fails */
 	if (!h->daemon) {
 		cgm_log(CGM_LOG_ERROR, "the HTTP server did not start");

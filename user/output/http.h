@@ -11,6 +11,7 @@
 #include "model/http_stats.h"
 #include "model/snapshot.h"
 #include "output/auth.h"
+#include "output/serve.h"
 
 /* What clients may take. 0: the default of options.def, but of max_per_address: no limit. */
 struct cgm_http_limits {
@@ -23,6 +24,7 @@ struct cgm_http_limits {
 struct cgm_http_config {
 	const char *listen_ip; /* "" or NULL: all addresses */
 	uint16_t port; /* 0: any free one, see cgm_http_port */
+	const struct cgm_served *served; /* another program's answers; NULL: a node's own routes. With it store, events and trees may be NULL */
 	struct cgm_store *store;
 	struct cgm_events *events;
 	const struct cgm_trees *trees; /* for /ps; NULL: none */

@@ -16,6 +16,11 @@ static const struct cgm_web_file *find_file(const char *name)
 	return NULL;
 }
 
+bool cgm_page_has(const char *name)
+{
+	return find_file(name) != NULL;
+}
+
 static void add_headers(struct MHD_Response *response)
 {
 	/* Nothing from anywhere else, nothing inline, no markup made of strings, and no other page may frame this one. */

@@ -126,7 +126,19 @@ const char *cgm_request_header(const struct cgm_request *rq, const char *name);
 /* A parameter of the query that is a decimal number; ret stays as it is when there is none. False: it is something else. */
 bool cgm_request_number(const struct cgm_request *rq, const char *name, uint64_t *ret);
 
+/* ---- served.c ---- */
+
+/* What another program answers (http_config.served). */
+enum MHD_Result cgm_answer_served(struct cgm_request *rq, const char *method);
+/* Is it one of the paths that everybody may ask for: /healthz, /readyz, /livez? */
+bool cgm_served_is_open(const char *path);
+/* Below /apis a fault is a Status, which clients of Kubernetes show. False: it is not one. */
+bool cgm_served_fault(const struct cgm_request *rq, unsigned status, const char *message, struct cgm_buf *out);
+
 /* ---- page.c ---- */
+
+/* Is there a file of that name? */
+bool cgm_page_has(const char *name);
 
 /* The page's file of that name, with type, ETag and the policy that it may load from here only; 404 when there is none. */
 enum MHD_Result cgm_answer_page_file(struct cgm_request *rq, const char *name);
@@ -176,6 +188,7 @@ enum MHD_Result cgm_handle_rows(struct cgm_request *rq);
 enum MHD_Result cgm_handle_series(struct cgm_request *rq);
 enum MHD_Result cgm_handle_old_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_status(struct cgm_request *rq);
+enum MHD_Result cgm_handle_compact(struct cgm_request *rq);
 enum MHD_Result cgm_handle_feed(struct cgm_request *rq);
 enum MHD_Result cgm_handle_hists(struct cgm_request *rq);
 enum MHD_Result cgm_handle_page(struct cgm_request *rq);

@@ -200,14 +200,16 @@ static bool is_fault_of_cadvisor(const struct cgm_request *rq, unsigned status)
 	       ((strncmp(pattern, "/api/", 5) == 0 && strncmp(pattern, "/api/cgmeter", 12) != 0) || strcmp(pattern, "/metrics") == 0);
 }
 
-static struct MHD_Response *error_response(unsigned status, const char *message)
+static struct MHD_Response *error_response(const struct cgm_request *rq, unsigned status, const char *message)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf text = { 0 };
 	struct MHD_Response *response;
 
-	cgm_buf_printf(&text, "{\"error\":{\"status\":%u,\"message\":", status);
-	cgm_json_string(&text, message);
-	cgm_buf_lit(&text, "}}\n");
+	if (!cgm_served_fault(rq, status, message, &text)) {
+		cgm_buf_printf(&text, "{\"error\":{\"status\":%u,\"message\":", status);
+		cgm_json_string(&text, message);
+		cgm_buf_lit(&text, "}}\n");
+	}
 	response = text.failed ? NULL : MHD_create_response_from_buffer(text.len, text.p, MHD_RESPMEM_MUST_COPY);
 	add_header(response, "Content-Type", type_json);
 	return response;
@@ -224,9 +226,9 @@ enum MHD_Result cgm_answer_error(struct cgm_request *rq, unsigned status, const 
 	va_end(ap);
 	if (is_fault_of_cadvisor(rq, status))
 		return answer_line(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, message, sizeof(message));
-	response = error_response(status, message);
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED && rq->route)
-		add_header(response, "Allow", cgm_method_list(rq->route->methods, list, sizeof(list)));
+	response = error_response(rq, status, message);
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED && (rq->route || rq->http->config.served))
+		add_header(response, "Allow", cgm_method_list(rq->route ? rq->route->methods : CGM_GET | CGM_HEAD | CGM_POST, list, sizeof(list)));
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		add_header(response, "Retry-After", "1");
 	return cgm_answer(rq, status, response);
@@ -251,12 +253,12 @@ enum MHD_Result cgm_answer_auth(struct cgm_request *rq, enum cgm_auth_verdict ve
 		return cgm_answer_error(rq, MHD_HTTP_FORBIDDEN, "%s", refusal);
 	}
 	if (verdict == CGM_AUTH_LIMITED) {
-		response = error_response(MHD_HTTP_TOO_MANY_REQUESTS, "too many failed logins from this address");
+		response = error_response(rq, MHD_HTTP_TOO_MANY_REQUESTS, "too many failed logins from this address");
 		snprintf(wait, sizeof(wait), "%u", cgm_auth_wait_s(rq->http->auth, &rq->peer->client));
 		add_header(response, "Retry-After", wait);
 		return cgm_answer(rq, MHD_HTTP_TOO_MANY_REQUESTS, response);
 	}
-	response = error_response(MHD_HTTP_UNAUTHORIZED, verdict == CGM_AUTH_MISSING ? "a login is needed" : "the login is wrong");
+	response = error_response(rq, MHD_HTTP_UNAUTHORIZED, verdict == CGM_AUTH_MISSING ? "a login is needed" : "the login is wrong");
 	cgm_auth_challenges(rq->http->auth, verdict == CGM_AUTH_STALE, add_challenge, response);
 	return cgm_answer(rq, MHD_HTTP_UNAUTHORIZED, response);
 }

@@ -37,7 +37,7 @@ struct question {
 	bool asked; /* by a thread, now */
 	struct cgm_access access; /* may who do that? */
 	struct cgm_reviewed *who; /* NULL: whose is the token? */
-	size_t size; /* of token */
+	size_t size; /* of token, and behind it the path of access */
 	char token[];
 };
 
@@ -64,8 +64,31 @@ void cgm_review_free(struct cgm_review *v)
 	free(v);
 }
 
+const struct cgm_kube_user *cgm_review_user(const struct cgm_review *v)
+{
+	return v && v->who ? &v->who->user : NULL;
+}
+
+static void refuse_path(const struct cgm_review *v, char *ret, size_t size)
+{
+	struct cgm_access_parts parts;
+	struct cgm_kube_access a;
+	const char *user = v->who->user.name;
+
+	cgm_access_split(&v->access, &parts, &a);
+	if (!a.resource)
+		snprintf(ret, size, "forbidden: User \"%.150s\" cannot %s path \"%.150s\"", user, a.verb, a.path);
+	else
+		snprintf(ret, size, "%.60s.%s is forbidden: User \"%.100s\" cannot %s resource \"%.60s\" in API group \"%s\" %s%s%.63s%s", a.resource, a.group, user, a.verb, a.resource, a.group,
+			 a.object_namespace ? "in the namespace " : "at the cluster scope", a.object_namespace ? "\"" : "", a.object_namespace ? a.object_namespace : "", a.object_namespace ? "\"" : "");
+}
+
 void cgm_review_refusal(const struct cgm_review *v, char *ret, size_t size)
 {
+	if (v->access.path) {
+		refuse_path(v, ret, size);
+		return;
+	}
 	snprintf(ret, size, "Forbidden (user=%.200s, verb=%s, resource=nodes, subresource=%s)", v->who->user.name, v->access.verb, v->access.subresource);
 }
 
@@ -114,8 +137,14 @@ static int ask_token(struct cgm_reviews *r, const struct question *q, struct cgm
 static int ask_access(struct cgm_reviews *r, const struct question *q, char *fault)
 {
 	struct cgm_kube_access access = { .verb = q->access.verb, .resource = "nodes", .subresource = q->access.subresource, .name = r->config->node };
-	int answer = r->config->reviewer.access(r->config->reviewer.arg, &q->who->user, &access, fault);
-	uint64_t now = cgm_clock_mono_ns();
+	struct cgm_access_parts parts;
+	uint64_t now;
+	int answer;
+
+	if (q->access.path)
+		cgm_access_split(&q->access, &parts, &access);
+	answer = r->config->reviewer.access(r->config->reviewer.arg, &q->who->user, &access, fault);
+	now = cgm_clock_mono_ns();
 
 	if (answer >= 0)
 		cgm_verdicts_put(&r->accesses, &q->key, answer > 0, NULL, now, now + (answer ? r->config->allowed_ns : r->config->denied_ns));
@@ -283,7 +312,7 @@ static struct question *find_question(const struct cgm_reviews *r, const struct 
 /* Called with the lock. NULL: there are enough, or out of memory. */
 static struct question *add_question(struct cgm_reviews *r, const struct cgm_review *v, const struct cgm_verdict_key *key, const char *token)
 {
-	size_t size = token ? strlen(token) + 1 : 0;
+	size_t token_size = token ? strlen(token) + 1 : 0, path_size = v->access.path ? strlen(v->access.path) + 1 : 0, size = token_size + path_size;
 	const struct cgm_client *client = &v->rq->peer->client;
 	unsigned of_client = 0;
 	struct question *q;
@@ -298,8 +327,10 @@ static struct question *add_question(struct cgm_reviews *r, const struct cgm_rev
 	q->access = v->access;
 	q->who = cgm_reviewed_ref(v->who);
 	q->size = size;
-	if (size)
-		memcpy(q->token, token, size);
+	if (token_size)
+		memcpy(q->token, token, token_size);
+	if (path_size)
+		q->access.path = memcpy(q->token + token_size, v->access.path, path_size); /* the request may go before the question does */
 	*r->last = q;
 	r->last = &q->next;
 	return q;
@@ -353,7 +384,7 @@ static enum cgm_auth_verdict authorize(struct cgm_reviews *r, struct cgm_review 
 
 	if (!r->config->authorize)
 		return CGM_AUTH_OPEN;
-	if (cgm_verdict_key_of_access(&r->accesses, v->who, v->access.verb, v->access.subresource, &key) < 0)
+	if (cgm_verdict_key_of_access(&r->accesses, v->who, v->access.verb, v->access.path ? v->access.path : v->access.subresource, &key) < 0)
 		return busy(r);
 	answer = look_or_wait(r, v, &key, NULL);
 	if (answer < 0)

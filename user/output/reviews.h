@@ -32,5 +32,7 @@ enum cgm_auth_verdict cgm_reviews_token(struct cgm_reviews *r, struct cgm_reques
 /* Of whom is known who he is; takes who over. */
 enum cgm_auth_verdict cgm_reviews_user(struct cgm_reviews *r, struct cgm_request *rq, struct cgm_reviewed *who, struct cgm_access access);
 enum cgm_auth_verdict cgm_reviews_again(struct cgm_reviews *r, struct cgm_request *rq);
-/* "Forbidden (user=…, verb=get, resource=nodes, subresource=stats)" */
+/* Who asks, as far as that is known. v may be NULL; NULL: it is not. Good as long as v. */
+const struct cgm_kube_user *cgm_review_user(const struct cgm_review *v);
+/* "Forbidden (user=…, verb=get, resource=nodes, subresource=stats)"; of a server that is no node's as an API server says it. */
 void cgm_review_refusal(const struct cgm_review *v, char *ret, size_t size);

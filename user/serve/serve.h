@@ -20,6 +20,7 @@ struct cgm_serve { /* what there is to answer from; each may be NULL but store *
 	const char *version;
 	bool disable_export; /* --disable_export */
 	uint64_t resolution_ns;
+	const bool *standby; /* atomic: another replica collects, and this one waits; NULL: never */
 };
 
 /* model.c: /api/v1/model/…, as Heapster 1.5.4, and /api/v1/metric-export, /api/v1/metric-export-schema. */
