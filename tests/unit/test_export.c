@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "export_scripted.h"
+#include "export_fixture.h"
 
 static const char *const one[] = { "fake:?to=a" };
 static const char *const two[] = { "fake:?to=a", "fake:?to=b" };
