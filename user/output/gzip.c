@@ -2,6 +2,7 @@
 #include "output/gzip.h"
 
 #include <errno.h>
+#include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
 #include <limits.h>
 
@@ -118,4 +119,11 @@ int cgm_gunzip_buf(const char *in, size_t len, struct cgm_buf *out)
 		out->len = (size_t)(state->next_out - (uint8_t *)out->p);
 	} while (state->avail_out == 0 && state->block_state != ISAL_BLOCK_FINISH);
 	return state->block_state == ISAL_BLOCK_FINISH ? 0 : -EINVAL;
+}
+
+uint32_t cgm_crc32(uint32_t crc, const void *p, size_t len)
+{
+	crc = crc32_gzip_refl(crc, p, len);
+	free_upper_halves();
+	return crc;
 }

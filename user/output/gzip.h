@@ -3,6 +3,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -24,3 +25,5 @@ int cgm_gzip_run(struct cgm_gzip *g, const char **in, size_t *in_len, char **out
 int cgm_gzip_buf(const struct cgm_buf *in, struct cgm_buf *out);
 /* The other way: the whole of a gzip text, appended to out. 0, -ENOMEM, or -EINVAL when it is none or is cut short. */
 int cgm_gunzip_buf(const char *in, size_t len, struct cgm_buf *out);
+/* CRC-32 of gzip (IEEE 802.3, reflected), continued from crc (0: the beginning). */
+uint32_t cgm_crc32(uint32_t crc, const void *p, size_t len);

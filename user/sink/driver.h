@@ -72,3 +72,5 @@ const struct cgm_sink_driver *cgm_sink_find(const char *name, size_t len);
 int cgm_sink_bad(const char *flag, const char **ret_flag, char *fault, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The same for the result of a try. Always CGM_SINK_AGAIN. */
 enum cgm_sink_result cgm_sink_again(struct cgm_sink_attempt *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Writes a batch of lines to standard output; *written, the sender's, is how far the batch under way has come. */
+enum cgm_sink_result cgm_sink_write_stdout(struct cgm_sink_attempt *a, size_t *written);

@@ -64,21 +64,19 @@ static uint64_t stdout_encode(const void *state, const struct cgm_sink_sample *s
 	return 1;
 }
 
-static enum cgm_sink_result stdout_send(void *state, struct cgm_sink_attempt *a)
+enum cgm_sink_result cgm_sink_write_stdout(struct cgm_sink_attempt *a, size_t *written)
 {
-	struct state *s = state;
-
 	if (a->first)
-		s->written = 0;
-	while (s->written < a->len) {
-		size_t nr = MIN(a->len - s->written, (size_t)PIECE);
+		*written = 0;
+	while (*written < a->len) {
+		size_t nr = MIN(a->len - *written, (size_t)PIECE);
 		ssize_t n;
 
 		if (!cgm_sink_poll(a->stop, STDOUT_FILENO, POLLOUT, a->until_ns))
 			return cgm_sink_again(a, "nobody reads standard output");
-		n = write(STDOUT_FILENO, a->data + s->written, nr);
+		n = write(STDOUT_FILENO, a->data + *written, nr);
 		if (n > 0)
-			s->written += (size_t)n;
+			*written += (size_t)n;
 		if (n >= 0 || errno == EINTR || errno == EAGAIN)
 			continue;
 		if (errno == ENOSPC || errno == EIO)
@@ -90,6 +88,13 @@ static enum cgm_sink_result stdout_send(void *state, struct cgm_sink_attempt *a)
 		return CGM_SINK_WRITTEN;
 	}
 	return CGM_SINK_WRITTEN;
+}
+
+static enum cgm_sink_result stdout_send(void *state, struct cgm_sink_attempt *a)
+{
+	struct state *s = state;
+
+	return cgm_sink_write_stdout(a, &s->written);
 }
 
 const struct cgm_sink_driver cgm_sink_stdout = {
