@@ -393,6 +393,8 @@ static void test_historical__influx_faults(void **state)
 	assert_answer(source, NODE "/metrics/memory/usage?" RANGE, 400, "answers more than 1024 KiB");
 	influxd_stop(&s);
 	assert_answer(source, NODE "/metrics/memory/usage?" RANGE, 500, "127.0.0.1");
+	assert_answer("influxdb:http://127.0.0.1:1?schema=0.15", NODE "/metrics/memory/usage?" RANGE, 501, "schema=0.15");
+	assert_answer("influxdb:http://127.0.0.1:1?pw_file=/nonexistent/x", NODE "/metrics/memory/usage?" RANGE, 500, "/nonexistent/x");
 	assert_answer("influxdb:http://127.0.0.1:1?withfields=perhaps", NODE "/metrics/memory/usage?" RANGE, 400, "withfields");
 }
 
