@@ -139,8 +139,11 @@ static int open_reviewer(const struct cgm_cluster_options *o, const char *kubeco
 {
 	struct cgm_kube_config config = { .kubeconfig = *kubeconfig ? kubeconfig : o->kubeconfig, .timeout_ns = REVIEW_TIMEOUT_NS };
 	char fault[CGM_KUBE_FAULT];
-	int r = cgm_kube_open(&config, ret, fault);
+	int r = *kubeconfig ? 0 : cgm_cluster_client(o, REVIEW_TIMEOUT_NS, ret);
 
+	if (r < 0 || *ret)
+		return r;
+	r = cgm_kube_open(&config, ret, fault);
 	if (r < 0)
 		cgm_error("--api_server: no API server can be asked who may see the metrics (--authentication_kubeconfig, --kubeconfig): %s", fault);
 	return r;
