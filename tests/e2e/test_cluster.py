@@ -131,7 +131,7 @@ class Cell:
 
 def test_kubernetes__names_requests_and_limits(t):
     cell = Cell(t)
-    one = start(t, cell.source, "--store_label=tier")
+    one = start(t, cell.source, "--store_label=tier", "--sink=log")
     one.until(lambda: nodes_of(one) == ["n1", "n2"], "two nodes")
     pod = "namespaces/default/pods/pod-2"
     one.until(lambda: one.points(pod, "cpu/usage_rate"), "rate of a pod")
@@ -142,8 +142,9 @@ def test_kubernetes__names_requests_and_limits(t):
     exported = [e for e in one.json("/api/v1/metric-export") if e["labels"].get("pod_name") == "pod-1" and e["labels"].get("container_name") == "web"]
     equal(len(exported), 1, "a container in the export")
     labels = exported[0]["labels"]
-    equal({k: labels.get(k) for k in ("labels", "tier", "namespace_id", "pod_id", "nodename", "container_base_image")},
-          {"labels": "app:web,tier:front", "tier": "front", "namespace_id": "ns-uid", "pod_id": "uid-pod-1", "nodename": "n1", "container_base_image": "image/web:1"}, "labels")
+    equal({k: labels.get(k) for k in ("labels", "namespace_id", "pod_id", "nodename", "container_base_image")},
+          {"labels": "app:web,tier:front", "namespace_id": "ns-uid", "pod_id": "uid-pod-1", "nodename": "n1", "container_base_image": "image/web:1"}, "labels")
+    assert "tier = front" in one.log(), "a stored label"
 
 
 def test_kubernetes__of_several_one_collects(t):
