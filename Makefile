@@ -111,6 +111,11 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/fla
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c) $(B)/libcgmeter.a $(LIBS)
 
+# A simulated cluster, for bench-cluster; see tests/sim/README.md.
+$(B)/tests/sim/sim: $(wildcard tests/sim/*.[ch]) $(B)/libcgmeter.a $(B)/flags
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard tests/sim/*.c) $(B)/libcgmeter.a $(LIBS)
+
 build-unit: $(UNIT) $(FUZZ)
 build-tests: all build-unit $(BPFT)
 
@@ -167,8 +172,9 @@ bench-maps: $(B)/bench/maps
 bench-sweep: $(B)/bench/sweep
 bench-scrape: $(B)/bench/rewrite
 bench-disk: $(B)/bench/disk
+bench-cluster: $(B)/tests/sim/sim
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-containers, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-containers, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk, bench-cluster: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
