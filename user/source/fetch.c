@@ -404,7 +404,7 @@ static void ask(struct cgm_source *s, struct cgm_source_node *n, bool slow, uint
 static void find_late(struct cgm_source *s, uint64_t now_ns)
 {
 	for (struct cgm_source_slot *t = s->active; t; t = t->next)
-		if (!t->slow && !t->late && now_ns - t->begin_ns > LATE_NS)
+		if (!t->slow && !t->late && now_ns - t->begin_ns > MIN(LATE_NS, s->config.resolution_ns / 20))
 			not_counted(t);
 }
 

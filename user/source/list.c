@@ -400,7 +400,8 @@ static void take_place(struct cgm_source *s, struct list *l)
 	s->nodes = l->nodes;
 	s->nr_nodes = l->nr;
 	pthread_mutex_unlock(&s->lock);
-	*l = old;
+	l->nodes = old.nodes;
+	l->nr = old.nr;
 }
 
 static void set_fault(struct cgm_source *s, const char *text, bool say)

@@ -99,10 +99,15 @@ static void begin_cycle(struct cgm_source *s, uint64_t left_ns)
 	s->in_cycle = true;
 }
 
+/* That is no fault of theirs: they stay among the living. */
 static void give_up_unasked(struct cgm_source *s)
 {
-	while (s->main_at < s->nr_main_queue)
-		cgm_source_node_failed(s, s->main_queue[s->main_at++], CGM_NODE_TIMEOUT, "not asked in time: too many others were slow");
+	while (s->main_at < s->nr_main_queue) {
+		struct cgm_source_node *n = s->main_queue[s->main_at++];
+
+		cgm_source_node_failed(s, n, CGM_NODE_TIMEOUT, "not asked in time: too many others were slow");
+		n->failed_last = false;
+	}
 }
 
 static void end_cycle(struct cgm_source *s)

@@ -156,7 +156,7 @@ static void fill(const struct cgm_source_node *n, struct cgm_node_state *ret)
 	snprintf(ret->name, sizeof(ret->name), "%s", n->name);
 	snprintf(ret->address, sizeof(ret->address), "%s", n->base ? n->base : "");
 	memcpy(ret->nr_failed, n->nr_failed, sizeof(ret->nr_failed));
-	snprintf(ret->fault, sizeof(ret->fault), "%s", n->unready ? n->unready : n->fault ? n->fault : n->failed_last ? "out of memory" : "");
+	snprintf(ret->fault, sizeof(ret->fault), "%s", n->unready ? n->unready : n->fault ? n->fault : n->nr_failures ? "out of memory" : "");
 }
 
 int cgm_source_nodes(struct cgm_source *s, struct cgm_node_state **ret, size_t *ret_nr)
@@ -186,7 +186,7 @@ struct cgm_source_stats cgm_source_stats(struct cgm_source *s)
 	stats.nr_nodes = s->nr_nodes;
 	for (size_t i = 0; i < s->nr_nodes; i++) {
 		stats.nr_ready += !s->nodes[i]->unready;
-		stats.nr_silent += !s->nodes[i]->unready && s->nodes[i]->failed_last;
+		stats.nr_silent += !s->nodes[i]->unready && s->nodes[i]->nr_failures;
 		stats.nr_skewed += s->nodes[i]->said_skew;
 	}
 	pthread_mutex_unlock(&s->lock);
