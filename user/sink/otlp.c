@@ -126,7 +126,7 @@ static enum cgm_sink_result taken(struct cgm_sink_attempt *a, const struct cgm_h
 	return CGM_SINK_WRITTEN;
 }
 
-static enum cgm_sink_result judge(struct cgm_sink_attempt *a, const struct cgm_http_answer *answer)
+enum cgm_sink_result cgm_otlp_judge(struct cgm_sink_attempt *a, const struct cgm_http_answer *answer)
 {
 	char text[160];
 
@@ -160,7 +160,7 @@ static enum cgm_sink_result otlp_send(void *state, struct cgm_sink_attempt *a)
 	}
 	if (add_headers(s, a) < 0 || cgm_http_call(s->http, a->stop, s->url, data, len, a->until_ns, &answer, a->fault) < 0)
 		return CGM_SINK_AGAIN;
-	return judge(a, &answer);
+	return cgm_otlp_judge(a, &answer);
 }
 
 const struct cgm_sink_driver cgm_sink_otlp = {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "identity/path.h"
 #include "sink/text.h"
 
 enum {
@@ -69,62 +68,28 @@ static void put_name(struct cgm_buf *b, uint8_t tag, const char *key, const char
 		put_attribute(b, tag, key, (struct cgm_str){ text.p, text.len });
 }
 
-/* By the semantic conventions for container and k8s. */
-static void put_who(struct cgm_buf *b, const struct cgm_who *w, bool with_uid)
+void cgm_otlp_open(struct cgm_otlp *o, struct cgm_buf *out, uint64_t start_ns, uint64_t time_ns)
 {
-	const struct {
-		const char *key, *value;
-	} texts[] = {
-		{ "container.id", w->id },
-		{ "container.name", w->name },
-		{ "container.image.name", w->image },
-		{ "k8s.pod.name", w->pod },
-		{ "k8s.namespace.name", w->pod_namespace },
-		{ "k8s.pod.uid", with_uid ? w->pod_uid : NULL },
-		{ "k8s.container.name", w->container },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		if (texts[i].value && *texts[i].value)
-			put_name(b, RESOURCE_ATTRIBUTE, texts[i].key, texts[i].value);
+	*o = (struct cgm_otlp){ .out = out, .start_ns = MIN(start_ns, time_ns), .time_ns = time_ns, .start = out->len };
+	o->resource_mark = cgm_pb_begin(out, REQUEST_RESOURCE);
+	o->scope_mark = cgm_pb_begin(out, RESOURCE);
 }
 
-static void put_resource(struct cgm_buf *b, const struct cgm_sink_sample *s)
+void cgm_otlp_who(struct cgm_otlp *o, const char *key, const char *text)
 {
-	size_t mark = cgm_pb_begin(b, RESOURCE);
-	const struct cgm_identity *id = s->row->identity;
-	const struct cgm_who *w = id->who;
-	struct cgm_path_facts f;
-	const char *runtime;
-
-	cgm_path_parse(id->name, &f);
-	runtime = w ? w->runtime : f.kind == CGM_PATH_CONTAINER ? f.runtime : NULL;
-	if (*s->machine)
-		put_name(b, RESOURCE_ATTRIBUTE, "host.name", s->machine);
-	if (*f.pod_uid)
-		put_attribute(b, RESOURCE_ATTRIBUTE, "k8s.pod.uid", cgm_str(f.pod_uid));
-	if (w)
-		put_who(b, w, !*f.pod_uid);
-	else if (f.kind == CGM_PATH_CONTAINER)
-		put_attribute(b, RESOURCE_ATTRIBUTE, "container.id", f.id);
-	if (runtime)
-		put_attribute(b, RESOURCE_ATTRIBUTE, "container.runtime.name", cgm_str(strcmp(runtime, "crio") == 0 ? "cri-o" : runtime));
-	put_name(b, RESOURCE_ATTRIBUTE, "cgmeter.cgroup", id->name);
-	cgm_pb_end(b, mark);
+	put_name(o->out, RESOURCE_ATTRIBUTE, key, text);
 }
 
-void cgm_otlp_begin(struct cgm_otlp *o, const struct cgm_sink_sample *s, struct cgm_buf *out)
+void cgm_otlp_scope(struct cgm_otlp *o)
 {
 	size_t mark;
 
-	*o = (struct cgm_otlp){ .out = out, .s = s, .start = out->len };
-	o->resource_mark = cgm_pb_begin(out, REQUEST_RESOURCE);
-	put_resource(out, s);
-	o->scope_mark = cgm_pb_begin(out, SCOPE_METRICS);
-	mark = cgm_pb_begin(out, SCOPE);
-	cgm_pb_text(out, SCOPE_NAME, "cgmeter", strlen("cgmeter"));
-	cgm_pb_text(out, SCOPE_VERSION, CGM_VERSION, strlen(CGM_VERSION));
-	cgm_pb_end(out, mark);
+	cgm_pb_end(o->out, o->scope_mark);
+	o->scope_mark = cgm_pb_begin(o->out, SCOPE_METRICS);
+	mark = cgm_pb_begin(o->out, SCOPE);
+	cgm_pb_text(o->out, SCOPE_NAME, "cgmeter", strlen("cgmeter"));
+	cgm_pb_text(o->out, SCOPE_VERSION, CGM_VERSION, strlen(CGM_VERSION));
+	cgm_pb_end(o->out, mark);
 }
 
 static void end_metric(struct cgm_otlp *o)
@@ -171,12 +136,6 @@ static void begin_metric(struct cgm_otlp *o)
 		cgm_pb_count(o->out, SUM_MONOTONIC, 1);
 }
 
-/* When the counters began: never after the point's own time, whatever the clocks did. */
-static uint64_t start_ns(const struct cgm_sink_sample *s)
-{
-	return MIN(s->row->spec.creation_time_ns, s->time_ns);
-}
-
 static size_t begin_point(struct cgm_otlp *o, uint8_t attribute_tag, const struct cgm_otlp_attribute *attributes, size_t nr)
 {
 	size_t mark;
@@ -184,21 +143,26 @@ static size_t begin_point(struct cgm_otlp *o, uint8_t attribute_tag, const struc
 	begin_metric(o);
 	o->nr_points++;
 	mark = cgm_pb_begin(o->out, DATA_POINT);
-	if (o->kind != CGM_OTLP_GAUGE)
-		cgm_pb_fixed64(o->out, POINT_START, start_ns(o->s));
-	cgm_pb_fixed64(o->out, POINT_TIME, o->s->time_ns);
+	if (o->kind != CGM_OTLP_GAUGE && o->start_ns)
+		cgm_pb_fixed64(o->out, POINT_START, o->start_ns);
+	cgm_pb_fixed64(o->out, POINT_TIME, o->time_ns);
 	for (size_t i = 0; i < nr; i++)
 		if (attributes[i].key)
 			put_attribute(o->out, attribute_tag, attributes[i].key, attributes[i].value);
 	return mark;
 }
 
-void cgm_otlp_int(struct cgm_otlp *o, const struct cgm_otlp_attribute *attributes, size_t nr, uint64_t v)
+void cgm_otlp_i64(struct cgm_otlp *o, const struct cgm_otlp_attribute *attributes, size_t nr, int64_t v)
 {
 	size_t mark = begin_point(o, NUMBER_ATTRIBUTE, attributes, nr);
 
-	cgm_pb_fixed64(o->out, NUMBER_INT, MIN(v, (uint64_t)INT64_MAX)); /* it is signed */
+	cgm_pb_fixed64(o->out, NUMBER_INT, (uint64_t)v);
 	cgm_pb_end(o->out, mark);
+}
+
+void cgm_otlp_int(struct cgm_otlp *o, const struct cgm_otlp_attribute *attributes, size_t nr, uint64_t v)
+{
+	cgm_otlp_i64(o, attributes, nr, (int64_t)MIN(v, (uint64_t)INT64_MAX));
 }
 
 void cgm_otlp_double(struct cgm_otlp *o, const struct cgm_otlp_attribute *attributes, size_t nr, double v)
@@ -209,6 +173,40 @@ void cgm_otlp_double(struct cgm_otlp *o, const struct cgm_otlp_attribute *attrib
 	cgm_pb_end(o->out, mark);
 }
 
+static void put_buckets(struct cgm_buf *b, const struct cgm_otlp_exponential *e)
+{
+	size_t from = 0, to = e->nr, mark, counts;
+
+	while (from < to && !e->buckets[from])
+		from++;
+	while (to > from && !e->buckets[to - 1])
+		to--;
+	if (from == to)
+		return;
+	mark = cgm_pb_begin(b, HIST_POSITIVE);
+	cgm_pb_count(b, BUCKETS_OFFSET, cgm_pb_zigzag(e->offset + (int64_t)from));
+	counts = cgm_pb_begin(b, BUCKETS_COUNTS);
+	for (size_t i = from; i < to; i++) {
+		if (cgm_buf_reserve(b, CGM_MAX_VARINT))
+			b->len = (size_t)(cgm_pb_put_varint(b->p + b->len, e->buckets[i]) - b->p);
+	}
+	cgm_pb_end(b, counts);
+	cgm_pb_end(b, mark);
+}
+
+void cgm_otlp_exponential(struct cgm_otlp *o, const struct cgm_otlp_attribute *attributes, size_t nr, const struct cgm_otlp_exponential *e)
+{
+	size_t mark = begin_point(o, HIST_ATTRIBUTE, attributes, nr);
+
+	cgm_pb_fixed64(o->out, HIST_COUNT, e->count);
+	cgm_pb_double(o->out, HIST_SUM, e->sum);
+	cgm_pb_count(o->out, HIST_SCALE, cgm_pb_zigzag(e->scale));
+	cgm_pb_fixed64(o->out, HIST_ZERO_COUNT, e->zero_count);
+	cgm_pb_double(o->out, HIST_ZERO_THRESHOLD, e->zero_threshold);
+	put_buckets(o->out, e);
+	cgm_pb_end(o->out, mark);
+}
+
 /*
  * Bucket i of a struct cgm_hist ends at 2^((i - 80) / 4) s; OpenTelemetry's index i begins at 2^(i / 4): it counts from the lower bound.
  * The last of ours has no end, and counts as the next of theirs.
@@ -216,40 +214,19 @@ void cgm_otlp_double(struct cgm_otlp *o, const struct cgm_otlp_attribute *attrib
 #define OFFSET_OF(bucket) ((int64_t)(bucket) + CGM_HIST_FIRST_INDEX - 1)
 _Static_assert(CGM_HIST_SCHEMA == 2, "the scale");
 
-static void put_buckets(struct cgm_buf *b, const struct cgm_live_hist *h)
-{
-	unsigned from = h->first ? 0 : 1, to = h->nr; /* bucket 0 is the zero bucket */
-	size_t mark, counts;
-
-	while (from < to && !h->buckets[from])
-		from++;
-	while (to > from && !h->buckets[to - 1])
-		to--;
-	if (from == to)
-		return;
-	mark = cgm_pb_begin(b, HIST_POSITIVE);
-	cgm_pb_count(b, BUCKETS_OFFSET, cgm_pb_zigzag(OFFSET_OF(h->first + from)));
-	counts = cgm_pb_begin(b, BUCKETS_COUNTS);
-	for (unsigned i = from; i < to; i++) {
-		if (cgm_buf_reserve(b, CGM_MAX_VARINT))
-			b->len = (size_t)(cgm_pb_put_varint(b->p + b->len, h->buckets[i]) - b->p);
-	}
-	cgm_pb_end(b, counts);
-	cgm_pb_end(b, mark);
-}
-
 void cgm_otlp_hist(struct cgm_otlp *o, const struct cgm_otlp_attribute *attributes, size_t nr, const struct cgm_live_hist *h)
 {
-	size_t mark;
+	unsigned from = h->first ? 0 : 1; /* bucket 0 is the zero bucket */
+	struct cgm_otlp_exponential e = {
+		.count = h->count, .sum = (double)h->sum_ns / 1e9, .scale = CGM_HIST_SCHEMA, .zero_count = h->nr && !h->first ? h->buckets[0] : 0, .zero_threshold = 0x1p-20,
+	};
 
 	if (!h->count)
 		return;
-	mark = begin_point(o, HIST_ATTRIBUTE, attributes, nr);
-	cgm_pb_fixed64(o->out, HIST_COUNT, h->count);
-	cgm_pb_double(o->out, HIST_SUM, (double)h->sum_ns / 1e9);
-	cgm_pb_count(o->out, HIST_SCALE, cgm_pb_zigzag(CGM_HIST_SCHEMA));
-	cgm_pb_fixed64(o->out, HIST_ZERO_COUNT, h->nr && !h->first ? h->buckets[0] : 0);
-	cgm_pb_double(o->out, HIST_ZERO_THRESHOLD, 0x1p-20);
-	put_buckets(o->out, h);
-	cgm_pb_end(o->out, mark);
+	if (h->nr > from) {
+		e.offset = OFFSET_OF(h->first + from);
+		e.buckets = h->buckets + from;
+		e.nr = h->nr - from;
+	}
+	cgm_otlp_exponential(o, attributes, nr, &e);
 }
