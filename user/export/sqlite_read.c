@@ -21,7 +21,9 @@ struct cgm_sqlite {
 
 static int bad(const struct cgm_sqlite *s, int code, char *fault)
 {
-	return cgm_sqlite_fault(s->lib, s->db, code, s->path, fault, CGM_SINK_FAULT);
+	int r = cgm_sqlite_fault(s->lib, s->db, code, s->path, fault, CGM_SINK_FAULT);
+
+	return MIN(r, -1);
 }
 
 static int no_memory(char *fault)
@@ -228,7 +230,7 @@ int cgm_sqlite_list(struct cgm_sqlite *s, enum cgm_sqlite_list list, const char 
 		    char *fault)
 {
 	bool of_id = list == CGM_SQLITE_METRICS && !a;
-	const char *texts[] = { of_id ? b : a, of_id ? c : b };
+	const char *texts[ARRAY_SIZE(lists)] = { of_id ? b : a, of_id ? c : b };
 	sqlite3_stmt *st = NULL;
 	int r = prepare(s, of_id ? METRICS BY_ID " ORDER BY 1" : lists[list].sql, texts, of_id ? 2 : lists[list].nr_texts, &st, fault), step = SQLITE_DONE;
 

@@ -45,8 +45,7 @@ enum statement {
 
 static const char *const statements[NR_STATEMENTS] = {
 	[ENTITY_GET] = "SELECT id, first_ms, last_ms FROM entities WHERE key = ?1 AND labels = ?2",
-	[ENTITY_ADD] = "INSERT INTO entities(key, labels, type, nodename, namespace_name, pod_name, pod_id, container_name, first_ms, last_ms)"
-		       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+	[ENTITY_ADD] = "INSERT INTO entities VALUES(NULL, ?1, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
 	[ENTITY_SEEN] = "UPDATE entities SET first_ms = min(first_ms, ?2), last_ms = max(last_ms, ?2) WHERE id = ?1",
 	[SERIES_GET] = "SELECT id FROM series WHERE entity = ?1 AND metric = ?2 AND labels = ?3",
 	[SERIES_ADD] = "INSERT INTO series(entity, metric, labels, resource_id) VALUES(?1, ?2, ?3, ?4)",
@@ -120,7 +119,9 @@ void cgm_sqlite_writer_close(struct cgm_sqlite_writer *w)
 
 static int bad(struct cgm_sqlite_writer *w, int code, char *fault)
 {
-	return cgm_sqlite_fault(w->lib, w->db, code, w->path, fault, CGM_SINK_FAULT);
+	int r = cgm_sqlite_fault(w->lib, w->db, code, w->path, fault, CGM_SINK_FAULT);
+
+	return MIN(r, -1);
 }
 
 static int no_memory(char *fault)

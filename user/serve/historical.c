@@ -69,8 +69,12 @@ static int history_open(const char *text, struct history *ret, char *fault)
 	for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
 		if (!strcmp(sources[i]->prefix, uri.prefix))
 			ret->source = sources[i];
-	r = ret->source ? ret->source->open(&uri, cgm_clock_mono_ns() + ANSWER_NS, &ret->state, fault) :
-			  cgm_past_bad(-EOPNOTSUPP, fault, "a sink of the kind %.40s keeps no history that can be asked: sqlite and influxdb do", uri.prefix);
+	if (ret->source) {
+		r = ret->source->open(&uri, cgm_clock_mono_ns() + ANSWER_NS, &ret->state, fault);
+	} else {
+		snprintf(fault, CGM_SINK_FAULT, "a sink of the kind %.40s keeps no history that can be asked: sqlite and influxdb do", uri.prefix);
+		r = -EOPNOTSUPP;
+	}
 	cgm_uri_done(&uri);
 	return r;
 }

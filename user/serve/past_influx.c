@@ -51,7 +51,8 @@ static void closep(struct influx **x)
 
 static int no_memory(char *fault)
 {
-	return cgm_past_bad(-ENOMEM, fault, "out of memory");
+	(void)cgm_past_bad(-ENOMEM, fault, "out of memory");
+	return -ENOMEM;
 }
 
 /* ---- opening ---- */
@@ -104,8 +105,11 @@ static int open_client(struct influx *x, char *fault)
 static int influx_open(struct cgm_uri *uri, uint64_t until_ns, void **ret, char *fault)
 {
 	_cleanup_(closep) struct influx *x = cgm_calloc(1, sizeof(*x));
-	int r = x ? make_base(uri, x, fault) : no_memory(fault);
+	int r;
 
+	if (!x)
+		return no_memory(fault);
+	r = make_base(uri, x, fault);
 	if (r == 0)
 		r = copy_option(uri, "user", *uri->user ? uri->user : "root", &x->user, fault);
 	if (r == 0)

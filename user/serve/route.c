@@ -45,7 +45,7 @@ static int read_metrics(struct cgm_route *r, char *rest, enum cgm_set_kind kind)
 		r->metric = rest;
 		return r->aggregations && rest && *rest ? what(r, CGM_ROUTE_AGGREGATED) : -ENOENT;
 	}
-	if (strcmp(first, "metrics") != 0 || !*rest)
+	if (!rest || !*rest || strcmp(first, "metrics") != 0)
 		return -ENOENT;
 	r->metric = rest;
 	return what(r, CGM_ROUTE_METRIC);
