@@ -18,7 +18,7 @@ LDFLAGS := $(EXTRA_LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ibpf -Iinclude $(shell pkg-config --cflags libbpf 2>/dev/null) -Wall -Werror
 
-ROOMS := base client kube cgroup disk kernel identity app model output sink batch source process export serve node cluster top main
+ROOMS := base flags client kube cgroup disk kernel identity app model output sink batch source process export serve node cluster top main
 SRC := $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(filter-out $(B)/user/main/main.o,$(OBJ))
@@ -111,6 +111,11 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/replay.c $(B)/libcgmeter.a $(B)/fla
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $< $(if $(FUZZER),-fsanitize=fuzzer,tests/fuzz/replay.c) $(B)/libcgmeter.a $(LIBS)
 
+# A simulated cluster, for bench-cluster; see tests/sim/README.md.
+$(B)/tests/sim/sim: $(wildcard tests/sim/*.[ch]) $(B)/libcgmeter.a $(B)/flags
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -o $@ $(wildcard tests/sim/*.c) $(B)/libcgmeter.a $(LIBS)
+
 build-unit: $(UNIT) $(FUZZ)
 build-tests: all build-unit $(BPFT)
 
@@ -167,17 +172,19 @@ bench-maps: $(B)/bench/maps
 bench-sweep: $(B)/bench/sweep
 bench-scrape: $(B)/bench/rewrite
 bench-disk: $(B)/bench/disk
+bench-cluster: $(B)/tests/sim/sim
 
-bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-containers, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk: a table with ratios, build/bench/NAME.json
+bench-%: all $(B)/libcgmeter.a ## bench-kernel, bench-slowdown, bench-agent, bench-containers, bench-scrape, bench-sweep, bench-maps, bench-top, bench-storm, bench-disk, bench-cluster: a table with ratios, build/bench/NAME.json
 	$(Q)tools/bench/$*
 
 reference: all ## the reference of metrics and flags: build/reference.md
-	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Capabilities\n\n'; $(B)/cgmeter privileges; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; } > $(B)/reference.md
+	$(Q){ tools/gen-reference; printf '\n# Groups of metrics\n\n'; $(B)/cgmeter groups; printf '\n# Addresses\n\n'; $(B)/cgmeter api; printf '\n# Capabilities\n\n'; $(B)/cgmeter privileges; printf '\n# Flags of cgmeter node\n\n'; $(B)/cgmeter options; printf '\n# Flags of cgmeter cluster\n\n'; $(B)/cgmeter options cluster; } > $(B)/reference.md
 	@echo $(B)/reference.md
 
-man: all ## the man page: build/cgmeter-node.8
+man: all ## the man pages: build/cgmeter-node.8, build/cgmeter-cluster.8
 	$(Q)$(B)/cgmeter man > $(B)/cgmeter-node.8
-	@echo $(B)/cgmeter-node.8
+	$(Q)$(B)/cgmeter man cluster > $(B)/cgmeter-cluster.8
+	@echo $(B)/cgmeter-node.8 $(B)/cgmeter-cluster.8
 
 image: all ## a container image, without Docker: build/cgmeter-image.tar (IMAGE_FORMAT=docker|oci)
 	$(Q)tools/deploy/image --program=$(B)/cgmeter --format=$(IMAGE_FORMAT) --output=$(B)/cgmeter-image.tar

@@ -196,6 +196,90 @@ def test_manifests__as_little_as_works(t):
     equal(set(unit.split()), {"CAP_" + name for name in security["capabilities"]["add"]}, "capabilities of unit and DaemonSet")
 
 
+# ---- manifests of `cgmeter cluster` ----
+
+PLAIN_OF_CLUSTER = {
+    "Role": PLAIN["ClusterRole"],
+    "ClusterRole": PLAIN["ClusterRole"],
+    "APIService": ("apiregistration.k8s.io/v1", {
+        "metadata.name": str, "metadata.labels.*": str, "spec.group": str, "spec.version": str, "spec.groupPriorityMinimum": int, "spec.versionPriority": int,
+        "spec.insecureSkipTLSVerify": bool, "spec.service.name": str, "spec.service.namespace": str, "spec.service.port": int}),
+    "NetworkPolicy": ("networking.k8s.io/v1", {
+        "metadata.name": str, "metadata.namespace": str, "metadata.labels.*": str, "spec.podSelector.matchLabels.*": str, "spec.policyTypes": str,
+        "spec.ingress.ports.port": str, "spec.ingress.ports.protocol": str, "spec.ingress.from.namespaceSelector.matchLabels.*": str}),
+}
+PLAIN_OF_CLUSTER["Role"] = ("rbac.authorization.k8s.io/v1", {**PLAIN["ClusterRole"][1], "metadata.namespace": str, "rules.resourceNames": str})
+
+
+def cluster_objects(name):
+    runtimes.need("kubectl")
+    return list(yaml().safe_load_all(run("kubectl", "kustomize", os.path.join(KUBERNETES, name))))
+
+
+def of_kind(found, *kinds):
+    return [o for o in found if o["kind"] in kinds]
+
+
+def test_cluster_manifests__types(t):
+    for name, controller in (("cluster", "Deployment"), ("cluster-shards", "StatefulSet")):
+        found = cluster_objects(name)
+        equal(len(of_kind(found, "Deployment", "StatefulSet")), 1, name)
+        for one in found:
+            kind = one["kind"]
+            if kind == controller:
+                equal(one["apiVersion"], "apps/v1", kind)
+                check_decoded(t, one, "image", "cgmeter=" + the_container(one)["image"] + "x")
+            elif kind in ("ClusterRoleBinding", "RoleBinding"):
+                check_decoded(t, one, "subject", "--user=x")
+            else:
+                PLAIN.update({k: v for k, v in PLAIN_OF_CLUSTER.items() if k not in PLAIN})
+                check_plain(one)
+
+
+def test_cluster_manifests__fit_together(t):
+    for name in ("cluster", "cluster-shards"):
+        found = cluster_objects(name)
+        one, service, policy = of_kind(found, "Deployment", "StatefulSet")[0], of_kind(found, "Service")[0], of_kind(found, "NetworkPolicy")[0]
+        spec, container = one["spec"]["template"]["spec"], the_container(one)
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        for selector in (one["spec"]["selector"]["matchLabels"], service["spec"]["selector"], policy["spec"]["podSelector"]["matchLabels"]):
+            equal(selector, labels, name + ": selectors")
+        account = of_kind(found, "ServiceAccount")[0]["metadata"]
+        equal(spec["serviceAccountName"], account["name"], "service account")
+        roles = {(o["kind"], o["metadata"]["name"]) for o in of_kind(found, "Role", "ClusterRole")}
+        given = {("ClusterRole", "system:auth-delegator"), ("Role", "extension-apiserver-authentication-reader")}
+        for binding in of_kind(found, "RoleBinding", "ClusterRoleBinding"):
+            equal(binding["subjects"], [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}], "who is given rights")
+            assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in roles | given, "rights: %s" % binding["roleRef"]
+        ports = {p["name"] for p in container["ports"]}
+        assert {p["targetPort"] for p in service["spec"]["ports"]} <= ports, "ports"
+        equal({m["name"] for m in container["volumeMounts"]},
+              {v["name"] for v in spec.get("volumes", [])} | {v["metadata"]["name"] for v in one["spec"].get("volumeClaimTemplates", [])}, "volumes")
+        equal(container["command"], ["/usr/bin/cgmeter", "cluster"], "command")
+        equal(container["image"], "cgmeter:" + version(), "image")
+        run(PROGRAM, "cluster", *container["args"], "--version")
+    assert "--shards=%d" % one["spec"]["replicas"] in container["args"], "as many shards as replicas"
+    api = of_kind(cluster_objects("cluster"), "APIService")[0]["spec"]
+    service = of_kind(cluster_objects("cluster"), "Service")[0]
+    equal((api["service"]["name"], api["service"]["namespace"]), (service["metadata"]["name"], service["metadata"]["namespace"]), "service of the API")
+    assert api["service"]["port"] in [p["port"] for p in service["spec"]["ports"] if p["targetPort"] == "https"], "port of the API"
+
+
+def test_cluster_manifests__as_little_as_works(t):
+    for name in ("cluster", "cluster-shards"):
+        found = cluster_objects(name)
+        one = of_kind(found, "Deployment", "StatefulSet")[0]
+        spec, security = one["spec"]["template"]["spec"], the_container(one)["securityContext"]
+        equal((security["privileged"], security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"], security["capabilities"]), (False, False, True, {"drop": ["ALL"]}),
+              "security")
+        assert spec["securityContext"]["runAsNonRoot"] and spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", "security of the pod"
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), "what it shares with the node"
+        role = [o for o in of_kind(found, "ClusterRole") if o["metadata"]["name"] == "cgmeter-cluster"][0]
+        rules = {(group, resource, verb) for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]}
+        equal(rules, {("", r, v) for r in ("nodes", "pods", "namespaces") for v in ("get", "list", "watch")} |
+              {("", "nodes/stats", "get"), ("", "nodes/stats", "create"), ("", "nodes/metrics", "get")}, "rights in the cluster")
+
+
 def test_manifests__prometheus(t):
     runtimes.need("promtool")
     config = yaml().safe_load(read(KUBERNETES, "prometheus.yaml"))
@@ -441,8 +525,17 @@ def test_package__unit(t):
 
 # ---- dashboards ----
 
-def dashboards():
+def all_dashboards():
     return {os.path.basename(path): json.loads(read(path)) for path in sorted(glob.glob(DEPLOY + "/grafana/*.json"))}
+
+
+def dashboards():
+    """Those that ask a Prometheus."""
+    return {name: one for name, one in all_dashboards().items() if not name.startswith("influxdb-")}
+
+
+def influx_dashboards():
+    return {name: one for name, one in all_dashboards().items() if name.startswith("influxdb-")}
 
 
 def families():
@@ -460,26 +553,28 @@ def expressions(one):
 def test_dashboards__as_generated(t):
     out = folder(t)
     run(os.path.join(DEPLOY, "dashboards"), out)
-    equal(sorted(os.listdir(out)), ["latency.json", "node.json", "pod.json"], "dashboards")
+    equal(sorted(os.listdir(out)), ["influxdb-cluster.json", "influxdb-namespace.json", "influxdb-pod.json", "latency.json", "node.json", "pod.json"], "dashboards")
     for name in os.listdir(out):
         assert read(out, name) == read(DEPLOY, "grafana", name), "%s: run make dashboards" % name
 
 
 def test_dashboards__schema(t):
-    for name, one in dashboards().items():
+    for name, one in all_dashboards().items():
+        kind = "influxdb" if name in influx_dashboards() else "prometheus"
         assert one["schemaVersion"] >= 36, "Grafana 9"
-        known = {v["name"] for v in one["templating"]["list"]} | {"__rate_interval"}
+        equal(one["templating"]["list"][0]["query"], kind, "source of " + name)
+        known = {v["name"] for v in one["templating"]["list"]} | {"__rate_interval", "__interval", "timeFilter"}
         ids = [p["id"] for p in one["panels"]]
         equal(len(ids), len(set(ids)), name + ": ids of panels")
         taken = set()
         for panel in one["panels"]:
             assert panel["type"] in ("timeseries", "heatmap", "stat"), panel["type"]
-            assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
+            assert panel["datasource"] == {"type": kind, "uid": "${datasource}"}, panel["title"]
             place = panel["gridPos"]
             assert place["x"] + place["w"] <= 24 and (place["x"], place["y"]) not in taken, panel["title"]
             taken.add((place["x"], place["y"]))
             assert panel["type"] != "heatmap" or all(target["format"] == "heatmap" for target in panel["targets"]), panel["title"]
-        used = set(re.findall(r"\$\{?(\w+)", json.dumps(one["panels"]) + json.dumps(one["templating"])))
+        used = {n for n in re.findall(r"\$\{?(\w+)", json.dumps(one["panels"]) + json.dumps(one["templating"])) if not n.startswith("tag_")}
         assert used <= known | {"__all"}, "%s: variables %s" % (name, used - known)
 
 
@@ -507,6 +602,37 @@ def test_dashboards__promql(t):
         json.dump({"groups": [{"name": "dashboards", "rules": rules}]}, f)
     said = run("promtool", "check", "rules", path)
     assert "%d rules found" % len(rules) in said, said
+
+
+def influx_queries(one):
+    return [target["query"] for panel in one["panels"] for target in panel["targets"]]
+
+
+def cluster_metrics():
+    """{name: letters of the sets that may have it}."""
+    rows = re.findall(r"^CGM_(?:SCALAR|LABELED)\(\w+, \"([^\"]+)\", \w+, \w+, \"\w+\", ([NSCPMK |]+),", read(TOP, "include/cgmeter/cluster.def"), re.M)
+    assert len(rows) > 40, "table of metrics"
+    return {name: set(sets.replace(" ", "").split("|")) for name, sets in rows}
+
+
+def test_dashboards__influxql(t):
+    """Metrics that there are, of sets that have them, by tags that their points bear."""
+    known = cluster_metrics()
+    letters = {"node": "N", "pod": "P", "pod_container": "C", "ns": "M", "cluster": "K"}
+    tags = {"node": {"nodename"}, "ns": {"namespace_name"}, "cluster": set(), "pod": {"namespace_name", "pod_name", "nodename"},
+            "pod_container": {"namespace_name", "pod_name", "container_name", "nodename"}}
+    equal(len(influx_dashboards()), 3, "dashboards")
+    for name, one in influx_dashboards().items():
+        for panel in one["panels"]:
+            for target in panel["targets"]:
+                query = target["query"]
+                measurement = re.search(r'FROM "([^"]+)"', query).group(1)
+                kind = re.search(r"\"type\" = '(\w+)'", query).group(1)
+                assert measurement in known, "%s: no metric %s" % (name, measurement)
+                assert letters[kind] in known[measurement], "%s: a %s has no %s" % (name, kind, measurement)
+                used = set(re.findall(r'"(\w+)" =~', query)) | set(re.findall(r', "(\w+)"', query)) | set(re.findall(r"\$tag_(\w+)", target["alias"]))
+                more = {"cluster_name"} | ({"resource_id"} if measurement.startswith(("filesystem/", "disk/io")) else set())
+                assert used <= tags[kind] | more, "%s: %s of a %s has no %s" % (name, measurement, kind, used - tags[kind] - more)
 
 
 lib.main(globals())

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -214,6 +215,7 @@ static inline void *kube_server_main(void *arg)
 
 		if (s->nr_connections >= KUBE_MAX_CONNECTIONS)
 			abort();
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)); /* head and body are sent one after the other */
 		pthread_mutex_lock(&s->lock);
 		c->s = s;
 		c->fd = fd;

@@ -45,6 +45,7 @@ static void test_http__every_route_answers(void **state)
 		{ "/api/cgmeter/waits/", "application/json" },
 		{ "/api/cgmeter/waits/a", "application/json" },
 		{ "/api/cgmeter/status", "application/json" },
+		{ "/api/cgmeter/compact", "application/vnd.cgmeter.compact" },
 		{ "/api/cgmeter/feed", "text/plain" },
 		{ "/api/cgmeter/feed/17", "text/plain" },
 		{ "/api/cgmeter/hists", "text/plain" },

@@ -108,6 +108,7 @@ static bool is_kind(const struct cgm_option *o, struct cgm_str kind)
 	case DURATION:
 		return cgm_str_eq(kind, "duration");
 	case PERCENT:
+	case LIST:
 		return false;
 	}
 	return false;

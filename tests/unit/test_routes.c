@@ -47,6 +47,7 @@ static void test_route_find__rest(void **state)
 		{ "/metrics/cadvisor", "/metrics/cadvisor", "" },
 		{ "/metrics/resource/v1alpha1", NULL, NULL },
 		{ "/stats/summary", "/stats/summary", "" },
+		{ "/api/cgmeter/compact", "/api/cgmeter/compact", "" },
 		{ "/stats", "/stats/*", "" },
 		{ "/stats/container", "/stats/*", "/container" },
 		{ "/stats/default/web/1/front", "/stats/*", "/default/web/1/front" },

@@ -24,6 +24,11 @@ void cgm_buf_u64(struct cgm_buf *b, uint64_t v);
 void cgm_buf_i64(struct cgm_buf *b, int64_t v);
 /* v / 10^digits, with the trailing zeros of the fraction cut: (1500000000, 9) is 1.5, (2000000000, 9) is 2. */
 void cgm_buf_fixed(struct cgm_buf *b, uint64_t v, unsigned digits);
+/*
+ * The shortest decimal that reads back as v, never with an exponent, whole numbers without a point: 2000, 0.05263157894736842, -0. NaN, Inf, -Inf. As Go's
+ * strconv.FormatFloat(v, 'f', -1, 64), but for "+Inf".
+ */
+void cgm_buf_f64(struct cgm_buf *b, double v);
 void cgm_buf_printf(struct cgm_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static inline bool cgm_buf_reserve(struct cgm_buf *b, size_t extra)

@@ -5,6 +5,7 @@
 #include <stdalign.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define CHUNK_BYTES ((size_t)32 * 1024)
@@ -104,17 +105,31 @@ void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_label
 		d->labeled[d->nr_labeled++] = (struct cgm_draft_labeled){ set, *l };
 }
 
+static const char resource_key[] = "resource_id";
+
+static bool is_resource(const struct cgm_labeled *l, struct cgm_str resource_id)
+{
+	return l->nr_labels == 1 && l->labels[0].key == resource_key && cgm_str_eq(resource_id, l->labels[0].value);
+}
+
+/* Several values of one resource come one after another: they share their label, and it is found again at once when they are sealed. */
 void cgm_draft_resource(struct cgm_draft *d, uint32_t set, enum cgm_cm metric, struct cgm_str resource_id, int64_t value)
 {
-	struct cgm_tag *pair = cgm_draft_alloc(d, sizeof(*pair));
-	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .labels = pair, .value.i = value };
+	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .value.i = value };
+	struct cgm_tag *pair;
 
-	if (!pair)
-		return;
-	pair->key = "resource_id";
-	pair->value = cgm_draft_text(d, resource_id);
-	if (pair->value)
-		cgm_draft_labeled(d, set, &l);
+	if (d->nr_labeled && is_resource(&d->labeled[d->nr_labeled - 1].labeled, resource_id)) {
+		l.labels = d->labeled[d->nr_labeled - 1].labeled.labels;
+	} else {
+		l.labels = pair = cgm_draft_alloc(d, sizeof(*pair));
+		if (!pair)
+			return;
+		pair->key = resource_key;
+		pair->value = cgm_draft_text(d, resource_id);
+		if (!pair->value)
+			return;
+	}
+	cgm_draft_labeled(d, set, &l);
 }
 
 void cgm_draft_hist(struct cgm_draft *d, uint32_t set, const struct cgm_cluster_hist *h)
@@ -132,12 +147,26 @@ struct place {
 	uint32_t nr_labeled, nr_hists;
 };
 
+/*
+ * Labels are few ("/", "logs", a pod's volumes) and values many: each list of labels stands in a slice once. Beyond that number they are written
+ * again for each value.
+ */
+#define MAX_LISTS 64
+
+struct list {
+	const struct cgm_tag *from, *to; /* in the draft, in the slice */
+	uint64_t hash;
+	unsigned nr;
+};
+
 struct seal {
 	const struct cgm_draft *d;
 	struct place *places; /* of the sets that come, in their order */
 	uint32_t *place_of; /* by the draft's index; UINT32_MAX: it does not come */
 	uint32_t nr;
-	size_t nr_values, nr_labeled, nr_hists, nr_pairs, text;
+	struct list lists[MAX_LISTS];
+	unsigned nr_lists, last_list;
+	size_t nr_values, nr_labeled, nr_hists, nr_tags, text;
 };
 
 static void seal_done(struct seal *s)
@@ -158,6 +187,7 @@ static int by_order(const void *a, const void *b)
 static int choose(struct seal *s)
 {
 	const struct cgm_draft *d = s->d;
+	bool unsorted = false;
 
 	s->places = cgm_calloc(d->nr_sets + 1, sizeof(*s->places));
 	s->place_of = cgm_malloc((d->nr_sets + 1) * sizeof(*s->place_of));
@@ -170,10 +200,63 @@ static int choose(struct seal *s)
 		s->places[s->nr++] = (struct place){ .set = i, .order = d->sets[i].order };
 		s->nr_values += (size_t)__builtin_popcountll(d->sets[i].present);
 	}
-	qsort(s->places, s->nr, sizeof(*s->places), by_order);
+	for (uint32_t i = 1; i < s->nr && !unsorted; i++)
+		unsorted = s->places[i - 1].order > s->places[i].order;
+	if (unsorted)
+		qsort(s->places, s->nr, sizeof(*s->places), by_order);
 	for (uint32_t i = 0; i < s->nr; i++)
 		s->place_of[s->places[i].set] = i;
 	return 0;
+}
+
+static uint64_t hash_of(const struct cgm_labeled *l)
+{
+	uint64_t hash = l->nr_labels;
+
+	for (unsigned k = 0; k < l->nr_labels; k++)
+		hash = (hash * 31 + cgm_hash_bytes(l->labels[k].key, strlen(l->labels[k].key))) * 31 + cgm_hash_bytes(l->labels[k].value, strlen(l->labels[k].value));
+	return hash;
+}
+
+static bool is_list(const struct list *list, const struct cgm_labeled *l, uint64_t hash)
+{
+	if (list->from == l->labels && list->nr == l->nr_labels)
+		return true;
+	if (list->hash != hash || list->nr != l->nr_labels)
+		return false;
+	for (unsigned k = 0; k < list->nr; k++)
+		if (strcmp(list->from[k].key, l->labels[k].key) != 0 || strcmp(list->from[k].value, l->labels[k].value) != 0)
+			return false;
+	return true;
+}
+
+/* The list that these labels are; NULL: they are none (yet). Values of one file system come one after the other. */
+static struct list *find_list(struct seal *s, const struct cgm_labeled *l, uint64_t hash)
+{
+	if (s->nr_lists && is_list(&s->lists[s->last_list], l, hash))
+		return &s->lists[s->last_list];
+	for (unsigned i = 0; i < s->nr_lists; i++) {
+		if (is_list(&s->lists[i], l, hash)) {
+			s->last_list = i;
+			return &s->lists[i];
+		}
+	}
+	return NULL;
+}
+
+static void count_labels(struct seal *s, const struct cgm_labeled *l)
+{
+	uint64_t hash = hash_of(l);
+
+	if (find_list(s, l, hash))
+		return;
+	if (s->nr_lists < MAX_LISTS) {
+		s->last_list = s->nr_lists;
+		s->lists[s->nr_lists++] = (struct list){ .from = l->labels, .hash = hash, .nr = l->nr_labels };
+	}
+	s->nr_tags += l->nr_labels;
+	for (unsigned k = 0; k < l->nr_labels; k++)
+		s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
 }
 
 static void count(struct seal *s)
@@ -186,10 +269,8 @@ static void count(struct seal *s)
 			continue;
 		s->places[place].nr_labeled++;
 		s->nr_labeled++;
-		s->nr_pairs += l->nr_labels;
 		s->text += l->name ? strlen(l->name) + 1 : 0;
-		for (unsigned k = 0; k < l->nr_labels; k++)
-			s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
+		count_labels(s, l);
 	}
 	for (size_t i = 0; i < s->d->nr_hists; i++) {
 		uint32_t place = s->place_of[s->d->hists[i].set];
@@ -206,7 +287,7 @@ struct cursor {
 	union cgm_cm_value *value;
 	struct cgm_labeled *labeled;
 	struct cgm_cluster_hist *hist;
-	struct cgm_tag *pair;
+	struct cgm_tag *tag;
 	char *text;
 };
 
@@ -234,16 +315,27 @@ static void put_set(struct seal *s, struct cursor *c, const struct place *p, str
 	c->hist += p->nr_hists;
 }
 
+static const struct cgm_tag *put_labels(struct seal *s, struct cursor *c, const struct cgm_labeled *l)
+{
+	struct list *list = find_list(s, l, hash_of(l));
+	const struct cgm_tag *tags = c->tag;
+
+	if (list && list->to)
+		return list->to;
+	for (unsigned k = 0; k < l->nr_labels; k++)
+		*c->tag++ = (struct cgm_tag){ put_text(c, l->labels[k].key), put_text(c, l->labels[k].value) };
+	if (list)
+		list->to = tags;
+	return tags;
+}
+
 /* Into its place among those of its set, which are sorted by metric. */
-static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from)
+static void put_labeled(struct seal *s, struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from)
 {
 	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled, l = *from;
-	struct cgm_tag *pairs = c->pair;
 	uint32_t at = set->nr_labeled++;
 
-	for (unsigned k = 0; k < l.nr_labels; k++)
-		*c->pair++ = (struct cgm_tag){ put_text(c, l.labels[k].key), put_text(c, l.labels[k].value) };
-	l.labels = pairs;
+	l.labels = put_labels(s, c, from);
 	l.name = l.name ? put_text(c, l.name) : NULL;
 	for (; at > 0 && array[at - 1].metric > l.metric; at--)
 		array[at] = array[at - 1];
@@ -265,14 +357,14 @@ static void fill(struct seal *s, struct cgm_slice *slice, struct cgm_set *sets, 
 	struct cursor c = { .hist = (struct cgm_cluster_hist *)(sets + s->nr) };
 
 	c.labeled = (struct cgm_labeled *)(c.hist + s->nr_hists);
-	c.pair = (struct cgm_tag *)(c.labeled + s->nr_labeled);
-	c.value = (union cgm_cm_value *)(c.pair + s->nr_pairs);
+	c.tag = (struct cgm_tag *)(c.labeled + s->nr_labeled);
+	c.value = (union cgm_cm_value *)(c.tag + s->nr_tags);
 	c.text = (char *)(c.value + s->nr_values);
 	for (uint32_t i = 0; i < s->nr; i++)
 		put_set(s, &c, &s->places[i], &sets[i]);
 	for (size_t i = 0; i < s->d->nr_labeled; i++)
 		if (s->place_of[s->d->labeled[i].set] != UINT32_MAX)
-			put_labeled(&c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled);
+			put_labeled(s, &c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled);
 	for (size_t i = 0; i < s->d->nr_hists; i++)
 		if (s->place_of[s->d->hists[i].set] != UINT32_MAX)
 			put_hist(&sets[s->place_of[s->d->hists[i].set]], &s->d->hists[i].hist);
@@ -289,7 +381,7 @@ int cgm_draft_seal(const struct cgm_draft *d, const char *node, uint64_t end_ns,
 		return -ENOMEM;
 	count(&s);
 	bytes = sizeof(*slice) + s.nr * sizeof(struct cgm_set) + s.nr_hists * sizeof(struct cgm_cluster_hist) + s.nr_labeled * sizeof(struct cgm_labeled) +
-		s.nr_pairs * sizeof(struct cgm_tag) + s.nr_values * sizeof(union cgm_cm_value) + s.text + strlen(node) + 1;
+		s.nr_tags * sizeof(struct cgm_tag) + s.nr_values * sizeof(union cgm_cm_value) + s.text + strlen(node) + 1;
 	slice = cgm_malloc(bytes);
 	if (!slice)
 		return -ENOMEM;

@@ -29,9 +29,12 @@ void cgm_tracks_done(struct cgm_tracks *ts)
 
 uint32_t cgm_tracks_cycle(struct cgm_tracks *ts, uint64_t end_ns)
 {
-	for (uint32_t i = 0; i < ts->cap; i++)
+	uint32_t i = 0;
+
+	do /* cap is never 0 here */
 		if (ts->ends[(ts->cycle - i) % ts->cap] == end_ns)
 			return ts->cycle - i;
+	while (++i < ts->cap);
 	ts->cycle++;
 	ts->ends[ts->cycle % ts->cap] = end_ns;
 	return ts->cycle;

@@ -172,5 +172,6 @@ void *cgm_export_encode_main(void *arg)
 	}
 	cgm_buf_done(&sink->open);
 	cgm_backlog_close(sink->backlog);
+	cgm_export_leave(sink);
 	return NULL;
 }

@@ -206,9 +206,12 @@ static int start_threads(struct cgm_export *e)
 	for (size_t i = 0; r == 0 && i < e->nr; i++) {
 		struct cgm_export_sink *sink = &e->sinks[i];
 
+		sink->nr_users = 3; /* of them this one, until both run */
 		r = start_thread(&sink->sender, cgm_export_send_main, sink, "send", &sink->has_sender);
 		if (r == 0)
 			r = start_thread(&sink->encoder, cgm_export_encode_main, sink, "encode", &sink->has_encoder);
+		if (r == 0)
+			__atomic_sub_fetch(&sink->nr_users, 1, __ATOMIC_ACQ_REL);
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r;

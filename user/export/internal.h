@@ -34,6 +34,7 @@ struct cgm_export_sink {
 	char who[64]; /* how messages begin: "sink influxdb" */
 	pthread_t encoder, sender;
 	bool has_encoder, has_sender;
+	unsigned nr_users; /* atomic: threads that use the driver's state; the last one closes it */
 	struct cgm_export_slices slices;
 	struct cgm_backlog *backlog;
 	/* the encoder's: the batch that is being made */
@@ -63,6 +64,9 @@ void cgm_export_slices_done(struct cgm_export_slices *q);
 /* Takes a reference of its own. Any thread. */
 void cgm_export_slices_put(struct cgm_export_sink *sink, struct cgm_slice *s);
 void cgm_export_slices_close(struct cgm_export_slices *q);
+
+/* A thread needs the driver's state no more. Closing may take its time, so a thread does it: who stops us waits only so long. */
+void cgm_export_leave(struct cgm_export_sink *sink);
 
 static inline void cgm_export_add(uint64_t *counter, uint64_t n)
 {

@@ -76,6 +76,14 @@ static enum cgm_sink_result timed_send(void *arg, struct cgm_sink_attempt *a)
 	return result;
 }
 
+void cgm_export_leave(struct cgm_export_sink *sink)
+{
+	if (__atomic_sub_fetch(&sink->nr_users, 1, __ATOMIC_ACQ_REL))
+		return;
+	sink->driver->close(sink->state);
+	sink->state = NULL;
+}
+
 void *cgm_export_send_main(void *arg)
 {
 	struct cgm_export_sink *sink = arg;
@@ -92,8 +100,6 @@ void *cgm_export_send_main(void *arg)
 		account(sink, &a, batch->end_ns);
 		cgm_backlog_finish(sink->backlog);
 	}
-	/* Here, since it may take its time: who stops us waits only so long. */
-	sink->driver->close(sink->state);
-	sink->state = NULL;
+	cgm_export_leave(sink);
 	return NULL;
 }

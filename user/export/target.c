@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sink/config.h"
@@ -17,13 +17,28 @@ char *cgm_option_copy(struct cgm_uri *uri, const char *name)
 	return cgm_strdup(value ? value : "");
 }
 
+/* A configuration is looked at before it is used: what it says then is not said again. */
+static bool is_said(const char *prefix, const char *name)
+{
+	static uint64_t said[64];
+	static size_t nr;
+	uint64_t what = cgm_hash_bytes(prefix, strlen(prefix)) * 31 + cgm_hash_bytes(name, strlen(name));
+
+	for (size_t i = 0; i < nr; i++)
+		if (said[i] == what)
+			return true;
+	if (nr < ARRAY_SIZE(said))
+		said[nr++] = what;
+	return false;
+}
+
 void cgm_option_idle(struct cgm_uri *uri, const char *name, const char *instead)
 {
-	const char *value = cgm_uri_option(uri, name, 0);
+	bool is_there = false;
 
-	for (size_t n = 1; value && cgm_uri_option(uri, name, n); n++)
-		;
-	if (value)
+	for (size_t n = 0; cgm_uri_option(uri, name, n); n++)
+		is_there = true;
+	if (is_there && !is_said(uri->prefix, name))
 		cgm_info("sink %s: option %s does nothing here: %s", uri->prefix, name, instead);
 }
 

@@ -12,7 +12,7 @@ static const char *const verbs[][2] = {
 };
 
 /* That path and all below it. */
-static const char *const parts[][2] = { { "/stats", "stats" }, { "/metrics", "metrics" }, { "/logs", "log" }, { "/spec", "spec" } };
+static const char *const kubelet_parts[][2] = { { "/stats", "stats" }, { "/metrics", "metrics" }, { "/logs", "log" }, { "/spec", "spec" } };
 
 struct cgm_access cgm_access_of(const char *method, const char *path)
 {
@@ -21,11 +21,11 @@ struct cgm_access cgm_access_of(const char *method, const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(method, verbs[i][0]) == 0)
 			a.verb = verbs[i][1];
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		size_t len = strlen(parts[i][0]);
+	for (size_t i = 0; i < ARRAY_SIZE(kubelet_parts); i++) {
+		size_t len = strlen(kubelet_parts[i][0]);
 
-		if (strncmp(path, parts[i][0], len) == 0 && (path[len] == '\0' || path[len] == '/'))
-			a.subresource = parts[i][1];
+		if (strncmp(path, kubelet_parts[i][0], len) == 0 && (path[len] == '\0' || path[len] == '/'))
+			a.subresource = kubelet_parts[i][1];
 	}
 	return a;
 }

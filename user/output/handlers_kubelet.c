@@ -33,6 +33,20 @@ enum MHD_Result cgm_handle_kubelet_summary(struct cgm_request *rq)
 	return cgm_answer_stream(rq, cgm_kubelet_summary(s, &node, only));
 }
 
+enum MHD_Result cgm_handle_compact(struct cgm_request *rq)
+{
+	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);
+	_cleanup_(cgm_facts_freep) struct cgm_facts *facts = NULL;
+	const struct cgm_http_config *config = &rq->http->config;
+	struct cgm_kubelet_node node;
+
+	if (!s)
+		return cgm_answer_too_early(rq);
+	facts = cgm_facts_get(&rq->http->facts);
+	read_node(config, facts ? facts->machine : NULL, config->trees ? config->trees->boot_time_ns : 0, &node);
+	return cgm_answer_stream(rq, cgm_compact(s, &node));
+}
+
 enum MHD_Result cgm_handle_kubelet_resource(struct cgm_request *rq)
 {
 	_cleanup_(cgm_snapshot_unrefp) struct cgm_snapshot *s = cgm_request_snapshot(rq);

@@ -60,6 +60,8 @@ bool cgm_kubelet_swap_limit(const struct cgm_snapshot *s, const struct cgm_row *
 /* The interface that stands for all: eth0, else the first that has moved a byte. NULL: none. */
 const struct cgm_layout_block *cgm_kubelet_interface(const struct cgm_row *row);
 bool cgm_kubelet_has_interfaces(const struct cgm_row *row);
+/* Cgroups that are no pod's, under the name of their part of the node, the first of each name that is there. Begins with *at 0; false: none is left. */
+bool cgm_kubelet_system(const struct cgm_snapshot *s, size_t *at, const char **ret_name, const struct cgm_row **ret);
 
 /* ---- kubelet_fs.c: FsStats of the Summary API ---- */
 
@@ -92,10 +94,17 @@ struct cgm_kubelet_node {
 	uint64_t max_pid, nr_tasks;
 	char root_device[CGM_FS_DEVICE]; /* of the file system of / */
 };
+/* The file system of /, as a whole. time_ns 0: not known. */
+struct cgm_kubelet_fs cgm_kubelet_root_fs(const struct cgm_snapshot *s, const struct cgm_kubelet_node *node);
 /* machine may be NULL. */
 void cgm_kubelet_node_read(int root_fd, const struct cgm_machine *machine, uint64_t boot_time_ns, struct cgm_kubelet_node *ret);
 /* /stats/summary: the node, then a pod a piece. node is copied. Takes a reference of s. NULL: out of memory. */
 struct cgm_stream *cgm_kubelet_summary(struct cgm_snapshot *s, const struct cgm_kubelet_node *node, bool only_cpu_and_memory);
+
+/* ---- compact.c ---- */
+
+/* /api/cgmeter/compact, as include/cgmeter/compact.h describes it, a pod a piece; likewise. */
+struct cgm_stream *cgm_compact(struct cgm_snapshot *s, const struct cgm_kubelet_node *node);
 
 /* ---- kubelet_resource.c ---- */
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* File systems as the Summary API tells of them: of containers, of a pod's volumes, of images. */
+#include "output/kubelet.h"
+
+#include <string.h>
+
 #include "base/clock.h"
 #include "output/json.h"
-#include "output/kubelet.h"
 
 struct cgm_kubelet_fs cgm_kubelet_fs_of(const struct cgm_disk_usage *u)
 {
@@ -30,6 +33,19 @@ struct cgm_kubelet_fs cgm_kubelet_fs_whole(const uint64_t *v, uint64_t time_ns)
 		.inodes = v[CGM_FS_HAS_INODES] ? v[CGM_FS_INODES] : 0,
 		.inodes_free = v[CGM_FS_INODES_FREE],
 	};
+}
+
+struct cgm_kubelet_fs cgm_kubelet_root_fs(const struct cgm_snapshot *s, const struct cgm_kubelet_node *node)
+{
+	const struct cgm_row *root = cgm_snapshot_find(s, "/");
+
+	for (uint32_t i = 0; root && i < root->layout->nr_blocks; i++) {
+		const struct cgm_layout_block *b = &root->layout->blocks[i];
+
+		if (b->kind == CGM_LAYOUT_FS && strcmp(b->name, node->root_device) == 0)
+			return cgm_kubelet_fs_whole(root->values + b->first, root->time_ns);
+	}
+	return (struct cgm_kubelet_fs){ 0 };
 }
 
 void cgm_kubelet_put_fs(struct cgm_buf *b, const struct cgm_kubelet_fs *fs)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 uint64_t cgm_kubelet_start_ns(const struct cgm_row *row, const struct cgm_who *who)
@@ -78,4 +79,31 @@ const struct cgm_layout_block *cgm_kubelet_interface(const struct cgm_row *row)
 			found = b;
 	}
 	return found;
+}
+
+bool cgm_kubelet_system(const struct cgm_snapshot *s, size_t *at, const char **ret_name, const struct cgm_row **ret)
+{
+	static const struct {
+		const char *name, *cgroup;
+	} parts[] = {
+		{ "pods", "/kubepods" },
+		{ "pods", "/kubepods.slice" },
+		{ "kubelet", "/system.slice/kubelet.service" },
+		{ "runtime", "/system.slice/containerd.service" },
+		{ "runtime", "/system.slice/docker.service" },
+		{ "runtime", "/system.slice/crio.service" },
+	};
+	const struct cgm_row *row = NULL;
+	size_t i = *at;
+
+	while (!row && i < ARRAY_SIZE(parts))
+		row = cgm_snapshot_find(s, parts[i++].cgroup);
+	if (!row)
+		return false;
+	*ret_name = parts[i - 1].name;
+	*ret = row;
+	while (i < ARRAY_SIZE(parts) && strcmp(parts[i].name, *ret_name) == 0)
+		i++;
+	*at = i;
+	return true;
 }

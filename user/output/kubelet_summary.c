@@ -187,22 +187,6 @@ static void put_network(struct cgm_buf *b, const struct cgm_row *row)
 	cgm_buf_lit(b, "]}");
 }
 
-static const struct cgm_layout_block *find_fs(const struct cgm_row *row, const char *device)
-{
-	for (uint32_t i = 0; i < row->layout->nr_blocks; i++)
-		if (row->layout->blocks[i].kind == CGM_LAYOUT_FS && strcmp(row->layout->blocks[i].name, device) == 0)
-			return &row->layout->blocks[i];
-	return NULL;
-}
-
-static struct cgm_kubelet_fs root_fs(const struct summary *y)
-{
-	const struct cgm_row *root = cgm_snapshot_find(y->snapshot, "/");
-	const struct cgm_layout_block *block = root ? find_fs(root, y->node.root_device) : NULL;
-
-	return block ? cgm_kubelet_fs_whole(root->values + block->first, root->time_ns) : (struct cgm_kubelet_fs){ 0 };
-}
-
 /* ,"key":{…}; nothing when it is not known. */
 static void put_fs(struct cgm_buf *b, const char *key, const struct cgm_kubelet_fs *fs)
 {
@@ -247,34 +231,20 @@ static int put_container(const struct summary *y, struct cgm_buf *b, const char 
 	return r;
 }
 
-/* Cgroups that are no pod's, under the names of their part. The first of each name that is there. */
 static int put_system(const struct summary *y, struct cgm_buf *b)
 {
-	static const struct {
-		const char *name, *cgroup;
-	} parts[] = {
-		{ "pods", "/kubepods" },
-		{ "pods", "/kubepods.slice" },
-		{ "kubelet", "/system.slice/kubelet.service" },
-		{ "runtime", "/system.slice/containerd.service" },
-		{ "runtime", "/system.slice/docker.service" },
-		{ "runtime", "/system.slice/crio.service" },
-	};
-	const char *last = "";
+	const struct cgm_row *row;
+	const char *name;
+	bool any = false;
+	size_t at = 0;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++) {
-		const struct cgm_row *row = strcmp(parts[i].name, last) != 0 ? cgm_snapshot_find(y->snapshot, parts[i].cgroup) : NULL;
-
-		if (!row)
-			continue;
-		if (!*last)
-			cgm_buf_lit(b, ",\"systemContainers\":[");
-		r = put_container(y, b, parts[i].name, row, NULL);
-		last = parts[i].name;
+	for (; r == 0 && cgm_kubelet_system(y->snapshot, &at, &name, &row); any = true) {
+		cgm_buf_str(b, any ? "" : ",\"systemContainers\":[");
+		r = put_container(y, b, name, row, NULL);
 	}
 	cgm_json_chop(b);
-	if (*last)
+	if (any)
 		cgm_buf_char(b, ']');
 	return r;
 }
@@ -296,7 +266,7 @@ static int put_node(const struct summary *y, struct cgm_buf *b)
 {
 	const struct cgm_row *root = cgm_snapshot_find(y->snapshot, "/");
 	const struct cgm_kubelet_node *n = &y->node;
-	struct cgm_kubelet_fs fs = root_fs(y), images = cgm_kubelet_images(y->snapshot);
+	struct cgm_kubelet_fs fs = cgm_kubelet_root_fs(y->snapshot, n), images = cgm_kubelet_images(y->snapshot);
 	uint64_t root_ns = root ? root->spec.creation_time_ns : 0;
 	int r;
 
@@ -351,7 +321,7 @@ static void put_process_stats(struct cgm_buf *b, const struct cgm_kubelet_pod *p
 
 static int put_pod(const struct summary *y, struct cgm_buf *b, const struct cgm_kubelet_pod *pod)
 {
-	struct cgm_kubelet_fs root = root_fs(y);
+	struct cgm_kubelet_fs root = cgm_kubelet_root_fs(y->snapshot, &y->node);
 	int r = 0;
 
 	cgm_buf_lit(b, "{\"podRef\":{\"name\":");

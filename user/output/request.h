@@ -188,6 +188,7 @@ enum MHD_Result cgm_handle_rows(struct cgm_request *rq);
 enum MHD_Result cgm_handle_series(struct cgm_request *rq);
 enum MHD_Result cgm_handle_old_page(struct cgm_request *rq);
 enum MHD_Result cgm_handle_status(struct cgm_request *rq);
+enum MHD_Result cgm_handle_compact(struct cgm_request *rq);
 enum MHD_Result cgm_handle_feed(struct cgm_request *rq);
 enum MHD_Result cgm_handle_hists(struct cgm_request *rq);
 enum MHD_Result cgm_handle_page(struct cgm_request *rq);

@@ -46,6 +46,7 @@ static const struct cgm_route routes[] = {
 	{ READ, "/api/cgmeter/status", cgm_handle_status, "the agent: programs, drops, own cost" },
 	{ READ, "/api/cgmeter/feed/*", cgm_handle_feed, "numbers of all cgroups as lines, for cgmeter top; \"same\" when MONO of the last is behind it" },
 	{ READ, "/api/cgmeter/hists/*", cgm_handle_hists, "all histograms of a cgroup as lines, for cgmeter top" },
+	{ READ, "/api/cgmeter/compact", cgm_handle_compact, "what cgmeter cluster takes of a node: the Summary and the waits, in few bytes (include/cgmeter/compact.h)" },
 	{ BODY, "/api/*", cgm_handle_api, "the list of versions and, for /api/VER, of its requests" },
 	{ READ, "/static/*", cgm_handle_static, "files of the page" },
 	{ READ, "/containers/*", cgm_handle_old_page, "to the page, with that cgroup" },

@@ -38,6 +38,7 @@ struct cgm_process_stats {
 	uint64_t nr_unknown_pods; /* sets of pods that the API server does not know (yet): without labels, requests, limits */
 	uint64_t nr_mixed; /* sets of a node whose answers name another node than the API: kept apart by the API's name */
 	uint64_t nr_lost; /* slices that were lost for memory */
+	uint64_t nr_summed; /* nodes in the last sums: one that did not answer in that window is missing from them */
 	uint64_t node_ns, cycle_ns; /* time spent so far in _node, in _cycle */
 };
 struct cgm_process_stats cgm_process_stats(struct cgm_process *p);

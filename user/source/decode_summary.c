@@ -197,12 +197,6 @@ static void read_start(struct summary *y, int set)
 	cgm_scan_time(&y->scan, &y->d->sets[set].created_ns);
 }
 
-/* Names that Heapster gives to parts of a node. */
-static const char *system_name(const char *name)
-{
-	return strcmp(name, "runtime") == 0 ? "docker-daemon" : strcmp(name, "misc") == 0 ? "system" : name;
-}
-
 /* pod < 0: a part of the node. */
 static void read_container(struct summary *y, int pod)
 {
@@ -243,7 +237,7 @@ static void read_container(struct summary *y, int pod)
 		cgm_cast_drop(&y->cast, set);
 		return;
 	}
-	y->d->sets[set].container = pod < 0 ? system_name(name) : name;
+	y->d->sets[set].container = pod < 0 ? cgm_decode_system_name(name) : name;
 	y->d->sets[set].order = pod < 0 ? 0 : (uint32_t)pod;
 	y->d->sets[set].scraped_ns = newest_ns;
 }

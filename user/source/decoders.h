@@ -31,6 +31,12 @@ void cgm_decode_put_gpu(struct cgm_cast *c, int set, const struct cgm_decode_gpu
 /* An application's own metric. name is the draft's. */
 void cgm_decode_put_custom(struct cgm_cast *c, int set, const char *name, bool is_float, union cgm_cm_value value);
 
+/* Heapster's name for a part of a node that a kubelet calls so. */
+static inline const char *cgm_decode_system_name(const char *name)
+{
+	return strcmp(name, "runtime") == 0 ? "docker-daemon" : strcmp(name, "misc") == 0 ? "system" : name;
+}
+
 /* Is that said: a text that is there and not empty? */
 static inline bool cgm_decode_said(const char *text)
 {

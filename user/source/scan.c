@@ -175,7 +175,7 @@ static char *unescape(char *to, struct cgm_str raw)
 	return to;
 }
 
-static bool is_clean(const char *text, size_t len)
+bool cgm_scan_is_clean(const char *text, size_t len)
 {
 	for (const char *p = text; p < text + len;) {
 		size_t n = (unsigned char)*p < 0x20 || *p == 0x7f ? 0 : cgm_utf8_len((const unsigned char *)p);
@@ -202,7 +202,7 @@ static bool copy(struct cgm_scan *s, struct cgm_draft *d, struct cgm_str raw, co
 		memcpy(text, raw.p, raw.len);
 		end += raw.len;
 	}
-	if (!end || (*end = '\0', !is_clean(text, (size_t)(end - text)))) {
+	if (!end || (*end = '\0', !cgm_scan_is_clean(text, (size_t)(end - text)))) {
 		++*s->nr_bad;
 		return false;
 	}

@@ -59,5 +59,7 @@ bool cgm_scan_time(struct cgm_scan *s, uint64_t *ret_ns);
 bool cgm_scan_text(struct cgm_scan *s, struct cgm_draft *d, const char **ret);
 /* The same of a key. */
 bool cgm_scan_key_text(struct cgm_scan *s, struct cgm_draft *d, struct cgm_str key, const char **ret);
+/* Is that text good UTF-8 without control characters? It must have a zero behind it. */
+bool cgm_scan_is_clean(const char *text, size_t len);
 /* The text as it is written, for a comparison with a literal. */
 bool cgm_scan_raw(struct cgm_scan *s, struct cgm_str *ret);

@@ -38,6 +38,21 @@ struct cgm_source_config {
 struct cgm_source;
 /* Looks at the URI alone. 0, or -EINVAL with fault. */
 int cgm_source_check(const char *uri, char *fault);
+
+/* ---- the API server that a URI means ---- */
+
+struct cgm_source_kube_texts {
+	char *url, *kubeconfig;
+};
+/*
+ * *ret_needed false: its nodes are of no API server, and config is untouched. Else config (for cgm_kube_open) holds what the URI says, whose texts are ret_texts': good until their
+ * _done. 0, -EINVAL with fault (CGM_SOURCE_FAULT), -ENOMEM.
+ */
+int cgm_source_kube_config(const char *uri, struct cgm_kube_config *ret, bool *ret_needed, struct cgm_source_kube_texts *ret_texts, char *fault);
+void cgm_source_kube_texts_done(struct cgm_source_kube_texts *t);
+
+/* ---- asking ---- */
+
 /* Starts the thread. 0 or a negative errno with fault (CGM_SOURCE_FAULT). config's texts and pointers must outlive it. */
 int cgm_source_start(const struct cgm_source_config *config, struct cgm_source **ret, char *fault);
 /* Ends it within 100 ms. NULL is fine. */
@@ -65,6 +80,7 @@ int cgm_source_nodes(struct cgm_source *s, struct cgm_node_state **ret, size_t *
 
 struct cgm_source_stats {
 	uint64_t nr_nodes, nr_ready, nr_silent; /* silent: ready, and the last try failed */
+	uint64_t nr_skewed; /* whose clock is more than 10 minutes off */
 	uint64_t nr_requests, nr_failed[CGM_NR_NODE_FAULTS], nr_bytes, nr_bad;
 	uint64_t nr_cycles, nr_skipped; /* windows; those that could not begin in time */
 	uint64_t last_cycle_end_ns, last_cycle_ns; /* its window's end; from the first request to the last answer */

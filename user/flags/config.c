@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "node/options_table.h"
+#include "flags/flags.h"
 
 /* What separates name and value is the first = or :. */
 static bool split(struct cgm_str line, struct cgm_str *ret_name, struct cgm_str *ret_value)
