@@ -17,8 +17,8 @@ from agent import PROGRAM, Agent, by_speed, free_port, wait_for
 class Cluster(Agent):
     """Asks every five seconds. Its log, and what --sink=log says, are kept."""
 
-    def __init__(self, *options, resolution="5s", environment=None):
-        self.port, self.tls, self.headers = free_port(), None, {}
+    def __init__(self, *options, resolution="5s", environment=None, tls=None):
+        self.port, self.tls, self.headers, self.may_be_denied = free_port(), tls, {}, False
         self.log_file = tempfile.NamedTemporaryFile(prefix="cgmtest-log-")
         command = [PROGRAM, "cluster", "--listen_ip=127.0.0.1", "--heapster_port=%d" % self.port, "--metric_resolution=" + resolution, "--scrape_offset=100ms"] + list(options)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, env=environment)
@@ -178,7 +178,7 @@ class Kube(Server):
 
     def __init__(self, nodes):
         """nodes: {name: address}."""
-        self.lease, self.lock, self.version, self.asked = None, threading.Lock(), 7, []
+        self.lease, self.lock, self.version, self.asked, self.authorities = None, threading.Lock(), 7, [], None
         self.nodes = [{"metadata": {"name": name, "uid": "node-uid-" + name, "labels": {"zone": "a"}, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {},
                        "status": {"addresses": [{"type": "InternalIP", "address": address}], "conditions": [{"type": "Ready", "status": "True"}],
                                   "capacity": {"cpu": "4", "memory": "8Gi"}, "allocatable": {"cpu": "2", "memory": "4Gi"},
@@ -203,6 +203,8 @@ class Kube(Server):
                 if "watch=" in path:
                     return 200, "application/json", self.changes()
                 return 200, "application/json", json.dumps({"kind": kind + "List", "apiVersion": "v1", "metadata": {"resourceVersion": "5"}, "items": items})
+        if path.endswith("/configmaps/extension-apiserver-authentication") and self.authorities:
+            return 200, "application/json", json.dumps({"kind": "ConfigMap", "metadata": {}, "data": self.authorities})
         if "/leases" in path:
             return self.tell_lease(method, body)
         if path.endswith("/tokenreviews"):
@@ -242,11 +244,17 @@ def end(cluster):
     return seconds
 
 
-def ask_tls(port, path, token):
-    """(status, body) of a server whose certificate nobody knows."""
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=by_speed(20, 120), context=ssl._create_unverified_context())
+def ask_tls(port, path, token=None, certificate=None, **headers):
+    """(status, body) of a server whose certificate nobody knows. certificate: path without .crt and .key; X_Remote_User="x" is a header."""
+    context = ssl._create_unverified_context()
+    if certificate:
+        context.load_cert_chain(certificate + ".crt", certificate + ".key")
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=by_speed(20, 120), context=context)
+    headers = {key.replace("_", "-"): value for key, value in headers.items()}
+    if token:
+        headers["Authorization"] = "Bearer " + token
     try:
-        connection.request("GET", path, headers={"Authorization": "Bearer " + token} if token else {})
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:

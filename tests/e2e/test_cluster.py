@@ -5,11 +5,14 @@ import collections
 import json
 import os
 import shutil
+import ssl
 import tempfile
 
 import cluster
 import lib
 from agent import by_speed, wait_for
+from authority import Authority
+from cgroups import read
 from cluster import Cluster, InfluxDB, Node
 from lib import equal, near
 
@@ -183,6 +186,56 @@ def test_kubernetes__metrics_api_for_who_may(t):
     for open_path in ("/healthz", "/readyz", "/livez"):
         equal(cluster.ask_tls(port, open_path, None)[0], 200, open_path)
     equal(cluster.ask_tls(port, "/api/v1/model/nodes/", "good")[0], 404, "the model API on the secure port")
+
+
+def test_kubernetes__asked_through_the_api_server(t):
+    """Its front proxy says in headers who asks, and nobody else may; a client's own certificate says it as well."""
+    cell, dir = Cell(t), folder(t)
+    proxies, clients = Authority(dir, "proxies"), Authority(dir, "clients")
+    proxies.make("front-proxy-client", "clientAuth")
+    proxies.make("another", "clientAuth")
+    clients.make("reader", "clientAuth")
+    clients.make("stranger", "clientAuth")
+    cell.kube.authorities = {"client-ca-file": read(clients.path("clients.crt")), "requestheader-client-ca-file": read(proxies.path("proxies.crt")),
+                             "requestheader-allowed-names": '["front-proxy-client"]'}
+    port = cluster.free_port()
+    one = start(t, cell.source, "--secure_port=%d" % port, "--bind_address=127.0.0.1")
+    one.until(lambda: one.points("nodes/n1", "cpu/usage_rate"), "rate of a node")
+
+    def ask(certificate, **headers):
+        return cluster.ask_tls(port, "/apis/metrics.k8s.io/v1beta1/nodes", None, certificate and os.path.join(dir, certificate), **headers)[0]
+
+    equal(ask("front-proxy-client", X_Remote_User="reader", X_Remote_Group="readers"), 200, "reader by the proxy")
+    equal(ask("front-proxy-client", X_Remote_User="stranger"), 403, "a stranger by the proxy")
+    equal(ask(None, X_Remote_User="reader"), 403, "who says himself that he is reader")
+    assert ask("another", X_Remote_User="reader") in (401, 403), "a proxy that is not on the list"
+    equal(ask("reader"), 200, "reader by his certificate")
+    equal(ask("stranger", X_Remote_User="reader"), 403, "a stranger with a certificate and a header")
+
+
+def test_port__allowed_users(t):
+    told, dir = node(t, "n1"), folder(t)
+    authority, other = Authority(dir, "ca"), Authority(dir, "other")
+    authority.make("server", "serverAuth")
+    for name in ("alice", "bob"):
+        authority.make(name, "clientAuth")
+    other.make("mallory", "clientAuth", names="/CN=alice")
+    context = ssl._create_unverified_context()
+    context.load_cert_chain(authority.path("alice.crt"), authority.path("alice.key"))
+    one = start(t, "--source=nodes:" + told.url, "--tls_cert=" + authority.path("server.crt"), "--tls_key=" + authority.path("server.key"),
+                "--tls_client_ca=" + authority.path("ca.crt"), "--allowed_users=alice,carol", tls=context)
+
+    def ask(path, certificate=None):
+        return cluster.ask_tls(one.port, path, None, certificate and os.path.join(dir, certificate))[0]
+
+    one.until(lambda: nodes_of(one), "node")
+    equal((ask("/api/v1/model/nodes/", "alice"), ask("/api/v1/model/nodes/", "bob"), ask("/api/v1/model/nodes/"), ask("/metrics")), (200, 403, 401, 401), "who may")
+    equal(ask("/healthz"), 200, "/healthz for all")
+    try:
+        answer = ask("/api/v1/model/nodes/", "mallory")
+    except OSError:
+        return
+    raise AssertionError("a certificate of another authority: %s" % answer)
 
 
 def test_shards__each_node_once(t):
