@@ -42,13 +42,12 @@ int cgm_decode(enum cgm_decode_form form, const char *text, size_t len, struct c
 const struct cgm_tag *cgm_decode_resource_id(struct cgm_draft *d, const char *prefix, struct cgm_str text)
 {
 	struct cgm_tag *pair = cgm_draft_alloc(d, sizeof(*pair));
-	size_t len = strlen(prefix);
-	char *value = pair ? cgm_draft_alloc(d, len + text.len + 1) : NULL;
+	size_t size = strlen(prefix) + text.len + 1;
+	char *value = pair ? cgm_draft_alloc(d, size) : NULL;
 
 	if (!value)
 		return NULL;
-	memcpy(value, prefix, len);
-	memcpy(value + len, text.p, text.len);
+	snprintf(value, size, "%s%.*s", prefix, (int)text.len, text.p);
 	*pair = (struct cgm_tag){ "resource_id", value };
 	return pair;
 }

@@ -24,9 +24,12 @@ const char *cgm_decode_name(enum cgm_decode_form form);
 /*
  * Rules, Heapster's where it has some (shared/reference/heapster-kubelet.md, "Source decode rules"):
  * one set CGM_SET_NODE; CGM_SET_SYS_CONTAINER with .container; CGM_SET_POD with .pod_namespace, .pod, .uid, and its CGM_SET_CONTAINER behind it with these and
- * .container (.image where it is said). A set's scraped_ns is the newest time among its values as the node says them, and 0 when it says none.
+ * .container (.image where it is said). A set's scraped_ns is the newest time among its values as the node says them, and 0 when it says none;
+ * times of file systems, which are measured seldom, do not count: rates are made with it.
  * uptime is not set here (the pipeline does: scraped_ns - created_ns). Of two pods with one name the one that started last is taken, likewise of containers.
  * Labeled file systems: "/", "logs", "Volume:NAME" of a Summary, devices of cAdvisor's.
+ * A pod with containers has no memory and no tasks of its own here: they are its containers' sums. A value is put in only if cluster.def gives it to sets of that kind.
+ * Times before 2000 or after 2099 are bad. Numbers above 2^63-1 are that.
  * nr_bad (never NULL) grows by each value or part that was passed over because it is nonsense (a text for a number, a number that is negative).
  */
 int cgm_decode(enum cgm_decode_form form, const char *text, size_t len, struct cgm_draft *d, uint64_t *nr_bad, char *fault);

@@ -26,6 +26,7 @@ struct compact {
 	bool began, any_end, any_node;
 	int node, pod; /* sets; pod: the last one, -1: none yet */
 	size_t nr_names;
+	uint8_t last_metric; /* of the last name that was one */
 	struct place names[MAX_NAMES];
 	const char *why; /* what ends the reading */
 };
@@ -59,12 +60,17 @@ static const char *text(struct compact *y, struct cgm_str t)
 
 /* ---- names ---- */
 
-static struct place meaning_of(struct cgm_str name)
+/* They come in the order of cluster.def, with gaps: the search begins behind the last one. */
+static struct place meaning_of(struct cgm_str name, uint8_t *last)
 {
-	int m = cgm_cm_find(name);
+	for (int i = 1; i <= CGM_CM_CUSTOM; i++) {
+		uint8_t m = (uint8_t)((*last + i) % CGM_CM_CUSTOM);
 
-	if (m >= 0 && cgm_str_eq(name, cgm_cm_table[m].name)) /* none of Heapster's old names */
-		return (struct place){ METRIC, (uint8_t)m };
+		if (!cgm_str_eq(name, cgm_cm_table[m].name))
+			continue;
+		*last = m;
+		return (struct place){ METRIC, m };
+	}
 	for (int h = 0; h < CGM_NR_CH; h++)
 		if (cgm_str_eq(name, cgm_ch_name((enum cgm_ch)h)))
 			return (struct place){ HISTOGRAM, (uint8_t)h };
@@ -74,7 +80,7 @@ static struct place meaning_of(struct cgm_str name)
 static void read_name(struct compact *y, struct cgm_str name)
 {
 	if (y->nr_names < MAX_NAMES)
-		y->names[y->nr_names++] = meaning_of(name);
+		y->names[y->nr_names++] = meaning_of(name, &y->last_metric);
 }
 
 static struct place place(const struct compact *y, uint64_t at)

@@ -70,13 +70,21 @@ static bool is_hex(char c)
 	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
+/* What a backslash and that character mean; 0: nothing. */
+static char meaning(char c)
+{
+	static const char table[256] = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t' };
+
+	return table[(unsigned char)c];
+}
+
 /* Behind the escape at p; NULL: it is none. */
 static const char *past_escape(const char *p, const char *end)
 {
 	if (end - p < 2)
 		return NULL;
 	if (p[1] != 'u')
-		return memchr("\"\\/bfnrt", p[1], 8) ? p + 2 : NULL;
+		return meaning(p[1]) ? p + 2 : NULL;
 	if (end - p < 6 || !is_hex(p[2]) || !is_hex(p[3]) || !is_hex(p[4]) || !is_hex(p[5]))
 		return NULL;
 	return p + 6;
@@ -155,10 +163,7 @@ static char *unescape(char *to, struct cgm_str raw)
 			continue;
 		}
 		if (p[1] != 'u') {
-			static const char from[] = "bfnrt", into[] = "\b\f\n\r\t";
-			const char *at = memchr(from, p[1], 5);
-
-			*to++ = at ? into[at - from] : p[1];
+			*to++ = meaning(p[1]);
 			p += 2;
 			continue;
 		}
