@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -264,6 +265,34 @@ static void test_draft__empty(void **state)
 	assert_null(cgm_slice_find(s, "n"));
 }
 
+/* Many lists of labels, each in several sets and not one after the other: each is in the slice once. */
+static void test_draft__labels_once(void **state)
+{
+	_cleanup_(cgm_draft_done) struct cgm_draft d = { 0 };
+	_cleanup_(cgm_slice_freep) struct cgm_slice *s = NULL;
+	char volume[] = "Volume:000", name[] = "p0";
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++, name[1]++) {
+		assert_int_equal(cgm_draft_add(&d, CGM_SET_POD), i);
+		d.sets[i].entity = pod(name);
+		for (unsigned k = 0; k < 600; k++) {
+			snprintf(volume + 7, 4, "%03u", k % 300);
+			cgm_draft_resource(&d, i, CGM_CM_FILESYSTEM_USAGE, cgm_str(volume), k);
+		}
+	}
+	assert_int_equal(cgm_draft_seal(&d, "", 0, 0, &s), 0);
+	assert_true(s->bytes < sizeof(*s) + 2 * sizeof(struct cgm_set) + 1200 * sizeof(struct cgm_labeled) + 300 * (sizeof(struct cgm_tag) + 24) + 100);
+	for (unsigned k = 0; k < 1200; k++) {
+		const struct cgm_labeled *l = &s->sets[k / 600].labeled[k % 600];
+
+		snprintf(volume + 7, 4, "%03u", k % 300);
+		assert_int_equal(l->value.i, k % 600);
+		assert_string_equal(l->labels[0].value, volume);
+		assert_ptr_equal(l->labels, s->sets[0].labeled[k % 300].labels);
+	}
+}
+
 /* More than a chunk of texts, and one that is larger than a chunk: all stay where they are. */
 static void test_draft__texts(void **state)
 {
@@ -320,7 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metric__table), cmocka_unit_test(test_entity__keys), cmocka_unit_test(test_entity__is),	  cmocka_unit_test(test_entity__out_of_memory),
 		cmocka_unit_test(test_draft__seal),   cmocka_unit_test(test_draft__order), cmocka_unit_test(test_draft__empty), cmocka_unit_test(test_draft__texts),
-		cmocka_unit_test(test_draft__out_of_memory),
+		cmocka_unit_test(test_draft__out_of_memory), cmocka_unit_test(test_draft__labels_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,16 +147,11 @@ struct place {
 	uint32_t nr_labeled, nr_hists;
 };
 
-/*
- * Labels are few ("/", "logs", a pod's volumes) and values many: each list of labels stands in a slice once. Beyond that number they are written
- * again for each value.
- */
-#define MAX_LISTS 64
-
+/* Labels are few ("/", "logs", a pod's volumes) and values many: each list of labels stands in a slice once. */
 struct list {
 	const struct cgm_tag *from, *to; /* in the draft, in the slice */
 	uint64_t hash;
-	unsigned nr;
+	uint32_t nr;
 };
 
 struct seal {
@@ -164,8 +159,9 @@ struct seal {
 	struct place *places; /* of the sets that come, in their order */
 	uint32_t *place_of; /* by the draft's index; UINT32_MAX: it does not come */
 	uint32_t nr;
-	struct list lists[MAX_LISTS];
-	unsigned nr_lists, last_list;
+	struct list *lists;
+	uint32_t *list_of, *table; /* by the draft's index of a labeled value; by hash: an index in lists, UINT32_MAX: free */
+	uint32_t nr_lists, nr_table;
 	size_t nr_values, nr_labeled, nr_hists, nr_tags, text;
 };
 
@@ -173,6 +169,8 @@ static void seal_done(struct seal *s)
 {
 	free(s->places);
 	free(s->place_of);
+	free(s->lists);
+	free(s->list_of);
 }
 
 static int by_order(const void *a, const void *b)
@@ -215,13 +213,11 @@ static uint64_t hash_of(const struct cgm_labeled *l)
 
 	for (unsigned k = 0; k < l->nr_labels; k++)
 		hash = (hash * 31 + cgm_hash_bytes(l->labels[k].key, strlen(l->labels[k].key))) * 31 + cgm_hash_bytes(l->labels[k].value, strlen(l->labels[k].value));
-	return hash;
+	return hash ^ hash >> 32;
 }
 
 static bool is_list(const struct list *list, const struct cgm_labeled *l, uint64_t hash)
 {
-	if (list->from == l->labels && list->nr == l->nr_labels)
-		return true;
 	if (list->hash != hash || list->nr != l->nr_labels)
 		return false;
 	for (unsigned k = 0; k < list->nr; k++)
@@ -230,33 +226,40 @@ static bool is_list(const struct list *list, const struct cgm_labeled *l, uint64
 	return true;
 }
 
-/* The list that these labels are; NULL: they are none (yet). Values of one file system come one after the other. */
-static struct list *find_list(struct seal *s, const struct cgm_labeled *l, uint64_t hash)
+static int room_for_lists(struct seal *s)
 {
-	if (s->nr_lists && is_list(&s->lists[s->last_list], l, hash))
-		return &s->lists[s->last_list];
-	for (unsigned i = 0; i < s->nr_lists; i++) {
-		if (is_list(&s->lists[i], l, hash)) {
-			s->last_list = i;
-			return &s->lists[i];
-		}
-	}
-	return NULL;
+	size_t nr = s->d->nr_labeled, nr_table = 16;
+
+	while (nr_table < nr * 2)
+		nr_table *= 2;
+	s->lists = cgm_malloc((nr + 1) * sizeof(*s->lists));
+	s->list_of = cgm_malloc((nr + nr_table) * sizeof(*s->list_of));
+	if (!s->lists || !s->list_of)
+		return -ENOMEM;
+	s->table = s->list_of + nr;
+	s->nr_table = (uint32_t)nr_table;
+	memset(s->table, 0xff, nr_table * sizeof(*s->table));
+	return 0;
 }
 
-static void count_labels(struct seal *s, const struct cgm_labeled *l)
+/* Which list the labels of the draft's i-th labeled value are, a new one if need be. Values of one file system come one after the other. */
+static uint32_t list_of(struct seal *s, size_t i)
 {
-	uint64_t hash = hash_of(l);
+	const struct cgm_labeled *l = &s->d->labeled[i].labeled, *before = i ? &s->d->labeled[i - 1].labeled : NULL;
+	uint64_t hash;
+	uint32_t at;
 
-	if (find_list(s, l, hash))
-		return;
-	if (s->nr_lists < MAX_LISTS) {
-		s->last_list = s->nr_lists;
-		s->lists[s->nr_lists++] = (struct list){ .from = l->labels, .hash = hash, .nr = l->nr_labels };
-	}
+	if (before && before->labels == l->labels && before->nr_labels == l->nr_labels && s->place_of[s->d->labeled[i - 1].set] != UINT32_MAX)
+		return s->list_of[i - 1];
+	hash = hash_of(l);
+	for (at = hash & (s->nr_table - 1); s->table[at] != UINT32_MAX; at = (at + 1) & (s->nr_table - 1))
+		if (is_list(&s->lists[s->table[at]], l, hash))
+			return s->table[at];
+	s->lists[s->nr_lists] = (struct list){ .from = l->labels, .hash = hash, .nr = l->nr_labels };
 	s->nr_tags += l->nr_labels;
 	for (unsigned k = 0; k < l->nr_labels; k++)
 		s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
+	return s->table[at] = s->nr_lists++;
 }
 
 static void count(struct seal *s)
@@ -270,7 +273,7 @@ static void count(struct seal *s)
 		s->places[place].nr_labeled++;
 		s->nr_labeled++;
 		s->text += l->name ? strlen(l->name) + 1 : 0;
-		count_labels(s, l);
+		s->list_of[i] = list_of(s, i);
 	}
 	for (size_t i = 0; i < s->d->nr_hists; i++) {
 		uint32_t place = s->place_of[s->d->hists[i].set];
@@ -315,27 +318,23 @@ static void put_set(struct seal *s, struct cursor *c, const struct place *p, str
 	c->hist += p->nr_hists;
 }
 
-static const struct cgm_tag *put_labels(struct seal *s, struct cursor *c, const struct cgm_labeled *l)
+static const struct cgm_tag *put_list(struct cursor *c, struct list *list)
 {
-	struct list *list = find_list(s, l, hash_of(l));
-	const struct cgm_tag *tags = c->tag;
-
-	if (list && list->to)
+	if (list->to)
 		return list->to;
-	for (unsigned k = 0; k < l->nr_labels; k++)
-		*c->tag++ = (struct cgm_tag){ put_text(c, l->labels[k].key), put_text(c, l->labels[k].value) };
-	if (list)
-		list->to = tags;
-	return tags;
+	list->to = c->tag;
+	for (uint32_t k = 0; k < list->nr; k++)
+		*c->tag++ = (struct cgm_tag){ put_text(c, list->from[k].key), put_text(c, list->from[k].value) };
+	return list->to;
 }
 
 /* Into its place among those of its set, which are sorted by metric. */
-static void put_labeled(struct seal *s, struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from)
+static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from, struct list *list)
 {
 	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled, l = *from;
 	uint32_t at = set->nr_labeled++;
 
-	l.labels = put_labels(s, c, from);
+	l.labels = put_list(c, list);
 	l.name = l.name ? put_text(c, l.name) : NULL;
 	for (; at > 0 && array[at - 1].metric > l.metric; at--)
 		array[at] = array[at - 1];
@@ -364,7 +363,7 @@ static void fill(struct seal *s, struct cgm_slice *slice, struct cgm_set *sets, 
 		put_set(s, &c, &s->places[i], &sets[i]);
 	for (size_t i = 0; i < s->d->nr_labeled; i++)
 		if (s->place_of[s->d->labeled[i].set] != UINT32_MAX)
-			put_labeled(s, &c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled);
+			put_labeled(&c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled, &s->lists[s->list_of[i]]);
 	for (size_t i = 0; i < s->d->nr_hists; i++)
 		if (s->place_of[s->d->hists[i].set] != UINT32_MAX)
 			put_hist(&sets[s->place_of[s->d->hists[i].set]], &s->d->hists[i].hist);
@@ -377,7 +376,7 @@ int cgm_draft_seal(const struct cgm_draft *d, const char *node, uint64_t end_ns,
 	struct cgm_slice *slice;
 	size_t bytes;
 
-	if (d->failed || choose(&s) < 0)
+	if (d->failed || choose(&s) < 0 || room_for_lists(&s) < 0)
 		return -ENOMEM;
 	count(&s);
 	bytes = sizeof(*slice) + s.nr * sizeof(struct cgm_set) + s.nr_hists * sizeof(struct cgm_cluster_hist) + s.nr_labeled * sizeof(struct cgm_labeled) +
