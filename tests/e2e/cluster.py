@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`cgmeter cluster` under test, and what it asks and tells: nodes that answer as they are told, an InfluxDB that keeps what it gets."""
 import contextlib
+import http.client
 import http.server
 import json
 import signal
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -15,8 +17,8 @@ from agent import PROGRAM, Agent, by_speed, free_port, wait_for
 class Cluster(Agent):
     """Asks every five seconds. Its log, and what --sink=log says, are kept."""
 
-    def __init__(self, *options, resolution="5s", environment=None):
-        self.port, self.tls, self.headers = free_port(), None, {}
+    def __init__(self, *options, resolution="5s", environment=None, tls=None):
+        self.port, self.tls, self.headers, self.may_be_denied = free_port(), tls, {}, False
         self.log_file = tempfile.NamedTemporaryFile(prefix="cgmtest-log-")
         command = [PROGRAM, "cluster", "--listen_ip=127.0.0.1", "--heapster_port=%d" % self.port, "--metric_resolution=" + resolution, "--scrape_offset=100ms"] + list(options)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, env=environment)
@@ -50,9 +52,11 @@ def run(*options):
 
 
 class Server:
-    """A server of HTTP/1.1 in threads: answer(method, path, body) gives (status, type, text); None: silence for as long as it runs."""
+    """
+    A server of HTTP/1.1 in threads: answer(method, path, body) gives (status, type, text); None: silence for as long as it runs. A text that is no text gives pieces of a stream that stays open.
+    """
 
-    def __init__(self, answer, port=0):
+    def __init__(self, answer, port=0, host="127.0.0.1"):
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -65,6 +69,9 @@ class Server:
                     outer.ended.wait()
                     return
                 status, kind, text = got
+                if not isinstance(text, (bytes, str)):
+                    self.stream(status, kind, text)
+                    return
                 text = text if isinstance(text, bytes) else text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
@@ -72,16 +79,27 @@ class Server:
                 self.end_headers()
                 self.wfile.write(text)
 
+            def stream(self, status, kind, pieces):
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    for piece in pieces:
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                        self.wfile.flush()
+                self.close_connection = True
+
             do_GET = do_POST = do_PUT = handle_any
 
             def log_message(self, *_):
                 pass
 
         self.answer, self.ended = answer, threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.url = "http://%s:%d" % (host, self.port)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
@@ -101,9 +119,9 @@ class Node(Server):
     CPU = {"web": 250, "side": 125}
     MEMORY = {"web": 64 << 20, "side": 16 << 20}
 
-    def __init__(self, name, pod="pod-1", port=0):
+    def __init__(self, name, pod="pod-1", **more):
         self.name, self.pod, self.began, self.nr_asked, self.silent = name, pod, time.time() - 3600, 0, False
-        super().__init__(self.tell, port)
+        super().__init__(self.tell, **more)
 
     def cpu(self, millicores, now):
         return {"time": rfc3339(now), "usageCoreNanoSeconds": int(millicores * 1000000 * (now - self.began))}
@@ -155,13 +173,68 @@ class InfluxDB(Server):
             return [int(line.rpartition(" ")[2]) for line in self.lines if line.startswith(measurement + ",")]
 
 
-@contextlib.contextmanager
-def stopping(*servers):
-    try:
-        yield
-    finally:
-        for server in servers:
-            server.stop()
+class Kube(Server):
+    """An API server of some nodes, pods and namespaces that knows Leases, tokens ("good", of reader) and who may see metrics (reader)."""
+
+    def __init__(self, nodes):
+        """nodes: {name: address}."""
+        self.lease, self.lock, self.version, self.asked, self.authorities = None, threading.Lock(), 7, [], None
+        self.nodes = [{"metadata": {"name": name, "uid": "node-uid-" + name, "labels": {"zone": "a"}, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {},
+                       "status": {"addresses": [{"type": "InternalIP", "address": address}], "conditions": [{"type": "Ready", "status": "True"}],
+                                  "capacity": {"cpu": "4", "memory": "8Gi"}, "allocatable": {"cpu": "2", "memory": "4Gi"},
+                                  "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}}}} for name, address in nodes.items()]
+        self.pods = [self.pod("pod-%d" % i, name) for i, name in enumerate(nodes, 1)]
+        self.namespaces = [{"metadata": {"name": "default", "uid": "ns-uid", "creationTimestamp": "2026-01-01T00:00:00Z"}}]
+        super().__init__(self.tell)
+
+    @staticmethod
+    def pod(name, node):
+        containers = [{"name": c, "image": "image/%s:1" % c, "resources": {"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "500m"}}} for c in Node.CPU]
+        return {"metadata": {"name": name, "namespace": "default", "uid": "uid-" + name, "labels": {"app": "web", "tier": "front"}, "creationTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {"nodeName": node, "containers": containers},
+                "status": {"phase": "Running", "podIP": "10.0.0.1", "startTime": "2026-01-01T00:00:00Z",
+                           "containerStatuses": [{"name": c, "restartCount": 2, "ready": True, "state": {"running": {}}} for c in Node.CPU]}}
+
+    def tell(self, method, path, body):
+        with self.lock:
+            self.asked.append(method + " " + path)
+        for kind, items in (("Node", self.nodes), ("Pod", self.pods), ("Namespace", self.namespaces)):
+            if path.partition("?")[0] == "/api/v1/%ss" % kind.lower():
+                if "watch=" in path:
+                    return 200, "application/json", self.changes()
+                return 200, "application/json", json.dumps({"kind": kind + "List", "apiVersion": "v1", "metadata": {"resourceVersion": "5"}, "items": items})
+        if path.endswith("/configmaps/extension-apiserver-authentication") and self.authorities:
+            return 200, "application/json", json.dumps({"kind": "ConfigMap", "metadata": {}, "data": self.authorities})
+        if "/leases" in path:
+            return self.tell_lease(method, body)
+        if path.endswith("/tokenreviews"):
+            good = json.loads(body)["spec"]["token"] == "good"
+            return 201, "application/json", json.dumps({"kind": "TokenReview", "status": {"authenticated": good, "user": {"username": "reader" if good else "", "groups": ["readers"]}}})
+        if path.endswith("/subjectaccessreviews"):
+            return 201, "application/json", json.dumps({"kind": "SubjectAccessReview", "status": {"allowed": json.loads(body)["spec"].get("user") == "reader"}})
+        return 404, "application/json", '{"kind":"Status","status":"Failure","message":"not found","code":404}'
+
+    def changes(self):
+        self.ended.wait()
+        yield b"\n"
+
+    def tell_lease(self, method, body):
+        """As the API server: what is written on an older version is refused."""
+        with self.lock:
+            if method == "GET" and not self.lease:
+                return 404, "application/json", '{"kind":"Status","code":404}'
+            if method != "GET":
+                new = json.loads(body)
+                if self.lease and (method == "POST" or new["metadata"].get("resourceVersion") != self.lease["metadata"]["resourceVersion"]):
+                    return 409, "application/json", '{"kind":"Status","code":409}'
+                self.version += 1
+                new["metadata"]["resourceVersion"] = str(self.version)
+                self.lease = new
+            return 200, "application/json", json.dumps(self.lease)
+
+    def holder(self):
+        with self.lock:
+            return self.lease["spec"]["holderIdentity"] if self.lease else None
 
 
 def end(cluster):
@@ -169,3 +242,20 @@ def end(cluster):
     status, seconds = cluster.stop(signal.SIGTERM, by_speed(10, 60))
     assert status == 0, "status %s: %s" % (status, cluster.log()[-2000:])
     return seconds
+
+
+def ask_tls(port, path, token=None, certificate=None, **headers):
+    """(status, body) of a server whose certificate nobody knows. certificate: path without .crt and .key; X_Remote_User="x" is a header."""
+    context = ssl._create_unverified_context()
+    if certificate:
+        context.load_cert_chain(certificate + ".crt", certificate + ".key")
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=by_speed(20, 120), context=context)
+    headers = {key.replace("_", "-"): value for key, value in headers.items()}
+    if token:
+        headers["Authorization"] = "Bearer " + token
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()

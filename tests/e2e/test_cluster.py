@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`cgmeter cluster`: figures of a real agent and of a scripted kubelet through the model API, nodes that die, its end and its next start, bad flags."""
 import collections
+import json
 import os
 import shutil
+import ssl
 import tempfile
 
 import cluster
 import lib
 from agent import by_speed, wait_for
+from authority import Authority
+from cgroups import read
 from cluster import Cluster, InfluxDB, Node
 from lib import equal, near
 
@@ -113,6 +117,133 @@ def test_nodes__file_is_watched(t):
         f.write("# both\n%s\n%s\n" % (first.url, second.url))
     os.rename(path + ".new", path)
     one.until(lambda: len(nodes_of(one)) == 2, "two nodes")
+
+
+# ---- Kubernetes ----
+
+class Cell:
+    """An API server with two nodes, whose kubelets answer on one port of two addresses."""
+
+    def __init__(self, t):
+        self.first = node(t, "n1", host="127.0.0.2")
+        self.second = node(t, "n2", pod="pod-2", host="127.0.0.3", port=self.first.port)
+        self.kube = cluster.Kube({"n1": "127.0.0.2", "n2": "127.0.0.3"})
+        t.callback(self.kube.stop)
+        self.source = "--source=kubernetes.summary_api:%s?inClusterConfig=false&useServiceAccount=false&kubeletPort=%d" % (self.kube.url, self.first.port)
+
+
+def test_kubernetes__names_requests_and_limits(t):
+    cell = Cell(t)
+    one = start(t, cell.source, "--store_label=tier", "--sink=log")
+    one.until(lambda: nodes_of(one) == ["n1", "n2"], "two nodes")
+    pod = "namespaces/default/pods/pod-2"
+    one.until(lambda: one.points(pod, "cpu/usage_rate"), "rate of a pod")
+    equal((one.last(pod, "cpu/request"), one.last(pod, "cpu/limit"), one.last(pod, "restart_count")), (200, 1000, 4), "requests, limits, restarts of a pod")
+    equal((one.last("nodes/n1", "cpu/node_allocatable"), one.last("nodes/n1", "memory/node_capacity")), (2000, 8 << 30), "a node's own")
+    near(one.last("nodes/n1", "cpu/node_utilization"), 0.5, absolute=0.01, what="share of a node's CPU")
+    equal((one.last("namespaces/default", "cpu/request"), one.json("/api/v1/model/metrics/cpu/request")["metrics"][-1]["value"]), (400, 400), "requests of namespace and cluster")
+    exported = [e for e in one.json("/api/v1/metric-export") if e["labels"].get("pod_name") == "pod-1" and e["labels"].get("container_name") == "web"]
+    equal(len(exported), 1, "a container in the export")
+    labels = exported[0]["labels"]
+    equal({k: labels.get(k) for k in ("labels", "namespace_id", "pod_id", "nodename", "container_base_image")},
+          {"labels": "app:web,tier:front", "namespace_id": "ns-uid", "pod_id": "uid-pod-1", "nodename": "n1", "container_base_image": "image/web:1"}, "labels")
+    assert "tier = front" in one.log(), "a stored label"
+
+
+def test_kubernetes__of_several_one_collects(t):
+    """The other one takes over when the first gives back the Lease, and at its end when it dies."""
+    cell = Cell(t)
+    options = [cell.source, "--leader_elect", "--leader_elect_lease_duration=3s", "--leader_elect_renew_deadline=2s", "--leader_elect_retry_period=300ms"]
+    one = start(t, *options)
+    one.until(lambda: "we collect from now on" in one.log(), "leader")
+    one.until(lambda: nodes_of(one) == ["n1", "n2"], "two nodes")
+    two = start(t, *options)
+    holder, asked = cell.kube.holder(), cell.first.nr_asked
+    one.until(lambda: cell.first.nr_asked >= asked + 2, "cycles")
+    equal((nodes_of(two), cell.kube.holder(), two.get("/readyz").status), ([], holder, 500), "who stands by")
+    equal((one.get("/readyz").status, two.get("/livez").status), (200, 200), "health")
+    cluster.end(one)
+    two.until(lambda: nodes_of(two) == ["n1", "n2"], "the other one's nodes")
+    assert cell.kube.holder() != holder and two.get("/readyz").status == 200, "the Lease"
+    three = start(t, *options)
+    two.process.kill()
+    three.until(lambda: nodes_of(three) == ["n1", "n2"], "the third one's nodes")
+    equal(cell.kube.lease["spec"]["leaseTransitions"], 2, "changes of the holder")
+
+
+def test_kubernetes__metrics_api_for_who_may(t):
+    cell = Cell(t)
+    port = cluster.free_port()
+    one = start(t, cell.source, "--secure_port=%d" % port, "--bind_address=127.0.0.1", "--authentication_tolerate_lookup_failure")
+    one.until(lambda: one.points("namespaces/default/pods/pod-1", "cpu/usage_rate"), "rate of a pod")
+    path = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
+    for token, wanted in (("good", 200), ("bad", 401), (None, 403)):
+        status, body = cluster.ask_tls(port, path, token)
+        assert status == wanted, "token %s: %d %s" % (token, status, body)
+    items = json.loads(cluster.ask_tls(port, path, "good")[1])["items"]
+    equal([i["metadata"]["name"] for i in items], ["pod-1", "pod-2"], "pods")
+    equal(sorted(c["name"] for c in items[0]["containers"]), sorted(Node.CPU), "containers")
+    for open_path in ("/healthz", "/readyz", "/livez"):
+        equal(cluster.ask_tls(port, open_path, None)[0], 200, open_path)
+    equal(cluster.ask_tls(port, "/api/v1/model/nodes/", "good")[0], 404, "the model API on the secure port")
+
+
+def test_kubernetes__asked_through_the_api_server(t):
+    """Its front proxy says in headers who asks, and nobody else may; a client's own certificate says it as well."""
+    cell, dir = Cell(t), folder(t)
+    proxies, clients = Authority(dir, "proxies"), Authority(dir, "clients")
+    proxies.make("front-proxy-client", "clientAuth")
+    proxies.make("another", "clientAuth")
+    clients.make("reader", "clientAuth")
+    clients.make("stranger", "clientAuth")
+    cell.kube.authorities = {"client-ca-file": read(clients.path("clients.crt")), "requestheader-client-ca-file": read(proxies.path("proxies.crt")),
+                             "requestheader-allowed-names": '["front-proxy-client"]'}
+    port = cluster.free_port()
+    one = start(t, cell.source, "--secure_port=%d" % port, "--bind_address=127.0.0.1")
+    one.until(lambda: one.points("nodes/n1", "cpu/usage_rate"), "rate of a node")
+
+    def ask(certificate, **headers):
+        return cluster.ask_tls(port, "/apis/metrics.k8s.io/v1beta1/nodes", None, certificate and os.path.join(dir, certificate), **headers)[0]
+
+    equal(ask("front-proxy-client", X_Remote_User="reader", X_Remote_Group="readers"), 200, "reader by the proxy")
+    equal(ask("front-proxy-client", X_Remote_User="stranger"), 403, "a stranger by the proxy")
+    equal(ask(None, X_Remote_User="reader"), 403, "who says himself that he is reader")
+    assert ask("another", X_Remote_User="reader") in (401, 403), "a proxy that is not on the list"
+    equal(ask("reader"), 200, "reader by his certificate")
+    equal(ask("stranger", X_Remote_User="reader"), 403, "a stranger with a certificate and a header")
+
+
+def test_port__allowed_users(t):
+    told, dir = node(t, "n1"), folder(t)
+    authority, other = Authority(dir, "ca"), Authority(dir, "other")
+    authority.make("server", "serverAuth")
+    for name in ("alice", "bob"):
+        authority.make(name, "clientAuth")
+    other.make("mallory", "clientAuth", names="/CN=alice")
+    context = ssl._create_unverified_context()
+    context.load_cert_chain(authority.path("alice.crt"), authority.path("alice.key"))
+    one = start(t, "--source=nodes:" + told.url, "--tls_cert=" + authority.path("server.crt"), "--tls_key=" + authority.path("server.key"),
+                "--tls_client_ca=" + authority.path("ca.crt"), "--allowed_users=alice,carol", tls=context)
+
+    def ask(path, certificate=None):
+        return cluster.ask_tls(one.port, path, None, certificate and os.path.join(dir, certificate))[0]
+
+    one.until(lambda: nodes_of(one), "node")
+    equal((ask("/api/v1/model/nodes/", "alice"), ask("/api/v1/model/nodes/", "bob"), ask("/api/v1/model/nodes/"), ask("/metrics")), (200, 403, 401, 401), "who may")
+    equal(ask("/healthz"), 200, "/healthz for all")
+    try:
+        answer = ask("/api/v1/model/nodes/", "mallory")
+    except OSError:
+        return
+    raise AssertionError("a certificate of another authority: %s" % answer)
+
+
+def test_shards__each_node_once(t):
+    nodes = [node(t, "n%d" % i, pod="pod-%d" % i) for i in range(6)]
+    source = "--source=nodes:" + ",".join(n.url for n in nodes)
+    shards = [start(t, source, "--shards=2", "--shard=%d" % i) for i in (0, 1)]
+    shards[0].until(lambda: sum(len(nodes_of(one)) for one in shards) == len(nodes), "all nodes")
+    equal(sorted(nodes_of(shards[0]) + nodes_of(shards[1])), sorted(host(n) for n in nodes), "nodes of both")
 
 
 def test_restart__nothing_is_lost_or_twice(t):

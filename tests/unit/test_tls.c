@@ -109,6 +109,8 @@ static int make_files(void **state)
 	pair_done(&p);
 	p = make_pair_with("client-joe", &authority, 23, "O=devs,CN=joe,O=ops", 86400);
 	pair_done(&p);
+	p = make_pair_with("client-front", &other, 26, "CN=front-proxy-client", 86400);
+	pair_done(&p);
 	p = make_pair_with("client-nobody", &authority, 24, "O=system:masters", 86400);
 	pair_done(&p);
 	pair_done(&other);
@@ -189,18 +191,23 @@ static void client_close(struct client *c)
 	close(c->fd);
 }
 
-/* The status of a HEAD, so that there is nothing more to read; 0: the connection broke. */
-static unsigned client_ask(struct client *c, const char *path)
+/* The status of a HEAD, so that there is nothing more to read; 0: the connection broke. headers: each with its end of line. */
+static unsigned client_ask_with(struct client *c, const char *path, const char *headers)
 {
 	char text[4096];
 	ssize_t n;
 
-	snprintf(text, sizeof(text), "HEAD %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+	snprintf(text, sizeof(text), "HEAD %s HTTP/1.1\r\nHost: x\r\n%s\r\n", path, headers);
 	if (gnutls_record_send(c->session, text, strlen(text)) < 0)
 		return 0;
 	n = gnutls_record_recv(c->session, text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = '\0';
 	return n > 12 ? (unsigned)strtoul(text + strlen("HTTP/1.1 "), NULL, 10) : 0;
+}
+
+static unsigned client_ask(struct client *c, const char *path)
+{
+	return client_ask_with(c, path, "");
 }
 
 /* The serial number of the certificate that the server showed. */
@@ -358,6 +365,112 @@ static void test_tls__certificates_as_users(void **state)
 	server_stop(&s);
 }
 
+/* ---- whom a front proxy names ---- */
+
+static char remote[512]; /* "user(group,…) extra verb what" */
+
+static int review_remote(void *arg, const struct cgm_kube_user *u, const struct cgm_kube_access *a, char *fault)
+{
+	size_t len = (size_t)snprintf(remote, sizeof(remote), "%s(", u->name);
+
+	(void)arg, (void)fault;
+	for (size_t i = 0; i < u->nr_groups; i++)
+		len += (size_t)snprintf(remote + len, sizeof(remote) - len, "%s%s", i ? "," : "", u->groups[i]);
+	snprintf(remote + len, sizeof(remote) - len, ") %s %s %s", u->extra ? u->extra : "-", a->verb, a->resource ? a->resource : a->path);
+	return strcmp(u->name, "eve") != 0;
+}
+
+static bool answer_everything(void *arg, const struct cgm_ask *a, struct cgm_reply *r)
+{
+	(void)arg, (void)a;
+	cgm_buf_lit(&r->body, "{}");
+	return true;
+}
+
+static const struct cgm_served everything = { .answer = answer_everything };
+
+static unsigned ask_through(const struct server *s, const char *certificate, const char *headers)
+{
+	struct client client;
+	unsigned status = client_open(&client, s, certificate) < 0 ? 0 : client_ask_with(&client, "/apis/metrics.k8s.io/v1beta1/nodes", headers);
+
+	client_close(&client);
+	return status;
+}
+
+static void test_tls__request_headers(void **state)
+{
+	struct cgm_http_config c = config(true);
+	char other[320];
+	struct server s;
+
+	(void)state;
+	serve("server1");
+	snprintf(other, sizeof(other), "%s", in_dir("other.crt"));
+	c.client_ca_file = c.tls_client_ca_file;
+	c.tls_client_ca_file = NULL;
+	c.served = &everything;
+	c.auth.review = (struct cgm_review_config){ .reviewer = { NULL, review_remote, NULL }, .certificates = true, .authorize = true, .allowed_ns = 60000000000,
+						    .headers = { .ca_file = other, .allowed_names = "another, front-proxy-client" } };
+	server_start(&s, 1, &c);
+	assert_int_equal(ask_through(&s, "client-front", "X-Remote-User: admin\r\nx-remote-group: system:masters\r\nX-Remote-Group: b\r\n"
+							 "X-Remote-Extra-Example.org%2fScope: one\r\nX-Remote-Extra-example.org%2Fscope: t\"wo\r\nX-Remote-Extra-A: 1\r\n"), 200);
+	assert_string_equal(remote, "admin(system:masters,b,system:authenticated) {\"example.org/scope\":[\"one\",\"t\\\"wo\"],\"a\":[\"1\"]} list nodes");
+	assert_int_equal(ask_through(&s, "client-front", "X-Remote-User: eve\r\n"), 403);
+	/* The proxy itself is nobody, and one of another name than those allowed may name nobody. */
+	assert_int_equal(ask_through(&s, "client-front", ""), 401);
+	assert_int_equal(ask_through(&s, "client-front", "X-Remote-Group: system:masters\r\n"), 401);
+	assert_int_equal(ask_through(&s, "client2", "X-Remote-User: admin\r\n"), 401);
+	/* From anybody else the headers mean nothing: a client is who his certificate says, and who has none is nobody. */
+	assert_int_equal(ask_through(&s, "client-joe", "X-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n"), 200);
+	assert_string_equal(remote, "joe(ops,devs,system:authenticated) - list nodes");
+	assert_int_equal(ask_through(&s, NULL, "X-Remote-User: admin\r\n"), 401);
+	assert_int_equal(ask_through(&s, "server2", "X-Remote-User: admin\r\n"), 0); /* not for clients */
+	server_stop(&s);
+	/* Any name; other headers; proxies alone, without an authority of clients. */
+	c.client_ca_file = NULL;
+	c.auth.review.headers = (struct cgm_remote_config){ .ca_file = other, .user_headers = "X-None,X-User", .group_headers = "X-Groups", .extra_prefixes = "X-More-" };
+	server_start(&s, 1, &c);
+	assert_int_equal(ask_through(&s, "client2", "X-User: admin\r\nX-Groups: g\r\nX-More-k: v\r\nX-Remote-Group: system:masters\r\n"), 200);
+	assert_string_equal(remote, "admin(g,system:authenticated) {\"k\":[\"v\"]} list nodes");
+	assert_int_equal(ask_through(&s, "client2", "X-Remote-User: admin\r\n"), 401);
+	assert_int_equal(ask_through(&s, "client1", "X-User: admin\r\n"), 0); /* an authority that is not known here */
+	assert_int_equal(ask_through(&s, NULL, "X-User: admin\r\n"), 401);
+	server_stop(&s);
+}
+
+/* A plain one and two with TLS, of which each has its own certificate and its own authority of clients. */
+static void test_tls__three_servers(void **state)
+{
+	struct cgm_http_config first = config(true), second = config(false), plain = { 0 };
+	char crt[320], key[320], other[320];
+	struct server a, b, p;
+	struct client client;
+
+	(void)state;
+	serve("server1");
+	snprintf(crt, sizeof(crt), "%s", in_dir("server2.crt"));
+	snprintf(key, sizeof(key), "%s", in_dir("server2.key"));
+	snprintf(other, sizeof(other), "%s", in_dir("other.crt"));
+	second.tls_cert_file = crt;
+	second.tls_key_file = key;
+	second.tls_client_ca_file = other;
+	server_start(&a, 1, &first);
+	server_start(&b, 1, &second);
+	server_start(&p, 1, &plain);
+	assert_int_equal(client_open(&client, &b, "client2"), 0);
+	assert_int_equal(client_serial(&client), 12);
+	assert_int_equal(client_ask(&client, "/healthz"), 200);
+	client_close(&client);
+	assert_int_equal(ask_as(&a, "client1", "/healthz"), 200);
+	assert_int_equal(ask_as(&a, "client2", "/healthz"), 0);
+	assert_int_equal(ask_as(&b, "client1", "/healthz"), 0);
+	server_stop(&a);
+	assert_int_equal(ask_as(&b, "client2", "/healthz"), 200);
+	server_stop(&b);
+	server_stop(&p);
+}
+
 static void test_tls__plain_requests_get_nothing(void **state)
 {
 	struct cgm_http_config c = config(false);
@@ -379,7 +492,7 @@ static void test_tls__plain_requests_get_nothing(void **state)
 static void test_tls_open__faults(void **state)
 {
 	struct cgm_http_stats stats = { 0 };
-	struct cgm_tls *t, *second;
+	struct cgm_tls *t, *all[CGM_MAX_TLS - 1], *more;
 	char crt[320], key[320], other[320];
 
 	(void)state;
@@ -389,19 +502,27 @@ static void test_tls_open__faults(void **state)
 	snprintf(other, sizeof(other), "%s", in_dir("server2.key"));
 	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ 0 }, &stats, &t), 0);
 	assert_null(t);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ "/nowhere", key, NULL, NULL }, &stats, &t), -ENOENT);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, "/nowhere", NULL, NULL }, &stats, &t), -ENOENT);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, other, NULL, NULL }, &stats, &t), -EINVAL); /* another's key */
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ key, key, NULL, NULL }, &stats, &t), -EINVAL);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, crt, NULL, NULL }, &stats, &t), -EINVAL);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, "/nowhere", NULL }, &stats, &t), -ENOENT);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, key, NULL }, &stats, &t), -EINVAL); /* no authority in it */
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt, NULL }, &stats, &t), 0);
-	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL, NULL }, &stats, &second), -EBUSY);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ "/nowhere", key, NULL, NULL, NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, "/nowhere", NULL, NULL, NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, other, NULL, NULL, NULL }, &stats, &t), -EINVAL); /* another's key */
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ key, key, NULL, NULL, NULL }, &stats, &t), -EINVAL);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, crt, NULL, NULL, NULL }, &stats, &t), -EINVAL);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, "/nowhere", NULL, NULL }, &stats, &t), -ENOENT);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, key, NULL, NULL }, &stats, &t), -EINVAL); /* no authority in it */
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt, NULL, NULL }, &stats, &t), 0);
+	/* Several servers, each with functions of its own. */
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL, NULL, NULL }, &stats, &all[i]), 0);
+		assert_ptr_not_equal(cgm_tls_choose(all[i]), cgm_tls_choose(t));
+	}
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL, NULL, NULL }, &stats, &more), -EBUSY);
+	assert_int_equal(cgm_tls_open(&(struct cgm_tls_config){ crt, key, NULL, NULL, "/nowhere" }, &stats, &more), -ENOENT);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		cgm_tls_close(all[i]);
 	cgm_tls_close(t);
 	for (unsigned long n = 1; n <= 12; n++) {
 		cgm_mem_fail_at(n);
-		if (cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt, NULL }, &stats, &t) == 0)
+		if (cgm_tls_open(&(struct cgm_tls_config){ crt, key, crt, NULL, crt }, &stats, &t) == 0)
 			cgm_tls_close(t);
 		cgm_mem_fail_at(0);
 	}
@@ -413,6 +534,8 @@ int main(void)
 		cmocka_unit_test(test_tls__new_certificates_for_new_connections),
 		cmocka_unit_test(test_tls__client_certificates),
 		cmocka_unit_test(test_tls__certificates_as_users),
+		cmocka_unit_test(test_tls__request_headers),
+		cmocka_unit_test(test_tls__three_servers),
 		cmocka_unit_test(test_tls__plain_requests_get_nothing),
 		cmocka_unit_test(test_tls_open__faults),
 	};

@@ -60,8 +60,7 @@ static void texts_done(struct cgm_source_kube_texts *t)
 	cgm_source_kube_texts_done(t);
 }
 
-/* A client of the API server that --source or --kubeconfig means. *ret stays NULL when there is none. */
-static int open_client(const struct cgm_cluster_options *o, uint64_t timeout_ns, struct cgm_kube **ret)
+int cgm_cluster_client(const struct cgm_cluster_options *o, uint64_t timeout_ns, struct cgm_kube **ret)
 {
 	_cleanup_(texts_done) struct cgm_source_kube_texts texts = { 0 };
 	struct cgm_kube_config config = { 0 };
@@ -85,7 +84,7 @@ static int open_kube(struct cgm_cluster_state *st)
 {
 	const struct cgm_cluster_options *o = st->o;
 	struct cgm_kube_cluster_config cluster = { .node_selector = o->node_selector };
-	int r = open_client(o, 0, &st->kube);
+	int r = cgm_cluster_client(o, 0, &st->kube);
 
 	if (r < 0 || !st->kube)
 		return r;
@@ -136,7 +135,7 @@ static int start_leader(struct cgm_cluster_state *st)
 	if (!o->leader_elect)
 		return 0;
 	/* A request that hangs must be over before another one may lead. */
-	r = open_client(o, MIN((o->lease_ns - o->renew_ns) * 9 / 10, LEASE_TIMEOUT_NS), &st->lease_kube);
+	r = cgm_cluster_client(o, MIN((o->lease_ns - o->renew_ns) * 9 / 10, LEASE_TIMEOUT_NS), &st->lease_kube);
 	if (r < 0)
 		return r;
 	if (!st->lease_kube) {

@@ -165,6 +165,12 @@ int cgm_cluster_identity_open(const struct cgm_cluster_options *o, struct cgm_ku
 	id->header_ca_file = o->header_ca_file;
 	r = *o->header_ca_file && o->header_names.nr ? join_names(&o->header_names, &id->header_names) : 0;
 	if (r == 0)
+		r = join_names(&o->header_users, &id->header_users);
+	if (r == 0)
+		r = join_names(&o->header_groups, &id->header_groups);
+	if (r == 0)
+		r = join_names(&o->header_extras, &id->header_extras);
+	if (r == 0)
 		r = choose_certificate(o, id);
 	if (r == 0 && kube && !o->skip_lookup && (!*id->client_ca_file || !*id->header_ca_file))
 		r = ask_authorities(o, kube, id);
@@ -182,5 +188,8 @@ void cgm_cluster_identity_close(struct cgm_cluster_identity *id)
 		if (id->fds[i] >= 0)
 			close(id->fds[i]);
 	free(id->header_names);
+	free(id->header_users);
+	free(id->header_groups);
+	free(id->header_extras);
 	free(id);
 }

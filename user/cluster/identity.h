@@ -10,6 +10,7 @@
 struct cgm_cluster_identity {
 	const char *cert_file, *key_file, *client_ca_file, *header_ca_file; /* "": there is none */
 	char *header_names; /* comma between; NULL: any */
+	char *header_users, *header_groups, *header_extras; /* comma between */
 	char paths[4][64];
 	char dir_paths[2][512];
 	int fds[4];

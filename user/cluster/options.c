@@ -291,8 +291,6 @@ static int check_server(const struct cgm_cluster_options *o)
 		return bad("--tls_client_ca", "needs --tls_cert and --tls_key");
 	if (*o->allowed_users && !*o->tls_client_ca_file)
 		return bad("--allowed_users", "needs --tls_client_ca: there is no name without a certificate");
-	if (*o->tls_cert_file && o->api_server && o->secure_port)
-		return bad("--tls_cert", "one port speaks TLS: that of the Metrics API does; give --secure_port=0, or --listen_ip=127.0.0.1 without a certificate");
 	if (o->max_connections < 8 || o->max_connections > 16384)
 		return bad("--http_max_connections", "must be from 8 to 16384");
 	return 0;

@@ -139,8 +139,11 @@ static int open_reviewer(const struct cgm_cluster_options *o, const char *kubeco
 {
 	struct cgm_kube_config config = { .kubeconfig = *kubeconfig ? kubeconfig : o->kubeconfig, .timeout_ns = REVIEW_TIMEOUT_NS };
 	char fault[CGM_KUBE_FAULT];
-	int r = cgm_kube_open(&config, ret, fault);
+	int r = *kubeconfig ? 0 : cgm_cluster_client(o, REVIEW_TIMEOUT_NS, ret);
 
+	if (r < 0 || *ret)
+		return r;
+	r = cgm_kube_open(&config, ret, fault);
 	if (r < 0)
 		cgm_error("--api_server: no API server can be asked who may see the metrics (--authentication_kubeconfig, --kubeconfig): %s", fault);
 	return r;
@@ -190,6 +193,13 @@ static int start_secure(struct cgm_cluster_state *st)
 	config.tls_key_file = st->identity->key_file;
 	config.client_ca_file = st->identity->client_ca_file;
 	config.auth.review.certificates = *st->identity->client_ca_file;
+	config.auth.review.headers = (struct cgm_remote_config){
+		.ca_file = st->identity->header_ca_file,
+		.allowed_names = st->identity->header_names,
+		.user_headers = st->identity->header_users,
+		.group_headers = st->identity->header_groups,
+		.extra_prefixes = st->identity->header_extras,
+	};
 	r = cgm_http_start(&config, &st->secure.http);
 	if (r == 0)
 		cgm_info("Metrics API  https://%s:%u/apis/metrics.k8s.io/v1beta1, for who may by %s", all || !*o->bind_address ? "127.0.0.1" : o->bind_address, cgm_http_port(st->secure.http),

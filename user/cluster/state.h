@@ -37,6 +37,8 @@ struct cgm_cluster_state {
 	uint64_t nr_cycles;
 };
 
+/* cluster.c: a client of the API server that --source or --kubeconfig means; *ret stays NULL when there is none. 0 or a negative errno, said in the log. */
+int cgm_cluster_client(const struct cgm_cluster_options *o, uint64_t timeout_ns, struct cgm_kube **ret);
 /* servers.c: starts the ports that the options ask for. 0 or a negative errno, said in the log. */
 int cgm_cluster_serve(struct cgm_cluster_state *st);
 /* Before what they answer from is closed. */

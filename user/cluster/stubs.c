@@ -4,5 +4,4 @@
 #include <stdio.h>
 #include "serve/serve.h"
 #define WEAK __attribute__((weak))
-WEAK bool cgm_serve_self(_unused_ const struct cgm_serve *s, _unused_ const struct cgm_ask *a, _unused_ struct cgm_reply *r) { return false; }
 WEAK bool cgm_serve_board(_unused_ const struct cgm_serve *s, _unused_ const struct cgm_ask *a, _unused_ struct cgm_reply *r) { return false; }

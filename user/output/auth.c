@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "output/auth_digest.h"
 #include "output/auth_header.h"
+#include "output/auth_remote.h"
 #include "output/known.h"
 #include "output/limits.h"
 #include "output/passwords.h"
@@ -173,7 +174,7 @@ static int check_realm(const char *flag, const char *realm)
 
 static bool is_like_kubelet(const struct cgm_review_config *c)
 {
-	return c->tokens || c->certificates || c->anonymous || c->authorize;
+	return c->tokens || c->certificates || c->anonymous || c->authorize || *or_empty(c->headers.ca_file);
 }
 
 static int open_all(struct cgm_auth *a)
@@ -377,7 +378,20 @@ static enum cgm_auth_verdict check_certificate(struct cgm_auth *a, struct cgm_re
 
 	if (!a->config.review.certificates || !info)
 		return CGM_AUTH_MISSING;
+	if (*or_empty(a->config.review.headers.ca_file) && !cgm_tls_is_client(rq->http->tls, info->tls_session))
+		return CGM_AUTH_MISSING; /* a proxy's: it says who asks, and is nobody itself */
 	r = cgm_tls_user(info->tls_session, &user);
+	if (r > 0)
+		return check_user(a, rq, &user, CGM_GROUP_AUTHENTICATED, method);
+	return r == 0 ? CGM_AUTH_MISSING : r == -ENOMEM ? CGM_AUTH_BUSY : CGM_AUTH_FAILED;
+}
+
+/* MISSING: no proxy says who asks. */
+static enum cgm_auth_verdict check_remote(struct cgm_auth *a, struct cgm_request *rq, const char *method)
+{
+	struct cgm_kube_user user = { 0 };
+	int r = cgm_auth_remote(&a->config.review.headers, rq, &user);
+
 	if (r > 0)
 		return check_user(a, rq, &user, CGM_GROUP_AUTHENTICATED, method);
 	return r == 0 ? CGM_AUTH_MISSING : r == -ENOMEM ? CGM_AUTH_BUSY : CGM_AUTH_FAILED;
@@ -403,8 +417,10 @@ static bool may_be_token(const char *token)
 /* token: NULL: he brings none. */
 static enum cgm_auth_verdict check_as_kubelet(struct cgm_auth *a, struct cgm_request *rq, const char *token, const char *method)
 {
-	enum cgm_auth_verdict v = check_certificate(a, rq, method);
+	enum cgm_auth_verdict v = check_remote(a, rq, method);
 
+	if (v == CGM_AUTH_MISSING)
+		v = check_certificate(a, rq, method);
 	if (v == CGM_AUTH_MISSING && token && a->config.review.tokens && may_be_token(token))
 		v = cgm_reviews_knows(a->reviews, token) || !is_limited(a, rq) ? cgm_reviews_token(a->reviews, rq, token, access_of(rq, method)) :
 										  CGM_AUTH_LIMITED;

@@ -17,6 +17,13 @@
 #define CGM_GROUP_ANONYMOUS "system:unauthenticated"
 #define CGM_USER_ANONYMOUS "system:anonymous"
 
+/* Whom a front proxy names in headers, see auth_remote.h. NULL or "": the default. */
+struct cgm_remote_config {
+	const char *ca_file; /* authorities of such proxies' certificates; default: there are none */
+	const char *allowed_names; /* their common names, comma between; default: any */
+	const char *user_headers, *group_headers, *extra_prefixes; /* comma between; default: X-Remote-User, X-Remote-Group, X-Remote-Extra- */
+};
+
 /* As a kubelet: all false, it is off. Texts are the caller's and must stay. */
 struct cgm_review_config {
 	/* See kube/review.h; each waits for an answer. NULL where nothing is asked. */
@@ -26,6 +33,7 @@ struct cgm_review_config {
 		void *arg;
 	} reviewer;
 	bool tokens, certificates, anonymous; /* who is somebody */
+	struct cgm_remote_config headers; /* whom a proxy names is somebody, too; before all others */
 	bool authorize; /* each access is asked for; else all may do everything */
 	uint64_t token_ns, allowed_ns, denied_ns; /* how long an answer is good for */
 	const char *node; /* whose parts are accessed */

@@ -312,7 +312,7 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 static struct MHD_Daemon *start_daemon(struct cgm_http *h, int fd)
 {
 	struct MHD_OptionItem tls[] = {
-		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)cgm_tls_choose },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, h->tls ? (void *)cgm_tls_choose(h->tls) : NULL },
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)cgm_tls_priorities },
 		{ MHD_OPTION_END, 0, NULL },
 	};
@@ -369,7 +369,7 @@ DEFINE_CLEANUP(cgm_http, http_free)
 static int prepare(struct cgm_http *h)
 {
 	const struct cgm_http_config *c = &h->config;
-	struct cgm_tls_config tls = { c->tls_cert_file, c->tls_key_file, c->tls_client_ca_file, c->client_ca_file };
+	struct cgm_tls_config tls = { c->tls_cert_file, c->tls_key_file, c->tls_client_ca_file, c->client_ca_file, c->auth.review.headers.ca_file };
 	int r = cgm_tls_open(&tls, &h->stats, &h->tls);
 
 	if (r == 0)

@@ -26,7 +26,7 @@ struct set {
 	gnutls_pcert_st chain[MAX_CHAIN];
 	unsigned nr;
 	gnutls_privkey_t key;
-	gnutls_x509_trust_list_t trust; /* NULL: clients need no certificate */
+	gnutls_x509_trust_list_t trust, proxies; /* whose certificates clients, and proxies, may have; NULL: nobody's. Both NULL: none is wanted */
 	bool optional; /* they need none, but one that they have must be good */
 	uint64_t not_after_s;
 };
@@ -34,14 +34,14 @@ struct set {
 struct cgm_tls {
 	struct cgm_tls_config config;
 	struct cgm_http_stats *stats;
-	struct cgm_watch cert, key, ca;
+	struct cgm_watch cert, key, ca, proxy_ca;
 	const char *ca_flag;
 	bool optional; /* a client may have no certificate */
 	pthread_mutex_t lock;
 	struct set *newest; /* under the lock */
 };
 
-static struct cgm_tls *the_one; /* atomic */
+static struct cgm_tls *slots[CGM_MAX_TLS]; /* atomic */
 
 static void set_free(struct set *s)
 {
@@ -53,6 +53,8 @@ static void set_free(struct set *s)
 		gnutls_privkey_deinit(s->key);
 	if (s->trust)
 		gnutls_x509_trust_list_deinit(s->trust, 1);
+	if (s->proxies)
+		gnutls_x509_trust_list_deinit(s->proxies, 1);
 	free(s);
 }
 DEFINE_CLEANUP(set, set_free)
@@ -99,21 +101,21 @@ static void read_end(struct set *s)
 	gnutls_x509_crt_deinit(first);
 }
 
-static int read_trust(struct cgm_tls *t, struct set *s)
+static int read_trust(struct cgm_watch *ca, const char *flag, gnutls_x509_trust_list_t *ret)
 {
 	_cleanup_free_ char *text = NULL;
 	gnutls_datum_t pem;
 	int r;
 
-	if (!*t->ca.path)
+	if (!*ca->path)
 		return 0;
-	r = read_pem(&t->ca, t->ca_flag, &text, &pem);
+	r = read_pem(ca, flag, &text, &pem);
 	if (r < 0)
 		return r;
-	if (gnutls_x509_trust_list_init(&s->trust, 0) < 0)
+	if (gnutls_x509_trust_list_init(ret, 0) < 0)
 		return -ENOMEM;
-	r = gnutls_x509_trust_list_add_trust_mem(s->trust, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
-	return r > 0 ? 0 : bad(t->ca_flag, &t->ca, r < 0 ? r : GNUTLS_E_NO_CERTIFICATE_FOUND);
+	r = gnutls_x509_trust_list_add_trust_mem(*ret, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
+	return r > 0 ? 0 : bad(flag, ca, r < 0 ? r : GNUTLS_E_NO_CERTIFICATE_FOUND);
 }
 
 static int read_files(struct cgm_tls *t, struct set **ret)
@@ -146,7 +148,9 @@ static int read_files(struct cgm_tls *t, struct set **ret)
 	if (r < 0)
 		return r;
 	s->optional = t->optional;
-	r = read_trust(t, s);
+	r = read_trust(&t->ca, t->ca_flag, &s->trust);
+	if (r == 0)
+		r = read_trust(&t->proxy_ca, "requestheader_client_ca_file", &s->proxies);
 	if (r < 0)
 		return r;
 	read_end(s);
@@ -192,9 +196,20 @@ static void put_newest(struct cgm_tls *t, struct set *s)
 	}
 }
 
+static int take_slot(struct cgm_tls *t)
+{
+	for (size_t i = 0; i < CGM_MAX_TLS; i++) {
+		struct cgm_tls *nobody = NULL;
+
+		if (__atomic_compare_exchange_n(&slots[i], &nobody, t, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return 0;
+	}
+	return -EBUSY;
+}
+
 int cgm_tls_open(const struct cgm_tls_config *config, struct cgm_http_stats *stats, struct cgm_tls **ret)
 {
-	struct cgm_tls *t, *nobody = NULL;
+	struct cgm_tls *t;
 	struct set *s;
 	int r;
 
@@ -211,13 +226,14 @@ int cgm_tls_open(const struct cgm_tls_config *config, struct cgm_http_stats *sta
 	t->optional = config->optional_ca_file && *config->optional_ca_file;
 	t->ca_flag = t->optional ? "client_ca_file" : "tls_client_ca_file";
 	t->ca.path = t->optional ? config->optional_ca_file : config->client_ca_file ? config->client_ca_file : "";
+	t->proxy_ca.path = config->proxy_ca_file ? config->proxy_ca_file : "";
+	t->optional |= !*t->ca.path;
 	pthread_mutex_init(&t->lock, NULL);
-	(void)cgm_watch_changed(&t->cert), (void)cgm_watch_changed(&t->key), (void)cgm_watch_changed(&t->ca);
+	(void)cgm_watch_changed(&t->cert), (void)cgm_watch_changed(&t->key), (void)cgm_watch_changed(&t->ca), (void)cgm_watch_changed(&t->proxy_ca);
 	r = read_files(t, &s);
 	if (r == 0) {
 		put_newest(t, s);
-		if (!__atomic_compare_exchange_n(&the_one, &nobody, t, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-			r = -EBUSY;
+		r = take_slot(t);
 	}
 	if (r < 0) {
 		cgm_tls_close(t);
@@ -229,11 +245,13 @@ int cgm_tls_open(const struct cgm_tls_config *config, struct cgm_http_stats *sta
 
 void cgm_tls_close(struct cgm_tls *t)
 {
-	struct cgm_tls *expected = t;
-
 	if (!t)
 		return;
-	(void)__atomic_compare_exchange_n(&the_one, &expected, NULL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < CGM_MAX_TLS; i++) {
+		struct cgm_tls *expected = t;
+
+		(void)__atomic_compare_exchange_n(&slots[i], &expected, NULL, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	}
 	while (t->newest) {
 		struct set *older = t->newest->older;
 
@@ -254,6 +272,7 @@ void cgm_tls_reload(struct cgm_tls *t, bool force)
 	changed |= cgm_watch_changed(&t->cert);
 	changed |= cgm_watch_changed(&t->key);
 	changed |= cgm_watch_changed(&t->ca);
+	changed |= cgm_watch_changed(&t->proxy_ca);
 	if (!changed)
 		return;
 	if (read_files(t, &s) < 0) {
@@ -266,11 +285,10 @@ void cgm_tls_reload(struct cgm_tls *t, bool force)
 	cgm_info("certificate read anew from %s", t->cert.path);
 }
 
-/* ---- in a handshake ---- */
+/* ---- in a handshake, and after it ---- */
 
-static struct set *newest(void)
+static struct set *newest_of(struct cgm_tls *t)
 {
-	struct cgm_tls *t = __atomic_load_n(&the_one, __ATOMIC_ACQUIRE);
 	struct set *s;
 
 	if (!t)
@@ -281,51 +299,103 @@ static struct set *newest(void)
 	return s;
 }
 
-/* Not 0 ends the handshake with an alert. */
-static int verify_client(gnutls_session_t session)
+static struct set *newest(unsigned slot)
 {
-	const struct set *s = newest();
-	gnutls_x509_crt_t chain[MAX_CHAIN];
-	const gnutls_datum_t *raw;
-	unsigned nr, made = 0, status = GNUTLS_CERT_INVALID;
+	return newest_of(__atomic_load_n(&slots[slot], __ATOMIC_ACQUIRE));
+}
 
-	raw = gnutls_certificate_get_peers(session, &nr);
-	if (s && s->optional && (!raw || !nr))
-		return 0;
-	if (!s || !s->trust || !raw || !nr || nr > MAX_CHAIN)
-		return GNUTLS_E_CERTIFICATE_ERROR;
+/* 0: the client's certificate is one of theirs; else what GnuTLS finds wrong. */
+static unsigned verify_by(gnutls_x509_trust_list_t trust, gnutls_session_t session)
+{
+	gnutls_typed_vdata_st purpose = { .type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT };
+	unsigned nr = 0, made = 0, status = GNUTLS_CERT_INVALID;
+	gnutls_x509_crt_t chain[MAX_CHAIN];
+	const gnutls_datum_t *raw = gnutls_certificate_get_peers(session, &nr);
+
+	if (!trust || !raw || !nr || nr > MAX_CHAIN)
+		return status;
 	while (made < nr && gnutls_x509_crt_init(&chain[made]) == 0) {
 		made++;
 		if (gnutls_x509_crt_import(chain[made - 1], &raw[made - 1], GNUTLS_X509_FMT_DER) < 0)
 			break;
 	}
-	if (made == nr) {
-		gnutls_typed_vdata_st purpose = { .type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT };
-
-		if (gnutls_x509_trust_list_verify_crt2(s->trust, chain, nr, &purpose, 1, 0, &status, NULL) < 0)
-			status = GNUTLS_CERT_INVALID;
-	}
+	if (made == nr && gnutls_x509_trust_list_verify_crt2(trust, chain, nr, &purpose, 1, 0, &status, NULL) < 0)
+		status = GNUTLS_CERT_INVALID;
 	while (made)
 		gnutls_x509_crt_deinit(chain[--made]);
+	return status;
+}
+
+/* Not 0 ends the handshake with an alert. */
+static int verify_client(unsigned slot, gnutls_session_t session)
+{
+	const struct set *s = newest(slot);
+	unsigned nr = 0, status;
+
+	if (s && s->optional && (!gnutls_certificate_get_peers(session, &nr) || !nr))
+		return 0;
+	status = s ? verify_by(s->trust, session) : GNUTLS_CERT_INVALID;
+	if (status && s && s->proxies)
+		status = verify_by(s->proxies, session);
 	if (status)
 		cgm_debug("http: a client's certificate is not trusted (status %#x)", status);
 	return status ? GNUTLS_E_CERTIFICATE_ERROR : 0;
 }
 
-int cgm_tls_choose(gnutls_session_t session, const gnutls_datum_t *authorities, int nr_authorities, const gnutls_pk_algorithm_t *algorithms,
-		   int nr_algorithms, gnutls_pcert_st **ret_chain, unsigned *ret_nr, gnutls_privkey_t *ret_key)
+static int choose(unsigned slot, gnutls_certificate_verify_function *verify, gnutls_session_t session, gnutls_pcert_st **ret_chain, unsigned *ret_nr, gnutls_privkey_t *ret_key)
 {
-	struct set *s = newest();
+	struct set *s = newest(slot);
 
-	(void)authorities, (void)nr_authorities, (void)algorithms, (void)nr_algorithms;
 	if (!s)
 		return -1;
-	if (s->trust) {
+	if (s->trust || s->proxies) {
 		gnutls_certificate_server_set_request(session, s->optional ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_REQUIRE);
-		gnutls_session_set_verify_function(session, verify_client);
+		gnutls_session_set_verify_function(session, verify);
 	}
 	*ret_chain = s->chain;
 	*ret_nr = s->nr;
 	*ret_key = s->key;
 	return 0;
+}
+
+/* Functions of each slot. */
+#define SLOTS(X) X(0) X(1) X(2) X(3)
+#define FUNCTIONS(slot)                                                                                                                                                    \
+	static int verify_##slot(gnutls_session_t session)                                                                                                                 \
+	{                                                                                                                                                                  \
+		return verify_client(slot, session);                                                                                                                       \
+	}                                                                                                                                                                  \
+	static int choose_##slot(gnutls_session_t session, const gnutls_datum_t *authorities, int nr_authorities, const gnutls_pk_algorithm_t *algorithms,                 \
+				 int nr_algorithms, gnutls_pcert_st **ret_chain, unsigned *ret_nr, gnutls_privkey_t *ret_key)                                               \
+	{                                                                                                                                                                  \
+		(void)authorities, (void)nr_authorities, (void)algorithms, (void)nr_algorithms;                                                                            \
+		return choose(slot, verify_##slot, session, ret_chain, ret_nr, ret_key);                                                                                   \
+	}
+SLOTS(FUNCTIONS)
+
+gnutls_certificate_retrieve_function2 *cgm_tls_choose(const struct cgm_tls *t)
+{
+#define CHOOSE(slot) choose_##slot,
+	static gnutls_certificate_retrieve_function2 *const functions[] = { SLOTS(CHOOSE) };
+#undef CHOOSE
+	_Static_assert(ARRAY_SIZE(functions) == CGM_MAX_TLS, "a function for each");
+
+	for (size_t i = 0; i < CGM_MAX_TLS; i++)
+		if (__atomic_load_n(&slots[i], __ATOMIC_ACQUIRE) == t)
+			return functions[i];
+	return NULL;
+}
+
+bool cgm_tls_is_client(struct cgm_tls *t, gnutls_session_t session)
+{
+	const struct set *s = newest_of(t);
+
+	return s && s->trust && verify_by(s->trust, session) == 0;
+}
+
+bool cgm_tls_is_proxy(struct cgm_tls *t, gnutls_session_t session)
+{
+	const struct set *s = newest_of(t);
+
+	return s && s->proxies && verify_by(s->proxies, session) == 0;
 }

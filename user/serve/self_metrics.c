@@ -199,7 +199,7 @@ static void put_process_stats(const struct cgm_process_stats *st, uint64_t nr_cy
 	cgm_family_one(out, P "slices_total", "counter", "Nodes' answers that were processed, and sums that were made.", st->nr_slices, 0);
 	cgm_family_one(out, P "sets_total", "counter", "Sets of metrics in them: nodes, pods, containers, namespaces.", st->nr_sets, 0);
 	cgm_family_one(out, P "points_total", "counter", "Points in them.", st->nr_points, 0);
-	cgm_family_one(out, P "counter_resets_total", "counter", "Counters that went back, and have no rate then.", st->nr_resets, 0);
+	cgm_family_one(out, P "resets_total", "counter", "Counters that went back, and have no rate then.", st->nr_resets, 0);
 	cgm_family_one(out, P "unknown_pods_total", "counter", "Sets of pods that the API server does not know.", st->nr_unknown_pods, 0);
 	cgm_family_one(out, P "mixed_sets_total", "counter", "Sets of nodes that call themselves otherwise than the API server does.", st->nr_mixed, 0);
 	cgm_family_one(out, P "lost_slices_total", "counter", "Nodes' answers that were lost for want of memory.", st->nr_lost, 0);
