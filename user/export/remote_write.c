@@ -249,7 +249,8 @@ static size_t begin_series(struct series *s, const char *name, size_t len, const
 	cgm_buf_put(s->out, l->sorted.p, l->split);
 	put_label(s->out, "__name__", 8, name, len);
 	if (!le) {
-		cgm_buf_put(s->out, l->sorted.len ? l->sorted.p + l->split : NULL, l->sorted.len - l->split);
+		if (l->sorted.p)
+			cgm_buf_put(s->out, l->sorted.p + l->split, l->sorted.len - l->split);
 		return mark;
 	}
 	for (size_t i = 0; i < l->nr; i++) {
