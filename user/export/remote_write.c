@@ -297,7 +297,7 @@ static void put_classic(struct series *s, const struct cgm_buf *family, const st
 		sum += h->buckets[i];
 		le.len = 0;
 		if (i + 1 < CGM_CH_BUCKETS)
-			cgm_number_text(cgm_ch_bound(i), &le);
+			cgm_buf_printf(&le, "%.17g", cgm_ch_bound(i)); /* a power of two has fewer digits */
 		else
 			cgm_buf_lit(&le, "+Inf");
 		cgm_buf_char(&le, '\0');
