@@ -444,6 +444,20 @@ static void test_core_nodes(void **state)
 	cgm_cluster_store_free(s.store);
 }
 
+static void test_core_pods(void **state)
+{
+	struct cgm_serve s = with_samples();
+
+	(void)state;
+	assert_answer(&s, "/api/v1/namespaces/default/pods?labelSelector=app=burn", NULL, 200,
+		      "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[{\"metadata\":{\"name\":\"burn\",\"namespace\":\"default\",\"creationTimestamp\":null,"
+		      "\"labels\":{\"app\":\"burn\",\"tier\":\"back\"}},\"spec\":{\"nodeName\":\"peer-node\",\"containers\":[]},\"status\":{\"phase\":\"Running\"}}]}");
+	assert_answer(&s, "/api/v1/pods?fieldSelector=metadata.name=nope", NULL, 200, "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[]}");
+	json_decref(serve_json(cgm_serve_metrics_api, &s, "/api/v1/namespaces/default/pods/burn", NULL, 200));
+	json_decref(serve_json(cgm_serve_metrics_api, &s, "/api/v1/namespaces/default/pods/nope", NULL, 404));
+	cgm_cluster_store_free(s.store);
+}
+
 /* ---- checks ---- */
 
 static void assert_plain(const struct cgm_serve *s, const char *url, unsigned status, const char *text)
@@ -483,7 +497,7 @@ static void test_checks(void **state)
 static void test_metrics_api__every_allocation_fails(void **state)
 {
 	static const char *const urls[] = { ROOT "/pods?labelSelector=app=burn&fieldSelector=metadata.name=burn", ROOT "/nodes/peer-node", "/apis/metrics/v1alpha1/pods", "/apis", "/openapi/v2",
-					    "/api/v1/nodes" };
+					    "/api/v1/nodes", "/api/v1/pods" };
 	struct cgm_serve s = with_samples();
 
 	(void)state;
@@ -594,6 +608,7 @@ static void test_metrics_api__kubectl(void **state)
 	assert_prints(port, "top pods -A --containers", WORDS("NAMESPACE", "default", "burn", "cpu", "72m", "37Mi"));
 	assert_prints(port, "top pods -n default -l app=burn", WORDS("burn", "72m", "37Mi"));
 	assert_prints(port, "top pod nope -n default", WORDS("NotFound", "\"default/nope\" not found"));
+	assert_prints(port, "top pods -n default -l app=none", WORDS("No resources found in default namespace."));
 	assert_prints(port, "get --raw " ROOT "/nodes", WORDS("NodeMetricsList", "1477033924n"));
 	assert_prints(port, "get nodes.metrics.k8s.io", WORDS("NAME", "CPU", "MEMORY", "WINDOW", "peer-node", "1477033924n", "1986316Ki", "10.059s"));
 	assert_prints(port, "get pods.metrics.k8s.io -A", WORDS("NAMESPACE", "NAME", "default", "burn"));
@@ -615,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_heapster_metrics),
 		cmocka_unit_test(test_discovery),
 		cmocka_unit_test(test_core_nodes),
+		cmocka_unit_test(test_core_pods),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_metrics_api__every_allocation_fails),
 		cmocka_unit_test(test_metrics_api__kubectl),

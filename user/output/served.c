@@ -34,7 +34,8 @@ static bool is_of_kubernetes(const struct cgm_request *rq)
 
 	return rq->http->config.served && strncmp(path, "/api", 4) == 0 &&
 	       (!path[4] || strcmp(path + 4, "s") == 0 || strncmp(path + 4, "s/", 2) == 0 || strcmp(path + 4, "/v1") == 0 ||
-		strncmp(path + 4, "/v1/nodes", 9) == 0);
+		strncmp(path + 4, "/v1/nodes", 9) == 0 ||
+		strncmp(path + 4, "/v1/namespaces", 14) == 0 || strncmp(path + 4, "/v1/pods", 8) == 0);
 }
 
 static const char *reason_of(unsigned status)

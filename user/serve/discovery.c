@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What clients of Kubernetes ask before they ask for anything: which groups, versions and resources there are, plain or aggregated, and the nodes of the core
- * group, whose allocatable `kubectl top nodes` sets the figures against. So that kubectl works straight against us, too.
+ * What clients of Kubernetes ask before they ask for anything: which groups, versions and resources there are, plain or aggregated, and what they look
+ * like. So that kubectl works straight against us, too.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -18,9 +17,12 @@ static const struct resource {
 	bool namespaced;
 } resources[] = {
 	{ "", "v1", "nodes", "node", "Node", false },
+	{ "", "v1", "pods", "pod", "Pod", true },
 	{ "metrics.k8s.io", "v1beta1", "nodes", "", "NodeMetrics", false },
 	{ "metrics.k8s.io", "v1beta1", "pods", "", "PodMetrics", true },
 };
+
+#define METRICS 2 /* the first of that group */
 
 static const char verbs[] = "[\"get\",\"list\"]";
 
@@ -184,171 +186,6 @@ static void put_version(const struct cgm_serve *s, struct cgm_buf *out)
 		       s->version && *s->version ? s->version : "0.0.0");
 }
 
-/* ---- the nodes of the core group ---- */
-
-struct capacity {
-	int64_t cpu_milli, memory_bytes; /* -1: not known */
-};
-
-static void put_capacity(struct cgm_buf *out, const char *key, const struct capacity *c)
-{
-	cgm_buf_printf(out, "\"%s\":{", key);
-	if (c->cpu_milli >= 0) {
-		cgm_buf_lit(out, "\"cpu\":\"");
-		cgm_quantity_put_nano(out, (uint64_t)c->cpu_milli * 1000000);
-		cgm_buf_char(out, '"');
-	}
-	if (c->memory_bytes >= 0) {
-		cgm_buf_str(out, c->cpu_milli >= 0 ? ",\"memory\":\"" : "\"memory\":\"");
-		cgm_quantity_put_bytes(out, (uint64_t)c->memory_bytes);
-		cgm_buf_char(out, '"');
-	}
-	cgm_buf_char(out, '}');
-}
-
-struct node { /* what of a node is told */
-	const char *name, *uid;
-	const struct cgm_kube_label *labels;
-	size_t nr_labels;
-	uint64_t created_ns;
-	struct capacity capacity, allocatable;
-	bool ready, schedulable;
-};
-
-static void put_node(struct cgm_buf *out, const struct node *n, bool alone)
-{
-	cgm_buf_str(out, alone ? "{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":" : "{\"metadata\":{\"name\":");
-	cgm_reply_text(out, n->name);
-	if (n->uid) {
-		cgm_buf_lit(out, ",\"uid\":");
-		cgm_reply_text(out, n->uid);
-	}
-	cgm_buf_lit(out, ",\"creationTimestamp\":");
-	if (n->created_ns)
-		cgm_reply_seconds(out, n->created_ns);
-	else
-		cgm_buf_lit(out, "null");
-	cgm_buf_lit(out, ",\"labels\":");
-	cgm_reply_labels(out, n->labels, n->nr_labels);
-	cgm_buf_str(out, n->schedulable ? "},\"spec\":{},\"status\":{" : "},\"spec\":{\"unschedulable\":true},\"status\":{");
-	put_capacity(out, "capacity", &n->capacity);
-	cgm_buf_char(out, ',');
-	put_capacity(out, "allocatable", &n->allocatable);
-	cgm_buf_printf(out, ",\"conditions\":[{\"type\":\"Ready\",\"status\":\"%s\"}]}}", n->ready ? "True" : "False");
-}
-
-static struct node node_of(const struct cgm_kube_node *k)
-{
-	return (struct node){
-		.name = k->name,
-		.uid = k->uid,
-		.labels = k->labels,
-		.nr_labels = k->nr_labels,
-		.created_ns = k->created_ns,
-		.capacity = { k->cpu_capacity_milli, k->memory_capacity_bytes },
-		.allocatable = { k->cpu_allocatable_milli, k->memory_allocatable_bytes },
-		.ready = k->ready,
-		.schedulable = k->schedulable,
-	};
-}
-
-static int64_t whole(const struct cgm_set *set, enum cgm_cm m)
-{
-	double v = cgm_set_has(set, m) ? cgm_set_value(set, m).f : -1;
-
-	return v >= 0 && v < 9e18 ? (int64_t)v : -1;
-}
-
-static struct node node_of_set(const struct cgm_set *set, const char *name)
-{
-	return (struct node){
-		.name = name,
-		.capacity = { whole(set, CGM_CM_CPU_NODE_CAPACITY), whole(set, CGM_CM_MEMORY_NODE_CAPACITY) },
-		.allocatable = { whole(set, CGM_CM_CPU_NODE_ALLOCATABLE), whole(set, CGM_CM_MEMORY_NODE_ALLOCATABLE) },
-		.ready = true,
-		.schedulable = true,
-	};
-}
-
-struct nodes { /* an answer in the making */
-	struct cgm_buf *out;
-	const char *name; /* the one that is wanted; NULL: all */
-	const struct cgm_kube_selector *labels;
-	size_t nr;
-};
-
-static void add_node(struct nodes *ns, const struct node *n)
-{
-	if ((ns->name && strcmp(ns->name, n->name) != 0) || (ns->labels && !cgm_kube_selector_matches(ns->labels, n->labels, n->nr_labels)))
-		return;
-	if (ns->nr++)
-		cgm_buf_char(ns->out, ',');
-	put_node(ns->out, n, ns->name != NULL);
-}
-
-static int add_from_cluster(const struct cgm_serve *s, struct nodes *ns)
-{
-	struct cgm_kube_node **nodes = NULL;
-	size_t nr = 0;
-	int r = cgm_kube_cluster_nodes(s->cluster, &nodes, &nr);
-
-	for (size_t i = 0; i < nr; i++) {
-		struct node n = node_of(nodes[i]);
-
-		add_node(ns, &n);
-		cgm_kube_node_unref(nodes[i]);
-	}
-	free(nodes);
-	return r;
-}
-
-static int add_from_slices(const struct cgm_serve *s, struct nodes *ns)
-{
-	struct cgm_slice **slices = NULL;
-	size_t nr = 0;
-	int r = cgm_cluster_store_newest(s->store, &slices, &nr);
-
-	for (size_t i = 0; i < nr; i++) {
-		const struct cgm_slice *slice = slices[i];
-
-		for (size_t j = 0; *slice->node && j < slice->nr_sets; j++) {
-			struct node n;
-
-			if (slice->sets[j].entity->kind != CGM_SET_NODE)
-				continue;
-			n = node_of_set(&slice->sets[j], slice->node);
-			add_node(ns, &n);
-			break;
-		}
-	}
-	cgm_cluster_slices_free(slices, nr);
-	return r;
-}
-
-static int answer_nodes(const struct cgm_serve *s, const struct cgm_ask *a, const char *name, struct cgm_reply *r)
-{
-	const char *text = cgm_ask_param(a, "labelSelector");
-	_cleanup_(cgm_kube_selector_freep) struct cgm_kube_selector *labels = NULL;
-	struct nodes ns = { .out = &r->body, .name = name };
-	char fault[CGM_KUBE_FAULT] = "";
-	int error = text && *text ? cgm_kube_selector_read(text, &labels, fault) : 0;
-
-	if (error == -EINVAL) {
-		cgm_reply_status(r, 400, "BadRequest", NULL, NULL, "labelSelector: %s", fault);
-		return 0;
-	}
-	ns.labels = labels;
-	if (!name)
-		cgm_buf_lit(&r->body, "{\"kind\":\"NodeList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[");
-	if (error == 0)
-		error = s->cluster ? add_from_cluster(s, &ns) : add_from_slices(s, &ns);
-	if (!name)
-		cgm_buf_lit(&r->body, "]}\n");
-	else if (error == 0 && !ns.nr)
-		cgm_reply_status(r, 404, "NotFound", "nodes", name, "nodes \"%s\" not found", name);
-	return error;
-}
-
 /* ---- which of them ---- */
 
 static void answer_discovery(const struct cgm_ask *a, bool core, struct cgm_reply *r)
@@ -380,9 +217,9 @@ static bool answer_document(const struct cgm_serve *s, const struct cgm_ask *a, 
 	else if (!strcmp(path, "/api/v1"))
 		put_resources(&r->body, &resources[0]);
 	else if (!strcmp(path, "/apis/metrics.k8s.io"))
-		put_group(&r->body, &resources[1], true);
+		put_group(&r->body, &resources[METRICS], true);
 	else if (!strcmp(path, "/apis/metrics.k8s.io/v1beta1"))
-		put_resources(&r->body, &resources[1]);
+		put_resources(&r->body, &resources[METRICS]);
 	else if (!strcmp(path, "/version"))
 		put_version(s, &r->body);
 	else if (!strcmp(path, "/openapi/v2"))
@@ -400,16 +237,10 @@ static bool answer_document(const struct cgm_serve *s, const struct cgm_ask *a, 
 
 bool cgm_serve_discovery(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_reply *r)
 {
-	static const char nodes[] = "/api/v1/nodes";
-	size_t len = sizeof(nodes) - 1;
-	bool of_nodes = strncmp(a->path, nodes, len) == 0 && (!a->path[len] || (a->path[len] == '/' && !strchr(a->path + len + 1, '/')));
-
-	if (!of_nodes && !answer_document(s, a, r))
+	if (!answer_document(s, a, r))
 		return false;
 	if (strcmp(a->method, "GET") != 0)
 		cgm_reply_status(r, 405, "MethodNotAllowed", NULL, NULL, "the server does not allow this method on the requested resource");
-	else if (of_nodes)
-		cgm_serve_finish(r, answer_nodes(s, a, a->path[len] ? a->path + len + 1 : NULL, r));
 	else
 		cgm_serve_finish(r, 0);
 	return true;

@@ -174,7 +174,7 @@ static bool is_not(const char *unwanted, const char *text)
 	return !unwanted || strcmp(unwanted, text) != 0;
 }
 
-static bool wants_row(const struct cgm_usage_wanted *w, const struct cgm_usage_row *row)
+bool cgm_usage_wants(const struct cgm_usage_wanted *w, const struct cgm_usage_row *row)
 {
 	const char *ns = row->row_namespace ? row->row_namespace : "";
 
@@ -209,7 +209,7 @@ static int add_node(const struct cgm_serve *s, const struct cgm_usage_wanted *w,
 	struct cgm_usage_row row = { .slice = k->slices[k->nr_slices - 1], .set = set, .name = set->entity->labels[CGM_CL_NODENAME], .first = u->nr_usages };
 	struct cgm_used usage = { 0 };
 
-	if (!wants_row(w, &row))
+	if (!cgm_usage_wants(w, &row))
 		return 0;
 	if (w->any_sample)
 		return add_row(s, w, u, &row);
@@ -233,7 +233,7 @@ static int add_pod(const struct cgm_serve *s, const struct cgm_usage_wanted *w, 
 	const struct cgm_slice *newest = k->slices[k->nr_slices - 1];
 	struct cgm_usage_row row = { .slice = newest, .set = set, .name = set->entity->labels[CGM_CL_POD_NAME], .row_namespace = set->entity->labels[CGM_CL_NAMESPACE_NAME], .first = u->nr_usages };
 
-	if (!wants_row(w, &row))
+	if (!cgm_usage_wants(w, &row))
 		return 0;
 	if (w->any_sample)
 		return add_row(s, w, u, &row);

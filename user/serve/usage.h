@@ -32,6 +32,9 @@ struct cgm_usage_wanted { /* NULL: all */
 	const char *field_name, *field_namespace, *not_name, *not_namespace;
 };
 
+/* By its namespace and name, not by its labels. */
+bool cgm_usage_wants(const struct cgm_usage_wanted *w, const struct cgm_usage_row *row);
+
 struct cgm_usages { /* everything lives until _done */
 	struct cgm_usage_row *rows; /* sorted by namespace and name */
 	struct cgm_used *usages;
