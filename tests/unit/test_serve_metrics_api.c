@@ -324,8 +324,8 @@ static void test_usages__all_containers_or_none(void **state)
 		made_used(made_container(&d, "a", "p", "old"), T0 + i * 60 * SEC, T0 - 600 * SEC, 1000 + i, 4096);
 		if (i)
 			made_used(made_container(&d, "a", "p", "new"), T0 + 60 * SEC, T0 + 55 * SEC, 1000, 4096);
-		made_pod(&d, "a", "stub", NULL);
-		made_container(&d, "a", "stub", "c");
+		made_pod(&d, "a", "unmeasured", NULL);
+		made_container(&d, "a", "unmeasured", "c");
 		made_put(s.store, &d, "n", T0 + i * 60 * SEC, 60 * SEC);
 	}
 	assert_answer(&s, ROOT "/pods", NULL, 200, LIST("PodMetrics", ""));

@@ -303,6 +303,19 @@ static int gather_one(const struct cgm_serve *s, const struct cgm_usage_wanted *
 	return r < 0 ? r == -ENOENT ? 0 : r : add_slices(s, w, slices, nr, u);
 }
 
+/* Most nodes have nothing of a namespace: their older slices need not be fetched. */
+static bool has_wanted(const struct cgm_usage_wanted *w, const struct cgm_slice *s)
+{
+	for (size_t i = 0; i < s->nr_sets; i++) {
+		const struct cgm_entity *e = s->sets[i].entity;
+		struct cgm_usage_row row = { .name = e->labels[w->pods ? CGM_CL_POD_NAME : CGM_CL_NODENAME], .row_namespace = w->pods ? e->labels[CGM_CL_NAMESPACE_NAME] : NULL };
+
+		if (e->kind == (w->pods ? CGM_SET_POD : CGM_SET_NODE) && cgm_usage_wants(w, &row))
+			return true;
+	}
+	return false;
+}
+
 static int gather_all(const struct cgm_serve *s, const struct cgm_usage_wanted *w, struct cgm_usages *u)
 {
 	struct cgm_slice **newest = NULL;
@@ -313,7 +326,7 @@ static int gather_all(const struct cgm_serve *s, const struct cgm_usage_wanted *
 		struct cgm_slice **slices = NULL;
 		size_t nr_slices = 0;
 
-		if (!*newest[i]->node)
+		if (!*newest[i]->node || !has_wanted(w, newest[i]))
 			continue;
 		r = cgm_cluster_store_slices(s->store, newest[i]->node, &slices, &nr_slices);
 		if (r == 0)
