@@ -193,13 +193,20 @@ static void give_slot(struct cgm_source_slot *t)
 	t->node = NULL;
 	if (t->body.cap > KEEP_BODY_BYTES || t->body.failed)
 		cgm_buf_done(&t->body);
-	if (s->nr_free >= s->config.max_parallel) {
-		slot_free(t);
-		return;
-	}
 	t->next = s->slots;
 	s->slots = t;
 	s->nr_free++;
+}
+
+void cgm_source_fetch_trim(struct cgm_source *s, size_t nr)
+{
+	while (s->nr_free > nr) {
+		struct cgm_source_slot *t = s->slots;
+
+		s->slots = t->next;
+		s->nr_free--;
+		slot_free(t);
+	}
 }
 
 /* ---- one request ---- */
@@ -566,13 +573,8 @@ int cgm_source_fetch_open(struct cgm_source *s, char *fault)
 
 void cgm_source_fetch_done(struct cgm_source *s)
 {
-	struct cgm_source_slot *t;
-
 	cgm_source_fetch_cut(s, false);
-	while ((t = s->slots)) {
-		s->slots = t->next;
-		slot_free(t);
-	}
+	cgm_source_fetch_trim(s, 0);
 	for (size_t i = 0; i < CGM_SOURCE_MULTIS; i++)
 		if (s->multis[i].multi)
 			s->curl->curl_multi_cleanup(s->multis[i].multi);

@@ -159,6 +159,9 @@ void cgm_source_fetch_wait(struct cgm_source *s, uint64_t until_ns);
 /* Ends all that is under way; as a timeout of those nodes if it is told. */
 void cgm_source_fetch_cut(struct cgm_source *s, bool tell);
 
+/* Frees idle slots beyond so many. */
+void cgm_source_fetch_trim(struct cgm_source *s, size_t nr);
+
 /* ---- source.c ---- */
 
 /* When it is a node's turn in this cycle (monotonic). */

@@ -35,9 +35,11 @@ static bool is_ours(const struct cgm_source *s, const char *name)
 	return s->config.nr_shards < 2 || cgm_hash_bytes(name, strlen(name)) % s->config.nr_shards == s->config.shard;
 }
 
-/* Takes n, which another shard's only frees. */
+/* Takes n, which another shard's only frees. NULL: out of memory. */
 static int add(struct cgm_source *s, struct list *l, struct cgm_source_node *n)
 {
+	if (!n)
+		return -ENOMEM;
 	if (!is_ours(s, n->name)) {
 		cgm_source_node_free(n);
 		return 0;

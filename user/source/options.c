@@ -271,7 +271,9 @@ int cgm_source_kube_config(const char *uri, struct cgm_kube_config *ret, bool *r
 	*ret_needed = cgm_source_needs_kube(&o);
 	*ret_texts = (struct cgm_source_kube_texts){ 0 };
 	if (*ret_needed) {
-		*ret_texts = (struct cgm_source_kube_texts){ .url = o.kubeconfig ? NULL : TAKE_PTR(o.server), .kubeconfig = TAKE_PTR(o.kubeconfig) };
+		if (!o.kubeconfig)
+			ret_texts->url = TAKE_PTR(o.server);
+		ret_texts->kubeconfig = TAKE_PTR(o.kubeconfig);
 		*ret = (struct cgm_kube_config){
 			.url = ret_texts->url,
 			.kubeconfig = ret_texts->kubeconfig,

@@ -118,6 +118,7 @@ static void end_cycle(struct cgm_source *s)
 	size_t nr_asked = s->nr_main_queue + s->nr_slow_queue;
 
 	cgm_source_fetch_cut(s, true);
+	cgm_source_fetch_trim(s, s->config.max_parallel);
 	give_up_unasked(s);
 	s->in_cycle = false;
 	if (s->nr_unsaid)

@@ -115,6 +115,7 @@ static bool read_date(const char *text, int64_t *ret_ns)
 	const char *found;
 	int year;
 
+	/* NOLINTNEXTLINE(cert-err34-c): a few digits each, which cannot overflow */
 	if (sscanf(text, "%*3c, %2d %3s %4d %2d:%2d:%2d GMT", &tm.tm_mday, month, &year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
 		return false;
 	found = strlen(month) == 3 ? strstr(months, month) : NULL;
