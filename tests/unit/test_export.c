@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static const char *const one[] = { "fake:?to=a" };
 static const char *const two[] = { "fake:?to=a", "fake:?to=b" };
 
@@ -13,6 +16,11 @@ static struct cgm_export *start(const char *const *uris, size_t nr, const char *
 	if (cgm_export_start(&c, &e, fault) < 0)
 		fail_msg("%s", fault);
 	return e;
+}
+
+static void add_points(void *arg, uint64_t nr_points)
+{
+	*(uint64_t *)arg += nr_points;
 }
 
 static int setup(void **state)
@@ -157,7 +165,7 @@ static void test_spool__outage(void **state)
 {
 	struct cgm_export_state s;
 	struct cgm_export *e;
-	struct scratch d;
+	struct scratch d = { 0 };
 
 	(void)state;
 	scratch_open(&d);
@@ -186,11 +194,159 @@ static void test_spool__outage(void **state)
 	scratch_close(&d);
 }
 
+/* Heapster's words, sorted; a name never becomes a line of its own. */
+static void test_log__text(void **state)
+{
+	static const struct cgm_tag tag = { "resource_id", "/dev/vda" };
+	const struct cgm_entity_facts facts = { .kind = CGM_SET_NODE, .labels = { [CGM_CL_NODENAME] = "node\n1", [CGM_CL_LABELS] = "a:b\nMetricSet: c" } };
+	const struct cgm_exporter *log = cgm_exporter_find("log");
+	struct cgm_uri uri = { 0 };
+	struct cgm_buf out = { 0 };
+	struct cgm_draft d = { 0 };
+	struct cgm_slice *s;
+	uint64_t cut = 0;
+	uint32_t set;
+	void *st;
+
+	(void)state;
+	assert_int_equal(log->open(&uri, NULL, &st, NULL), 0);
+	set = draft_set(&d, &facts);
+	d.sets[set].scraped_ns = 1795363290031229000;
+	cgm_draft_int(&d.sets[set], CGM_CM_UPTIME, 4011598);
+	cgm_draft_float(&d.sets[set], CGM_CM_CPU_NODE_RESERVATION, 0.05263157894736842);
+	cgm_draft_int(&d.sets[set], CGM_CM_CPU_LIMIT, 500);
+	cgm_draft_labeled(&d, set, &(struct cgm_labeled){ .metric = CGM_CM_DISK_IO_READ_BYTES, .labels = &tag, .nr_labels = 1, .value.i = 7 });
+	s = draft_slice(&d, "node\n1", FIXTURE_END_NS);
+	assert_int_equal(log->encode(st, s, &out, add_points, &cut), 4);
+	assert_int_equal(cut, 4);
+	cgm_buf_char(&out, '\0');
+	assert_string_equal(out.p, "DataBatch     Timestamp: 2026-11-22 16:01:25 +0000 UTC     Node: node\\x0a1\n\n"
+				   "MetricSet: node:node\\x0a1\n"
+				   "   Scrape time: 2026-11-22 16:01:30.031229 +0000 UTC 1795363290031229000\n"
+				   "   Labels:\n      labels = a:b\\x0aMetricSet: c\n      nodename = node\\x0a1\n      type = node\n"
+				   "   Metrics:\n      cpu/limit = 500\n      cpu/node_reservation = 0.052632\n      uptime = 4011598\n"
+				   "   Labeled Metrics:\n      disk/io_read_bytes = 7\n         resource_id = /dev/vda\n\n");
+	cgm_buf_done(&out);
+	cgm_slice_unref(s);
+	log->close(st);
+}
+
+/* A bound on the size of files stands for a disk that is full. */
+static struct rlimit disk_full(void)
+{
+	struct rlimit before, none;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	return before;
+}
+
+static void wait_all_taken(struct cgm_export *e, uint64_t nr)
+{
+	for (;;) {
+		const struct cgm_export_state s = state_of(e, 0);
+
+		if (s.queue_batches + s.spool_batches + s.nr_lost[CGM_EXPORT_SPOOL_FAULT] + s.nr_sent == nr)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	}
+}
+
+/* Memory goes on as without a spool; what it loses is the disk's fault. */
+static void test_spool__disk_full_from_the_start(void **state)
+{
+	struct cgm_export_state s;
+	struct scratch d = { 0 };
+	struct rlimit before;
+	struct cgm_export *e;
+	unsigned first;
+
+	(void)state;
+	scratch_open(&d);
+	fakes[0].filler = 95;
+	fake_set(&fakes[0], true, false);
+	e = start(one, 1, d.dir, 10000, 0);
+	before = disk_full();
+	for (unsigned i = 0; i < 300; i++) {
+		put_numbers(e, i, i + 1);
+		wait_all_taken(e, i + 1);
+	}
+	s = state_of(e, 0);
+	assert_true(s.nr_lost[CGM_EXPORT_SPOOL_FAULT] > 150);
+	assert_true(s.queue_bytes > 9000 && s.queue_bytes <= 10000);
+	assert_int_equal(s.spool_batches, 0);
+	fake_set(&fakes[0], false, false);
+	export_wait(state_of(e, 0).nr_sent + s.nr_lost[CGM_EXPORT_SPOOL_FAULT] == 300);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	cgm_export_stop(e);
+	assert_int_equal(fakes[0].got[0], 0);
+	first = 300 - (unsigned)fakes[0].nr_got + 1;
+	for (unsigned i = 1; i < fakes[0].nr_got; i++)
+		assert_int_equal(fakes[0].got[i], first + i - 1);
+	scratch_close(&d);
+}
+
+/* What the disk has not taken stands behind what it has. */
+static void test_spool__disk_full_later(void **state)
+{
+	struct scratch d = { 0 };
+	struct rlimit before;
+	struct cgm_export *e;
+
+	(void)state;
+	scratch_open(&d);
+	fakes[0].filler = 95;
+	fake_set(&fakes[0], true, false);
+	e = start(one, 1, d.dir, 10000, 0);
+	put_numbers(e, 0, 50);
+	export_wait(state_of(e, 0).spool_batches == 50);
+	before = disk_full();
+	put_numbers(e, 50, 100);
+	wait_all_taken(e, 100);
+	assert_int_equal(state_of(e, 0).spool_batches, 50);
+	assert_int_equal(state_of(e, 0).queue_batches, 50);
+	fake_set(&fakes[0], false, false);
+	export_wait(fake_got(&fakes[0]) == 100);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	put_numbers(e, 100, 110);
+	cgm_export_stop(e);
+	check_order(&fakes[0], 0, 110);
+	scratch_close(&d);
+}
+
+/* At the end the disk is tried once more. */
+static void test_stop__disk_full_before(void **state)
+{
+	struct scratch d = { 0 };
+	struct rlimit before;
+	struct cgm_export *e;
+
+	(void)state;
+	scratch_open(&d);
+	fake_set(&fakes[0], true, false);
+	e = start(one, 1, d.dir, 0, 0);
+	put_numbers(e, 0, 10);
+	export_wait(state_of(e, 0).spool_batches == 10);
+	before = disk_full();
+	put_numbers(e, 10, 20);
+	wait_all_taken(e, 20);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	cgm_export_stop(e);
+	fake_set(&fakes[0], false, false);
+	e = start(one, 1, d.dir, 0, 0);
+	export_wait(fake_got(&fakes[0]) == 20);
+	cgm_export_stop(e);
+	check_order(&fakes[0], 0, 20);
+	scratch_close(&d);
+}
+
 /* What is there at the end is delivered first by the next one. hanging: the server does not answer at all. */
 static void stop_and_again(bool hanging)
 {
 	struct cgm_export *e;
-	struct scratch d;
+	struct scratch d = { 0 };
 
 	scratch_open(&d);
 	fake_set(&fakes[0], !hanging, hanging);
@@ -242,7 +398,7 @@ static void test_start__spool_of_another(void **state)
 {
 	char fault[CGM_EXPORT_FAULT] = "";
 	struct cgm_export *e, *other = NULL;
-	struct scratch d;
+	struct scratch d = { 0 };
 
 	(void)state;
 	scratch_open(&d);
@@ -257,7 +413,7 @@ static void test_start__spool_of_another(void **state)
 static void test_start__no_directory(void **state)
 {
 	struct cgm_export *e;
-	struct scratch d;
+	struct scratch d = { 0 };
 	char dir[128];
 
 	(void)state;
@@ -295,7 +451,7 @@ static void test_start__each_allocation_fails(void **state)
 /* Whatever allocation fails: each point is sent or counted as lost. */
 static void test_put__each_allocation_fails(void **state)
 {
-	struct scratch d;
+	struct scratch d = { 0 };
 	bool done = false;
 
 	(void)state;
@@ -332,12 +488,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_check__faults, setup),
+		cmocka_unit_test_setup(test_log__text, setup),
 		cmocka_unit_test_setup(test_put__in_order, setup),
 		cmocka_unit_test_setup(test_put__lingers, setup),
 		cmocka_unit_test_setup(test_put__one_hangs, setup),
 		cmocka_unit_test_setup(test_put__no_room, setup),
 		cmocka_unit_test_setup(test_put__refused, setup),
 		cmocka_unit_test_setup(test_spool__outage, setup),
+		cmocka_unit_test_setup(test_spool__disk_full_from_the_start, setup),
+		cmocka_unit_test_setup(test_spool__disk_full_later, setup),
+		cmocka_unit_test_setup(test_stop__disk_full_before, setup),
 		cmocka_unit_test_setup(test_stop__failing, setup),
 		cmocka_unit_test_setup(test_stop__hanging, setup),
 		cmocka_unit_test_setup(test_stop__at_end_without_spool, setup),
