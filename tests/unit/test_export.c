@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "export_scripted.h"
+#include "export_fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
 
 static const char *const one[] = { "fake:?to=a" };
 static const char *const two[] = { "fake:?to=a", "fake:?to=b" };
@@ -157,7 +160,7 @@ static void test_spool__outage(void **state)
 {
 	struct cgm_export_state s;
 	struct cgm_export *e;
-	struct scratch d;
+	struct scratch d = { 0 };
 
 	(void)state;
 	scratch_open(&d);
@@ -186,11 +189,122 @@ static void test_spool__outage(void **state)
 	scratch_close(&d);
 }
 
+/* A bound on the size of files stands for a disk that is full. */
+static struct rlimit disk_full(void)
+{
+	struct rlimit before, none;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	return before;
+}
+
+static void wait_all_taken(struct cgm_export *e, uint64_t nr)
+{
+	for (;;) {
+		const struct cgm_export_state s = state_of(e, 0);
+
+		if (s.queue_batches + s.spool_batches + s.nr_lost[CGM_EXPORT_SPOOL_FAULT] + s.nr_sent == nr)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	}
+}
+
+/* Memory goes on as without a spool; what it loses is the disk's fault. */
+static void test_spool__disk_full_from_the_start(void **state)
+{
+	struct cgm_export_state s;
+	struct scratch d = { 0 };
+	struct rlimit before;
+	struct cgm_export *e;
+	unsigned first;
+
+	(void)state;
+	scratch_open(&d);
+	fakes[0].filler = 95;
+	fake_set(&fakes[0], true, false);
+	e = start(one, 1, d.dir, 10000, 0);
+	before = disk_full();
+	for (unsigned i = 0; i < 300; i++) {
+		put_numbers(e, i, i + 1);
+		wait_all_taken(e, i + 1);
+	}
+	s = state_of(e, 0);
+	assert_true(s.nr_lost[CGM_EXPORT_SPOOL_FAULT] > 150);
+	assert_true(s.queue_bytes > 9000 && s.queue_bytes <= 10000);
+	assert_int_equal(s.spool_batches, 0);
+	fake_set(&fakes[0], false, false);
+	export_wait(state_of(e, 0).nr_sent + s.nr_lost[CGM_EXPORT_SPOOL_FAULT] == 300);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	cgm_export_stop(e);
+	assert_int_equal(fakes[0].got[0], 0);
+	first = 300 - (unsigned)fakes[0].nr_got + 1;
+	for (unsigned i = 1; i < fakes[0].nr_got; i++)
+		assert_int_equal(fakes[0].got[i], first + i - 1);
+	scratch_close(&d);
+}
+
+/* What the disk has not taken stands behind what it has. */
+static void test_spool__disk_full_later(void **state)
+{
+	struct scratch d = { 0 };
+	struct rlimit before;
+	struct cgm_export *e;
+
+	(void)state;
+	scratch_open(&d);
+	fakes[0].filler = 95;
+	fake_set(&fakes[0], true, false);
+	e = start(one, 1, d.dir, 10000, 0);
+	put_numbers(e, 0, 50);
+	export_wait(state_of(e, 0).spool_batches == 50);
+	before = disk_full();
+	put_numbers(e, 50, 100);
+	wait_all_taken(e, 100);
+	assert_int_equal(state_of(e, 0).spool_batches, 50);
+	assert_int_equal(state_of(e, 0).queue_batches, 50);
+	fake_set(&fakes[0], false, false);
+	export_wait(fake_got(&fakes[0]) == 100);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	put_numbers(e, 100, 110);
+	cgm_export_stop(e);
+	check_order(&fakes[0], 0, 110);
+	scratch_close(&d);
+}
+
+/* At the end the disk is tried once more. */
+static void test_stop__disk_full_before(void **state)
+{
+	struct scratch d = { 0 };
+	struct rlimit before;
+	struct cgm_export *e;
+
+	(void)state;
+	scratch_open(&d);
+	fake_set(&fakes[0], true, false);
+	e = start(one, 1, d.dir, 0, 0);
+	put_numbers(e, 0, 10);
+	export_wait(state_of(e, 0).spool_batches == 10);
+	before = disk_full();
+	put_numbers(e, 10, 20);
+	wait_all_taken(e, 20);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	cgm_export_stop(e);
+	fake_set(&fakes[0], false, false);
+	e = start(one, 1, d.dir, 0, 0);
+	export_wait(fake_got(&fakes[0]) == 20);
+	cgm_export_stop(e);
+	check_order(&fakes[0], 0, 20);
+	scratch_close(&d);
+}
+
 /* What is there at the end is delivered first by the next one. hanging: the server does not answer at all. */
 static void stop_and_again(bool hanging)
 {
 	struct cgm_export *e;
-	struct scratch d;
+	struct scratch d = { 0 };
 
 	scratch_open(&d);
 	fake_set(&fakes[0], !hanging, hanging);
@@ -242,7 +356,7 @@ static void test_start__spool_of_another(void **state)
 {
 	char fault[CGM_EXPORT_FAULT] = "";
 	struct cgm_export *e, *other = NULL;
-	struct scratch d;
+	struct scratch d = { 0 };
 
 	(void)state;
 	scratch_open(&d);
@@ -257,7 +371,7 @@ static void test_start__spool_of_another(void **state)
 static void test_start__no_directory(void **state)
 {
 	struct cgm_export *e;
-	struct scratch d;
+	struct scratch d = { 0 };
 	char dir[128];
 
 	(void)state;
@@ -295,7 +409,7 @@ static void test_start__each_allocation_fails(void **state)
 /* Whatever allocation fails: each point is sent or counted as lost. */
 static void test_put__each_allocation_fails(void **state)
 {
-	struct scratch d;
+	struct scratch d = { 0 };
 	bool done = false;
 
 	(void)state;
@@ -307,7 +421,7 @@ static void test_put__each_allocation_fails(void **state)
 		struct cgm_export *e;
 
 		fakes_reset();
-		fake_set(&fakes[0], true, false);
+		fake_set(&fakes[0], n % 4 == 0, false); /* an outage costs time: the disk is synced */
 		e = start(one, 1, d.dir, 0, 0);
 
 		cgm_mem_fail_at(n);
@@ -338,6 +452,9 @@ int main(void)
 		cmocka_unit_test_setup(test_put__no_room, setup),
 		cmocka_unit_test_setup(test_put__refused, setup),
 		cmocka_unit_test_setup(test_spool__outage, setup),
+		cmocka_unit_test_setup(test_spool__disk_full_from_the_start, setup),
+		cmocka_unit_test_setup(test_spool__disk_full_later, setup),
+		cmocka_unit_test_setup(test_stop__disk_full_before, setup),
 		cmocka_unit_test_setup(test_stop__failing, setup),
 		cmocka_unit_test_setup(test_stop__hanging, setup),
 		cmocka_unit_test_setup(test_stop__at_end_without_spool, setup),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "export_fixture.h"
+#include "export_slices.h"
 #include "export_server.h"
 
 static const char wanted[] =

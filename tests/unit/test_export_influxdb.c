@@ -163,7 +163,7 @@ static void same_as_recorded(bool with_fields)
 	_cleanup_(cgm_buf_done) struct cgm_buf wanted = { 0 }, got = { 0 };
 	const struct cgm_influxdb_form f = form(with_fields, false, false);
 	struct cgm_draft drafts[2] = { 0 }; /* one for each time */
-	char *wanted_lines[200], *got_lines[200];
+	char *wanted_lines[200] = { NULL }, *got_lines[200] = { NULL };
 	uint64_t nr, all = 0;
 	size_t len, n;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The kafka sink: its messages as jansson reads them, and against librdkafka's mock of a cluster. What the client does in detail is in test_sink_kafka.c. */
-#include "export_fixture.h"
+#include "export_slices.h"
 
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* OTLP of a cluster, read back by libprotobuf-c: what it does not know of otlp_metrics.proto is an error. */
-#include "export_fixture.h"
+#include "export_slices.h"
 #include "export_server.h"
 
 #include "otlp_metrics.pb-c.h"

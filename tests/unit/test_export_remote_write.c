@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Remote write, read back by libprotobuf-c and libsnappy: what they do not know of remote_write.proto is an error. */
-#include "export_fixture.h"
+#include "export_slices.h"
 #include "export_server.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Riemann's events, read back by libprotobuf-c: what it does not know of riemann.proto is an error. */
-#include "export_fixture.h"
+#include "export_slices.h"
 #include "export_server.h"
 
 #include "riemann.pb-c.h"

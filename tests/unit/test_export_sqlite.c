@@ -235,6 +235,42 @@ static void test_sqlite__retention(void **state)
 	place_close(&p);
 }
 
+/* A cycle with more points than a slice takes goes in parts. */
+static void test_sqlite__retention_of_many(void **state)
+{
+	uint64_t now_ns = cgm_clock_real_ns();
+	struct cgm_draft d = { 0 };
+	struct cgm_slice *slice;
+	struct sf_sink s;
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	for (int i = 0; i < 2500; i++) {
+		struct cgm_draft_set *set;
+		char name[16];
+
+		snprintf(name, sizeof(name), "c%d", i);
+		set = cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_SYS_CONTAINER, .labels = { [CGM_CL_NODENAME] = "a", [CGM_CL_CONTAINER_NAME] = name } });
+		for (unsigned m = 0; m < 10; m++) /* memory/usage is one of them */
+			cgm_draft_int(set, (enum cgm_cm)m, 1);
+	}
+	slice = cf_seal(&d, "a", now_ns - 48 * 3600 * CF_SEC);
+	sf_open(&s, p.path, "?retention=0");
+	sf_encode(&s, slice);
+	sf_written(&s);
+	sf_close(&s);
+	cgm_slice_unref(slice);
+	assert_int_equal(count(p.path, "node:a/container:c2499"), 1);
+	sf_open(&s, p.path, "?retention=1d");
+	write_one(&s, "a", now_ns, 1);
+	assert_int_equal(count(p.path, "node:a/container:c2499"), 0);
+	assert_int_equal(count(p.path, "node:a/container:c0"), 0);
+	assert_int_equal(count(p.path, "node:a"), 1);
+	sf_close(&s);
+	place_close(&p);
+}
+
 static void test_sqlite__options(void **state)
 {
 	static const struct {
@@ -548,6 +584,37 @@ static void test_sqlite__no_memory(void **state)
 	place_close(&p);
 }
 
+/* By the threads of user/export, as `cgmeter cluster` writes it; a second start goes on with the same file. */
+static void test_sqlite__as_a_sink(void **state)
+{
+	char uri[160], fault[CGM_EXPORT_FAULT] = "";
+	const char *uris[] = { uri };
+	struct cgm_export_config config = { .uris = uris, .nr_uris = 1, .spool_dir = "", .stop_ns = 20 * CF_SEC };
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	snprintf(uri, sizeof(uri), "sqlite:%s?retention=0&colour=red", p.path);
+	assert_int_equal(cgm_export_check(&config, fault), -EINVAL);
+	assert_non_null(strstr(fault, "colour"));
+	snprintf(uri, sizeof(uri), "sqlite:%s?retention=0", p.path);
+	for (unsigned start = 0; start < 2; start++) {
+		struct cgm_export *e = NULL;
+
+		if (cgm_export_start(&config, &e, fault) < 0)
+			fail_msg("%s", fault);
+		for (unsigned i = 0; i < 20; i++) {
+			struct cgm_slice *slice = node_slice("a", CF_END + (20 * start + i) * CF_SEC, 5);
+
+			cgm_export_put(e, slice);
+			cgm_slice_unref(slice);
+		}
+		cgm_export_stop(e);
+		assert_int_equal(count(p.path, "node:a"), 20 * (start + 1));
+	}
+	place_close(&p);
+}
+
 /* The size of a point, as README and header state it. */
 static void test_sqlite__size(void **state)
 {
@@ -582,7 +649,7 @@ int main(void)
 		cmocka_unit_test(test_sqlite__round_trip), cmocka_unit_test(test_sqlite__cuts), cmocka_unit_test(test_sqlite__again),  cmocka_unit_test(test_sqlite__retention),
 		cmocka_unit_test(test_sqlite__options),	   cmocka_unit_test(test_sqlite__wrong_file), cmocka_unit_test(test_sqlite__foreign),
 		cmocka_unit_test(test_sqlite__full),	   cmocka_unit_test(test_sqlite__killed), cmocka_unit_test(test_sqlite__damaged_batch),
-		cmocka_unit_test(test_sqlite__no_memory),  cmocka_unit_test(test_sqlite__size),
+		cmocka_unit_test(test_sqlite__no_memory),  cmocka_unit_test(test_sqlite__as_a_sink), cmocka_unit_test(test_sqlite__retention_of_many), cmocka_unit_test(test_sqlite__size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

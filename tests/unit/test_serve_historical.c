@@ -280,6 +280,29 @@ static void test_historical__sqlite(void **state)
 	scratch_close(&h.dir);
 }
 
+/* The model's …/stats: hour and day are the history's. */
+static void test_historical__stats(void **state)
+{
+	_cleanup_free_ char *all = cf_read("heapster-1.5.4-api.txt");
+	struct cgm_serve serve = { .store = cf_store(all) };
+	struct cgm_reply r;
+	struct history h;
+
+	(void)state;
+	history_open(&h);
+	serve.historical = h.source;
+	assert_true(cf_ask(cgm_serve_model, &serve, "/api/v1/model/namespaces/default/pods/web-1/stats", &r));
+	assert_non_null(strstr(r.body.p, "\"cpu-usage\":{\"minute\":{\"average\":298,\"percentile\":300,\"max\":300},\"hour\":{\"average\":298,\"percentile\":300,\"max\":300},"
+					 "\"day\":{\"average\":298,\"percentile\":300,\"max\":300}}"));
+	cgm_buf_done(&r.body);
+	serve.historical = "sqlite:/nonexistent/history.db";
+	assert_true(cf_ask(cgm_serve_model, &serve, "/api/v1/model/stats", &r));
+	assert_int_equal(r.status, 500);
+	cgm_buf_done(&r.body);
+	cgm_cluster_store_free(serve.store);
+	scratch_close(&h.dir);
+}
+
 /* Heapster's own sink never wrote what these ask for. */
 static void test_historical__pod_id(void **state)
 {
@@ -393,6 +416,8 @@ static void test_historical__influx_faults(void **state)
 	assert_answer(source, NODE "/metrics/memory/usage?" RANGE, 400, "answers more than 1024 KiB");
 	influxd_stop(&s);
 	assert_answer(source, NODE "/metrics/memory/usage?" RANGE, 500, "127.0.0.1");
+	assert_answer("influxdb:http://127.0.0.1:1?schema=0.15", NODE "/metrics/memory/usage?" RANGE, 501, "schema=0.15");
+	assert_answer("influxdb:http://127.0.0.1:1?pw_file=/nonexistent/x", NODE "/metrics/memory/usage?" RANGE, 500, "/nonexistent/x");
 	assert_answer("influxdb:http://127.0.0.1:1?withfields=perhaps", NODE "/metrics/memory/usage?" RANGE, 400, "withfields");
 }
 
@@ -483,7 +508,7 @@ static void test_historical__no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_historical__sqlite), cmocka_unit_test(test_historical__pod_id),	      cmocka_unit_test(test_historical__faults),
+		cmocka_unit_test(test_historical__sqlite), cmocka_unit_test(test_historical__pod_id),	      cmocka_unit_test(test_historical__faults), cmocka_unit_test(test_historical__stats),
 		cmocka_unit_test(test_historical__influx), cmocka_unit_test(test_historical__influx_faults), cmocka_unit_test(test_historical__pages),
 		cmocka_unit_test(test_past__aggregate),	   cmocka_unit_test(test_historical__no_memory),
 	};

@@ -160,6 +160,18 @@ static void test_model__custom(void **state)
 	cgm_cluster_store_free(st);
 }
 
+/* Heapster 0.19's: without a history there is the last minute alone. */
+static void test_model__stats(void **state)
+{
+	const struct cgm_serve *s = &((const struct model *)*state)->serve;
+
+	assert_answer(s, "/api/v1/model/namespaces/default/pods/web-1/containers/c1/stats/", 200,
+		      "{\"uptime\":0,\"stats\":{\"cpu-usage\":{\"minute\":{\"average\":199,\"percentile\":200,\"max\":200}},"
+		      "\"cpu-limit\":{\"minute\":{\"average\":7,\"percentile\":7,\"max\":7}},\"memory-usage\":{\"minute\":{\"average\":80000000,\"percentile\":80000000,\"max\":80000000}},"
+		      "\"memory-working\":{\"minute\":{\"average\":7,\"percentile\":7,\"max\":7}},\"memory-limit\":{\"minute\":{\"average\":7,\"percentile\":7,\"max\":7}}}}");
+	assert_answer(s, "/api/v1/model/nodes/nope/stats", 200, "{\"uptime\":0,\"stats\":{}}");
+}
+
 /* ---- metric-export ---- */
 
 static enum cgm_set_kind kind_of(json_t *labels)
@@ -283,7 +295,7 @@ static void test_model__no_memory(void **state)
 		"/api/v1/model/metrics/cpu/usage_rate", "/api/v1/model/nodes/node-a/metrics", "/api/v1/model/nodes/node-a/metrics/filesystem/usage?labels=resource_id:/",
 		"/api/v1/model/namespaces/default/pod-list/web-1,b/metrics/cpu/usage", "/api/v1/model/debug/allkeys", "/api/v1/model/namespaces",
 		"/api/v1/model/namespaces/default/pods", "/api/v1/model/namespaces/default/pods/web-1/containers", "/api/v1/model/nodes/node-a/freecontainers",
-		"/api/v1/metric-export", "/api/v1/metric-export-schema",
+		"/api/v1/metric-export", "/api/v1/metric-export-schema", "/api/v1/model/nodes/node-a/stats",
 	};
 	const struct model *m = *state;
 
@@ -311,7 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model__recorded),	     cmocka_unit_test(test_model__floats),  cmocka_unit_test(test_model__queries),
 		cmocka_unit_test(test_model__unknown),	     cmocka_unit_test(test_model__custom),  cmocka_unit_test(test_metric_export__recorded),
-		cmocka_unit_test(test_metric_export__schema), cmocka_unit_test(test_model__no_memory),
+		cmocka_unit_test(test_metric_export__schema), cmocka_unit_test(test_model__stats), cmocka_unit_test(test_model__no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

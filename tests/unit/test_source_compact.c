@@ -308,6 +308,12 @@ static void test_decode_compact__bad_values(void **state)
 	cgm_pb_count(&b, COUNT(CGM_COMPACT_H_NAME), 3);
 	put_pairs(&b, CGM_COMPACT_H_BARS, "\x1c\1", 2); /* bad: there is no 28th */
 	cgm_pb_end(&b, part);
+	for (int i = 0; i < 2; i++) { /* bad: the second of a kind */
+		part = cgm_pb_begin(&b, BYTES(CGM_COMPACT_S_HIST));
+		cgm_pb_count(&b, COUNT(CGM_COMPACT_H_NAME), 3);
+		put_pairs(&b, CGM_COMPACT_H_BARS, "\2\5", 2);
+		cgm_pb_end(&b, part);
+	}
 	cgm_pb_end(&b, set);
 	set = cgm_pb_begin(&b, BYTES(CGM_COMPACT_A_SET)); /* bad: of no pod */
 	cgm_pb_count(&b, COUNT(CGM_COMPACT_S_KIND), CGM_COMPACT_CONTAINER);
@@ -317,12 +323,14 @@ static void test_decode_compact__bad_values(void **state)
 	cgm_pb_count(&b, COUNT(CGM_COMPACT_S_KIND), CGM_COMPACT_SYSTEM);
 	cgm_pb_text(&b, BYTES(CGM_COMPACT_S_NAME), "a\0b", 3);
 	cgm_pb_end(&b, set);
-	cgm_pb_count(&b, COUNT(CGM_COMPACT_A_END), 3);
+	set = cgm_pb_begin(&b, BYTES(CGM_COMPACT_A_SET)); /* bad: a second node */
+	cgm_pb_count(&b, COUNT(CGM_COMPACT_S_KIND), CGM_COMPACT_NODE);
+	cgm_pb_end(&b, set);
+	cgm_pb_count(&b, COUNT(CGM_COMPACT_A_END), 4);
 	assert_int_equal(decode(&b), 0);
-	assert_int_equal(nr_bad, 8);
+	assert_int_equal(nr_bad, 10);
 	assert_int_equal(draft.nr_sets, 1);
-	assert_int_equal(draft.nr_hists, 0);
-	assert_line(&draft, "node ", "1790000000000000000 0 cpu/usage=9223372036854775807");
+	assert_line(&draft, "node ", "1790000000000000000 0 cpu/usage=9223372036854775807 run_queue_delay[5:0 2:5]");
 	cgm_buf_done(&b);
 }
 

@@ -190,6 +190,37 @@ static void test_decode_containers__faults(void **state)
 	}
 }
 
+/* More file systems than a machine has: in order for the sealing, and one more than may be. */
+static void test_decode_containers__many_labeled(void **state)
+{
+	struct cgm_buf b = { 0 };
+	struct cgm_slice *slice = NULL;
+
+	(void)state;
+	for (unsigned nr = 50000; nr <= 150000; nr += 100000) {
+		b.len = 0;
+		cgm_buf_lit(&b, "[{\"name\":\"/\",\"spec\":{\"has_filesystem\":true},\"stats\":[{" LAST ",\"filesystem\":[");
+		for (unsigned i = 0; i < nr; i++)
+			cgm_buf_printf(&b, "%s{\"device\":\"d%u\",\"usage\":%u,\"capacity\":%u}", i ? "," : "", i, i, i);
+		cgm_buf_lit(&b, "]}]}]");
+		if (nr > 100000) {
+			assert_int_equal(decode_with(CGM_DECODE_SUBCONTAINERS, b.p, b.len, &draft, &nr_bad, fault), -EINVAL);
+			assert_string_equal(fault, "it has too many values");
+			break;
+		}
+		assert_int_equal(decode_with(CGM_DECODE_SUBCONTAINERS, b.p, b.len, &draft, &nr_bad, fault), 0);
+		assert_int_equal(draft.nr_labeled, 2 * nr);
+		draft.sets[0].entity = cgm_entity_new(&(struct cgm_entity_facts){ .kind = CGM_SET_NODE, .labels = { [CGM_CL_NODENAME] = "n" } });
+		assert_int_equal(cgm_draft_seal(&draft, "n", 1, 1, &slice), 0);
+		for (unsigned i = 0; i < 2 * nr; i++) {
+			assert_int_equal(slice->sets[0].labeled[i].metric, i < nr ? CGM_CM_FILESYSTEM_USAGE : CGM_CM_FILESYSTEM_LIMIT);
+			assert_int_equal(slice->sets[0].labeled[i].value.i, i % nr);
+		}
+		cgm_slice_unref(slice);
+	}
+	cgm_buf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_decode_containers__labeled),
 		cmocka_unit_test(test_decode_containers__custom),
 		cmocka_unit_test(test_decode_containers__faults),
+		cmocka_unit_test(test_decode_containers__many_labeled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -152,7 +152,7 @@ static void put_decimal(struct cgm_buf *b, uint64_t digits, int exponent)
 		cgm_buf_put(b, p, (size_t)nr);
 		put_zeros(b, exponent);
 	} else if (-exponent < nr) {
-		cgm_buf_put(b, p, (size_t)(nr + exponent));
+		cgm_buf_put(b, p, (size_t)nr - (size_t)-exponent);
 		cgm_buf_char(b, '.');
 		cgm_buf_put(b, end + exponent, (size_t)-exponent);
 	} else {

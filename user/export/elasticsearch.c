@@ -185,7 +185,7 @@ static void put_value(struct cgm_buf *out, const struct cgm_point *p)
 	cgm_buf_lit(out, "{\"value\":");
 	start = out->len;
 	cgm_point_value(p, out);
-	if (p->is_float && !out->failed && !memchr(out->p + start, '.', out->len - start) && !memchr(out->p + start, 'e', out->len - start))
+	if (p->is_float && !out->failed && !memchr(out->p + start, '.', out->len - start))
 		cgm_buf_lit(out, ".0");
 	cgm_buf_char(out, '}');
 }

@@ -76,7 +76,7 @@ static int opentsdb_open(struct cgm_uri *uri, const struct cgm_export_config *co
 /* A label whose name became another's goes away rather than to make the point invalid: so it does in Heapster. */
 static bool is_there(const struct cgm_buf *b, size_t start, const char *name, size_t len)
 {
-	for (size_t i = start; i + len + 3 <= b->len; i++)
+	for (size_t i = start; b->p && i + len + 3 <= b->len; i++)
 		if (b->p[i] == '"' && b->p[i + len + 1] == '"' && b->p[i + len + 2] == ':' && memcmp(b->p + i + 1, name, len) == 0)
 			return true;
 	return false;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/points.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -52,22 +50,10 @@ void cgm_point_name(const struct cgm_point *p, struct cgm_buf *out)
 	cgm_buf_str(out, p->labeled->name);
 }
 
-void cgm_number_text(double v, struct cgm_buf *out)
-{
-	char text[32];
-
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, v);
-		if (strtod(text, NULL) == v)
-			break;
-	}
-	cgm_buf_str(out, text);
-}
-
 void cgm_point_value(const struct cgm_point *p, struct cgm_buf *out)
 {
 	if (p->is_float)
-		cgm_number_text(p->value.f, out);
+		cgm_buf_f64(out, p->value.f);
 	else
 		cgm_buf_i64(out, p->value.i);
 }

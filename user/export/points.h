@@ -25,10 +25,8 @@ struct cgm_points {
 bool cgm_points_next(struct cgm_points *it, struct cgm_point *ret);
 /* Appends the name, "cpu/usage", "custom/NAME". */
 void cgm_point_name(const struct cgm_point *p, struct cgm_buf *out);
-/* Appends the value: the shortest decimal that reads back as the same. */
+/* Appends the value: of a float the shortest decimal that reads back as the same. */
 void cgm_point_value(const struct cgm_point *p, struct cgm_buf *out);
-/* Appends a number likewise. */
-void cgm_number_text(double v, struct cgm_buf *out);
 /* A label of the point's own. NULL: it has none of that name. */
 const char *cgm_point_label(const struct cgm_point *p, const char *key);
 

@@ -249,7 +249,8 @@ static size_t begin_series(struct series *s, const char *name, size_t len, const
 	cgm_buf_put(s->out, l->sorted.p, l->split);
 	put_label(s->out, "__name__", 8, name, len);
 	if (!le) {
-		cgm_buf_put(s->out, l->sorted.len ? l->sorted.p + l->split : NULL, l->sorted.len - l->split);
+		if (l->sorted.p)
+			cgm_buf_put(s->out, l->sorted.p + l->split, l->sorted.len - l->split);
 		return mark;
 	}
 	for (size_t i = 0; i < l->nr; i++) {
@@ -296,7 +297,7 @@ static void put_classic(struct series *s, const struct cgm_buf *family, const st
 		sum += h->buckets[i];
 		le.len = 0;
 		if (i + 1 < CGM_CH_BUCKETS)
-			cgm_number_text(cgm_ch_bound(i), &le);
+			cgm_buf_printf(&le, "%.17g", cgm_ch_bound(i)); /* a power of two has fewer digits */
 		else
 			cgm_buf_lit(&le, "+Inf");
 		cgm_buf_char(&le, '\0');

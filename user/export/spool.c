@@ -389,7 +389,7 @@ static int write_all(int fd, const struct cgm_buf *b, uint64_t offset)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			int r = n < 0 ? -errno : -ENOSPC;
+			int r = n < 0 && errno != EFBIG ? -errno : -ENOSPC; /* EFBIG: a bound on the file's size; it is our word for another thing */
 
 			(void)!ftruncate(fd, (off_t)offset); /* where that fails the next record writes over it */
 			return r;

@@ -13,7 +13,8 @@
 #include "export/sqlite_lib.h"
 
 #define MAX_KNOWN 300000 /* series whose numbers are remembered; beyond, all are forgotten and looked up again */
-#define PRUNED_CYCLES 4 /* a call */
+#define PRUNED_SLICES 4 /* a call: of a cycle at most, and at most so many points each */
+#define PRUNED_POINTS 20000
 #define SEEN_MSEC (3600 * INT64_C(1000)) /* last_ms is as coarse as this: it is not written each cycle */
 
 static const char layout_sql[] =
@@ -53,7 +54,7 @@ static const char *const statements[NR_STATEMENTS] = {
 	[CYCLE_ADD] = "INSERT INTO cycles(time_ns) VALUES(?1)",
 	[POINT_ADD] = "INSERT OR REPLACE INTO points(cycle, series, value) VALUES(?1, ?2, ?3)",
 	[OLD_CYCLE] = "SELECT id FROM cycles WHERE time_ns < ?1 ORDER BY time_ns LIMIT 1",
-	[POINTS_DROP] = "DELETE FROM points WHERE cycle = ?1",
+	[POINTS_DROP] = "DELETE FROM points WHERE cycle = ?1 AND series <= (SELECT max(series) FROM (SELECT series FROM points WHERE cycle = ?1 ORDER BY series LIMIT ?2))",
 	[CYCLE_DROP] = "DELETE FROM cycles WHERE id = ?1",
 	[SERIES_DROP] = "DELETE FROM series WHERE entity IN (SELECT id FROM entities WHERE last_ms < ?1)",
 	[ENTITIES_DROP] = "DELETE FROM entities WHERE last_ms < ?1",
@@ -457,15 +458,17 @@ int cgm_sqlite_point(struct cgm_sqlite_writer *w, const struct cgm_sqlite_point 
 
 /* ---- what is too old ---- */
 
-static int drop_cycle(struct cgm_sqlite_writer *w, int64_t id, char *fault)
+/* The cycle itself goes with the last of its points. */
+static int drop_slice(struct cgm_sqlite_writer *w, int64_t id, char *fault)
 {
 	int r = run(w, "BEGIN IMMEDIATE", fault);
 
 	bind_int(w, POINTS_DROP, 1, id);
+	bind_int(w, POINTS_DROP, 2, PRUNED_POINTS);
 	if (r == 0)
 		r = step(w, POINTS_DROP, fault);
 	bind_int(w, CYCLE_DROP, 1, id);
-	if (r == 0)
+	if (r == 0 && w->lib->sqlite3_changes(w->db) < PRUNED_POINTS)
 		r = step(w, CYCLE_DROP, fault);
 	return r < 0 ? r : run(w, "COMMIT", fault);
 }
@@ -494,11 +497,11 @@ int cgm_sqlite_prune(struct cgm_sqlite_writer *w, uint64_t before_ns, bool *ret_
 	int64_t before_ms = (int64_t)(before_ns / CGM_NSEC_PER_MSEC) - SEEN_MSEC, id;
 	int r = 1;
 
-	for (int i = 0; i < PRUNED_CYCLES && r == 1; i++) {
+	for (int i = 0; i < PRUNED_SLICES && r == 1; i++) {
 		bind_int(w, OLD_CYCLE, 1, (int64_t)before_ns);
 		r = get(w, OLD_CYCLE, &id, 1, fault);
 		if (r == 1) {
-			int e = drop_cycle(w, id, fault);
+			int e = drop_slice(w, id, fault);
 
 			r = e < 0 ? e : 1;
 		}

@@ -39,5 +39,5 @@ int cgm_sqlite_begin(struct cgm_sqlite_writer *w, char *fault);
 int cgm_sqlite_entity(struct cgm_sqlite_writer *w, const struct cgm_sqlite_entity *e, uint64_t end_ns, char *fault);
 int cgm_sqlite_point(struct cgm_sqlite_writer *w, const struct cgm_sqlite_point *p, char *fault);
 int cgm_sqlite_commit(struct cgm_sqlite_writer *w, char *fault);
-/* Forgets some of what is older than that: a few cycles a call, each in a transaction of its own. *ret_more: there is more. */
+/* Forgets some of what is older than that: a few slices a call, each in a transaction of its own. *ret_more: there is more. */
 int cgm_sqlite_prune(struct cgm_sqlite_writer *w, uint64_t before_ns, bool *ret_more, char *fault);

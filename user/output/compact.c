@@ -294,7 +294,7 @@ static void put_system(struct compact *y, struct cgm_buf *b)
 	for (size_t i = 0; i < s->nr_rows; i++) {
 		const struct cgm_who *w = s->rows[i].identity->who;
 
-		if (w && (!w->pod_uid || !*w->pod_uid) && !s->rows[i].kept)
+		if (w && (!w->pod_uid || !*w->pod_uid))
 			put_container(y, b, CGM_COMPACT_SYSTEM, cgm_kubelet_container_name(w), &s->rows[i], w);
 	}
 }

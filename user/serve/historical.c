@@ -79,6 +79,20 @@ static int history_open(const char *text, struct history *ret, char *fault)
 	return r;
 }
 
+int cgm_past_points(const struct cgm_serve *s, const struct cgm_past_question *q, struct cgm_past_point **ret, size_t *ret_nr, char *fault)
+{
+	_cleanup_(history_done) struct history h = { 0 };
+	int r;
+
+	if (!take_turn())
+		return cgm_past_bad(-EBUSY, fault, "%d questions to the history are being answered: ask again later", MAX_AT_ONCE);
+	r = history_open(s->historical, &h, fault);
+	if (r == 0)
+		r = h.source->points(h.state, q, ret, ret_nr, fault);
+	end_turn();
+	return r;
+}
+
 /* ---- the question ---- */
 
 static bool bad(struct cgm_reply *r, const char *text)
@@ -309,9 +323,9 @@ static int answer_names(const struct history *h, const struct cgm_route *route, 
 	return r;
 }
 
-static unsigned status_of(int r)
+unsigned cgm_past_status(int error)
 {
-	switch (r) {
+	switch (error) {
 	case -EINVAL:
 	case -EFBIG:
 		return 400;
@@ -342,7 +356,7 @@ static void answer(const struct cgm_serve *s, struct cgm_route *route, const str
 	if (r == 0)
 		cgm_serve_finish(reply, 0);
 	else
-		cgm_reply_fault(reply, status_of(r), "%s", fault);
+		cgm_reply_fault(reply, cgm_past_status(r), "%s", fault);
 }
 
 static void ask_history(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_route *route, struct cgm_reply *reply)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between the files of this room. */
 #pragma once
+#include "serve/past.h"
 #include "serve/serve.h"
 
 struct cgm_usage_wanted;
@@ -30,3 +31,11 @@ bool cgm_serve_discovery(const struct cgm_serve *s, const struct cgm_ask *a, str
 bool cgm_serve_checks(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_reply *r);
 /* Another replica collects, this one waits. */
 bool cgm_serve_is_standby(const struct cgm_serve *s);
+
+/* model_stats.c. 0 or an error of the history's, see past.h, with fault. */
+int cgm_serve_model_stats(const struct cgm_serve *s, const struct cgm_route *route, struct cgm_buf *out, char *fault);
+
+/* historical.c: the points of one question, in one's turn. */
+int cgm_past_points(const struct cgm_serve *s, const struct cgm_past_question *q, struct cgm_past_point **ret, size_t *ret_nr, char *fault);
+/* The HTTP status of such an error. */
+unsigned cgm_past_status(int error);

@@ -315,7 +315,17 @@ static int answer_names(const struct cgm_serve *s, const struct cgm_route *route
 /* Pods' ids and aggregations are the historical API's. */
 static bool is_model_route(const struct cgm_route *r)
 {
-	return !r->pod_id && !r->of_ids && r->what != CGM_ROUTE_AGGREGATED && r->what != CGM_ROUTE_STATS;
+	return !r->pod_id && !r->of_ids && r->what != CGM_ROUTE_AGGREGATED;
+}
+
+static int answer_stats(const struct cgm_serve *s, const struct cgm_route *route, struct cgm_reply *reply)
+{
+	char fault[CGM_SINK_FAULT] = "out of memory";
+	int r = cgm_serve_model_stats(s, route, &reply->body, fault);
+
+	if (r < 0)
+		cgm_reply_fault(reply, cgm_past_status(r), "%s", fault);
+	return 0;
 }
 
 static int answer_model(const struct cgm_serve *s, const struct cgm_ask *a, const char *path, struct cgm_reply *reply)
@@ -327,6 +337,8 @@ static int answer_model(const struct cgm_serve *s, const struct cgm_ask *a, cons
 		r = -ENOENT;
 	if (r < 0)
 		return r;
+	if (route.what == CGM_ROUTE_STATS)
+		return answer_stats(s, &route, reply);
 	return route.what == CGM_ROUTE_METRIC ? answer_metric(s, a, &route, reply) : answer_names(s, &route, &reply->body);
 }
 

@@ -22,8 +22,8 @@ struct influx {
 	struct cgm_sink_config config; /* of the client */
 	struct cgm_buf base; /* URL up to the query, with a zero */
 	char shown[128]; /* host and port */
-	char *user, *password, *cluster_name; /* NULL: not given */
-	bool withfields, has_stop;
+	char *user, *secret, *cluster_name; /* NULL: not given. secret: a password, or a token */
+	bool withfields, is_token, has_stop;
 	uint64_t until_ns;
 };
 
@@ -36,9 +36,9 @@ static void influx_close(void *state)
 		cgm_sink_stop_done(&x->stop);
 	cgm_buf_done(&x->base);
 	free(x->user);
-	if (x->password)
-		explicit_bzero(x->password, strlen(x->password));
-	free(x->password);
+	if (x->secret)
+		explicit_bzero(x->secret, strlen(x->secret));
+	free(x->secret);
 	free(x->cluster_name);
 	free(x);
 }
@@ -67,22 +67,54 @@ static int copy_option(struct cgm_uri *uri, const char *name, const char *other,
 	return value && !*ret ? no_memory(fault) : 0;
 }
 
+static const char *option(struct cgm_uri *uri, const char *name, const char *otherwise)
+{
+	const char *value = cgm_uri_option(uri, name, 0);
+
+	return value ? value : otherwise;
+}
+
+/* As the sink understands its URI (user/export/influxdb.c). */
 static int make_base(struct cgm_uri *uri, struct influx *x, char *fault)
 {
-	const char *db = cgm_uri_option(uri, "db", 0), *host = *uri->host ? uri->host : "localhost";
+	const char *db = option(uri, "db", "k8s"), *host = *uri->host ? uri->host : "localhost";
 	bool secure = !strcmp(uri->scheme, "https"), insecure = false, is_v6 = strchr(host, ':') != NULL;
-	unsigned port = uri->port ? uri->port : 8086;
+	unsigned port = uri->port ? uri->port : *uri->host ? (secure ? 443 : 80) : 8086;
+	size_t path_len = strlen(uri->path);
 
 	if (!cgm_uri_bool(uri, "secure", &secure, fault, CGM_SINK_FAULT) || !cgm_uri_bool(uri, "insecuressl", &insecure, fault, CGM_SINK_FAULT) ||
 	    !cgm_uri_bool(uri, "withfields", &x->withfields, fault, CGM_SINK_FAULT))
 		return -EINVAL;
+	if (cgm_uri_option(uri, "schema", 0))
+		return cgm_past_bad(-EOPNOTSUPP, fault, "the historical API does not know the names of schema=0.15");
+	while (path_len && uri->path[path_len - 1] == '/')
+		path_len--;
 	x->config = (struct cgm_sink_config){ .tls_ca_file = "", .tls_skip_verify = insecure };
 	snprintf(x->shown, sizeof(x->shown), "%.100s:%u", host, port);
-	cgm_buf_printf(&x->base, "%s://%s%s%s:%u%s/query?epoch=ns&db=", secure ? "https" : "http", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port,
-		       strcmp(uri->path, "/") != 0 ? uri->path : "");
-	cgm_url_escape(&x->base, db ? db : "k8s");
+	cgm_buf_printf(&x->base, "%s://%s%s%s:%u%.*s/query?epoch=ns&db=", secure ? "https" : "http", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port,
+		       (int)path_len, uri->path);
+	cgm_url_escape(&x->base, x->is_token ? option(uri, "bucket", db) : db);
 	cgm_buf_lit(&x->base, "&q=");
 	return x->base.failed ? no_memory(fault) : 0;
+}
+
+/* A token is for versions 2 and 3, whose buckets answer InfluxQL by the name of a database. */
+static int read_secret(struct cgm_uri *uri, struct influx *x, char *fault)
+{
+	const char *token = option(uri, "token", ""), *token_file = option(uri, "token_file", "");
+	struct cgm_secret secret = { option(uri, "pw", *uri->user ? uri->password : "root"), option(uri, "pw_file", "") };
+	char text[CGM_SECRET_BYTES];
+	int r;
+
+	x->is_token = *token || *token_file;
+	if (x->is_token)
+		secret = (struct cgm_secret){ token, token_file };
+	r = cgm_secret_get(&secret, text, fault);
+	if (r < 0)
+		return r;
+	x->secret = cgm_strdup(text);
+	explicit_bzero(text, sizeof(text));
+	return x->secret ? 0 : no_memory(fault);
 }
 
 static int open_client(struct influx *x, char *fault)
@@ -109,11 +141,11 @@ static int influx_open(struct cgm_uri *uri, uint64_t until_ns, void **ret, char 
 
 	if (!x)
 		return no_memory(fault);
-	r = make_base(uri, x, fault);
+	r = read_secret(uri, x, fault);
+	if (r == 0)
+		r = make_base(uri, x, fault);
 	if (r == 0)
 		r = copy_option(uri, "user", *uri->user ? uri->user : "root", &x->user, fault);
-	if (r == 0)
-		r = copy_option(uri, "pw", *uri->user ? uri->password : "root", &x->password, fault);
 	if (r == 0)
 		r = copy_option(uri, "cluster_name", NULL, &x->cluster_name, fault);
 	if (r == 0)
@@ -127,6 +159,20 @@ static int influx_open(struct cgm_uri *uri, uint64_t until_ns, void **ret, char 
 
 /* ---- asking ---- */
 
+static int add_login(struct influx *x)
+{
+	_cleanup_free_ char *header = NULL;
+	int r;
+
+	if (!x->is_token)
+		return *x->user ? cgm_http_user(x->http, x->user, x->secret) : 0;
+	header = cgm_asprintf("Authorization: Token %s", x->secret);
+	r = header ? cgm_http_header(x->http, header) : -ENOMEM;
+	if (header)
+		explicit_bzero(header, strlen(header));
+	return r;
+}
+
 static int send_query(struct influx *x, const char *query, struct cgm_http_answer *ret, char *fault)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf url = { 0 };
@@ -136,7 +182,7 @@ static int send_query(struct influx *x, const char *query, struct cgm_http_answe
 	cgm_buf_put(&url, x->base.p, x->base.len);
 	cgm_url_escape(&url, query);
 	cgm_buf_char(&url, '\0');
-	if (url.failed || cgm_http_user(x->http, x->user, x->password) < 0)
+	if (url.failed || add_login(x) < 0)
 		return no_memory(fault);
 	r = cgm_http_call(x->http, &x->stop, url.p, NULL, 0, x->until_ns, ret, fault);
 	if (r < 0)

@@ -65,7 +65,7 @@ static void put_name(struct cgm_buf *b, uint8_t tag, const char *key, const char
 	if (text.failed)
 		b->failed = true;
 	else
-		put_attribute(b, tag, key, (struct cgm_str){ text.p, text.len });
+		put_attribute(b, tag, key, (struct cgm_str){ text.len ? text.p : "", text.len });
 }
 
 void cgm_otlp_open(struct cgm_otlp *o, struct cgm_buf *out, uint64_t start_ns, uint64_t time_ns)

@@ -26,6 +26,7 @@ struct compact {
 	bool began, any_end, any_node;
 	int node, pod; /* sets; pod: the last one, -1: none yet */
 	size_t nr_names;
+	uint32_t hists_seen; /* by enum cgm_ch, in the set that is read */
 	uint8_t last_metric; /* of the last name that was one */
 	struct place names[MAX_NAMES];
 	const char *why; /* what ends the reading */
@@ -203,8 +204,12 @@ static int read_hist(struct compact *y, int set, struct cgm_str message)
 		return wrong(y, "a histogram is cut");
 	p = place(y, name);
 	h.hist = p.id;
-	if (p.meaning == HISTOGRAM && y->d->nr_hists < CGM_CAST_MAX_LABELED)
+	if (p.meaning == HISTOGRAM && !(y->hists_seen & 1U << p.id))
 		cgm_draft_hist(y->d, (uint32_t)set, &h);
+	else
+		*y->nr_bad += p.meaning != UNKNOWN;
+	if (p.meaning == HISTOGRAM)
+		y->hists_seen |= 1U << p.id;
 	return 0;
 }
 
@@ -259,8 +264,10 @@ static int set_of(struct compact *y, const struct set *s)
 	int set;
 
 	if (s->kind == CGM_COMPACT_NODE) {
+		*y->nr_bad += y->any_node; /* there is one */
+		set = y->any_node ? -1 : y->node;
 		y->any_node = true;
-		return y->node;
+		return set;
 	}
 	if (!s->kind || s->kind >= ARRAY_SIZE(kinds))
 		return -1;
@@ -297,6 +304,7 @@ static int read_set(struct compact *y, struct cgm_str message)
 	int r = read_head(y, message, &s), set;
 
 	y->nr_sets++;
+	y->hists_seen = 0;
 	set = r < 0 ? -1 : set_of(y, &s);
 	if (set < 0)
 		return r;

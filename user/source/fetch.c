@@ -25,6 +25,7 @@ struct cgm_source_slot {
 	struct cgm_source_slot *next, **link; /* free, or active */
 	struct cgm_source *s;
 	struct cgm_source_node *node;
+	struct cgm_source_multi *m; /* the node's */
 	CURL *easy;
 	struct cgm_buf body, url;
 	enum cgm_decode_form form;
@@ -43,10 +44,17 @@ static unsigned max_slow(const struct cgm_source *s)
 
 /* ---- libcurl's calls ---- */
 
+/* Which multi handle, and which descriptor. */
+static uint64_t key_of(const struct cgm_source_multi *m, int fd)
+{
+	return (uint64_t)(m - m->s->multis) << 32 | (uint32_t)fd;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
-	struct cgm_source *s = arg;
-	struct epoll_event e = { .data.fd = fd };
+	struct cgm_source_multi *m = arg;
+	struct cgm_source *s = m->s;
+	struct epoll_event e = { .data.u64 = key_of(m, fd) };
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
@@ -58,16 +66,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
 	if (epoll_ctl(s->poll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) < 0 &&
 	    epoll_ctl(s->poll_fd, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &e) < 0)
 		return -1;
-	s->curl->curl_multi_assign(s->multi, fd, s);
+	s->curl->curl_multi_assign(m->multi, fd, m);
 	return 0;
 }
 
 static int on_timer(CURLM *multi, long msec, void *arg)
 {
-	struct cgm_source *s = arg;
+	struct cgm_source_multi *m = arg;
 
 	(void)multi;
-	s->curl_timer_ns = msec < 0 ? UINT64_MAX : cgm_clock_mono_ns() + (uint64_t)msec * CGM_NSEC_PER_MSEC;
+	m->timer_ns = msec < 0 ? UINT64_MAX : cgm_clock_mono_ns() + (uint64_t)msec * CGM_NSEC_PER_MSEC;
 	return 0;
 }
 
@@ -135,7 +143,7 @@ static struct cgm_source_slot *new_slot(struct cgm_source *s)
 	bad |= SET(t, CURLOPT_PRIVATE, t);
 	bad |= SET(t, CURLOPT_TCP_KEEPALIVE, 1L);
 	bad |= SET(t, CURLOPT_MAXAGE_CONN, 600L);
-	bad |= SET(t, CURLOPT_DNS_CACHE_TIMEOUT, 300L);
+	bad |= SET(t, CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else libcurl looks through all addresses after each request; connections are kept, so it seldom asks */
 	bad |= SET(t, CURLOPT_QUICK_EXIT, 1L);
 	return bad == CURLE_OK ? TAKE_PTR(t) : NULL;
 }
@@ -247,7 +255,7 @@ static void request(struct cgm_source_slot *t)
 	t->tried |= 1U << t->form;
 	t->request_ns = now_ns;
 	t->request_real_ns = cgm_clock_real_ns();
-	if (!prepare(t, now_ns) || s->curl->curl_multi_add_handle(s->multi, t->easy) != CURLM_OK) {
+	if (!prepare(t, now_ns) || s->curl->curl_multi_add_handle(t->m->multi, t->easy) != CURLM_OK) {
 		fail_memory(t);
 		return;
 	}
@@ -357,12 +365,12 @@ static void finish(struct cgm_source_slot *t, CURLcode code)
 	}
 }
 
-static void reap(struct cgm_source *s)
+static void reap(struct cgm_source *s, struct cgm_source_multi *of)
 {
 	CURLMsg *m;
 	int left;
 
-	while ((m = s->curl->curl_multi_info_read(s->multi, &left))) {
+	while ((m = s->curl->curl_multi_info_read(of->multi, &left))) {
 		struct cgm_source_slot *t = NULL;
 		CURLcode code = m->data.result;
 		CURL *easy = m->easy_handle;
@@ -370,7 +378,7 @@ static void reap(struct cgm_source *s)
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		s->curl->curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
-		s->curl->curl_multi_remove_handle(s->multi, easy);
+		s->curl->curl_multi_remove_handle(of->multi, easy);
 		finish(t, code);
 	}
 }
@@ -388,6 +396,7 @@ static void ask(struct cgm_source *s, struct cgm_source_node *n, bool slow, uint
 	if (!s->first_request_ns)
 		s->first_request_ns = now_ns;
 	t->node = n;
+	t->m = &s->multis[n->order % CGM_SOURCE_MULTIS];
 	t->slow = slow;
 	t->late = t->server_trouble = false;
 	t->tried = t->rank = 0;
@@ -440,26 +449,46 @@ static void drain(int fd)
 	(void)!read(fd, &nr, sizeof(nr));
 }
 
+static uint64_t first_timer(const struct cgm_source *s)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (size_t i = 0; i < CGM_SOURCE_MULTIS; i++)
+		first = MIN(first, s->multis[i].timer_ns);
+	return first;
+}
+
+static void take_event(struct cgm_source *s, const struct epoll_event *e)
+{
+	int fd = (int)(uint32_t)e->data.u64, running;
+	size_t i = e->data.u64 >> 32;
+
+	if (i >= CGM_SOURCE_MULTIS)
+		drain(s->wake_fd);
+	else
+		s->curl->curl_multi_socket_action(s->multis[i].multi, fd,
+						  (e->events & EPOLLIN ? CURL_CSELECT_IN : 0) | (e->events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+							  (e->events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
+						  &running);
+}
+
 void cgm_source_fetch_wait(struct cgm_source *s, uint64_t until_ns)
 {
 	struct epoll_event events[64];
-	int running, nr = epoll_wait(s->poll_fd, events, ARRAY_SIZE(events), msec_until(MIN(until_ns, s->curl_timer_ns)));
+	int running, nr = epoll_wait(s->poll_fd, events, ARRAY_SIZE(events), msec_until(MIN(until_ns, first_timer(s))));
+	uint64_t now_ns = cgm_clock_mono_ns();
 
-	for (int i = 0; i < nr; i++) {
-		uint32_t e = events[i].events;
+	for (int i = 0; i < nr; i++)
+		take_event(s, &events[i]);
+	for (size_t i = 0; i < CGM_SOURCE_MULTIS; i++) {
+		struct cgm_source_multi *m = &s->multis[i];
 
-		if (events[i].data.fd == s->wake_fd)
-			drain(s->wake_fd);
-		else
-			s->curl->curl_multi_socket_action(s->multi, events[i].data.fd,
-							  (e & EPOLLIN ? CURL_CSELECT_IN : 0) | (e & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (e & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
-							  &running);
+		if (now_ns >= m->timer_ns) {
+			m->timer_ns = UINT64_MAX;
+			s->curl->curl_multi_socket_action(m->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		}
+		reap(s, m);
 	}
-	if (cgm_clock_mono_ns() >= s->curl_timer_ns) {
-		s->curl_timer_ns = UINT64_MAX;
-		s->curl->curl_multi_socket_action(s->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	}
-	reap(s);
 }
 
 void cgm_source_fetch_cut(struct cgm_source *s, bool tell)
@@ -467,7 +496,7 @@ void cgm_source_fetch_cut(struct cgm_source *s, bool tell)
 	while (s->active) {
 		struct cgm_source_slot *t = s->active;
 
-		s->curl->curl_multi_remove_handle(s->multi, t->easy);
+		s->curl->curl_multi_remove_handle(t->m->multi, t->easy);
 		if (!tell) {
 			give_slot(t);
 			continue;
@@ -496,47 +525,57 @@ void cgm_source_fetch_size(struct cgm_source *s)
 	most = rl.rlim_cur > 2 * SPARE_FDS ? rl.rlim_cur - SPARE_FDS : SPARE_FDS;
 	if (wanted > most)
 		cgm_log_once(CGM_LOG_WARNING, "only %zu of %zu connections to nodes are kept: no more files may be open (ulimit -n)", most, s->nr_nodes);
-	s->curl->curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, (long)MIN(wanted, most));
+	/* Each of them may have more than its share, but not all of them at once, as chance has it. */
+	for (size_t i = 0; i < CGM_SOURCE_MULTIS; i++)
+		s->curl->curl_multi_setopt(s->multis[i].multi, CURLMOPT_MAXCONNECTS, wanted > most ? (long)(most / CGM_SOURCE_MULTIS) : (long)wanted);
+}
+
+static bool open_multi(struct cgm_source *s, struct cgm_source_multi *m)
+{
+	CURLMcode bad = CURLM_OK;
+
+	m->s = s;
+	m->timer_ns = UINT64_MAX;
+	m->multi = s->curl->curl_multi_init();
+	if (!m->multi)
+		return false;
+	bad |= s->curl->curl_multi_setopt(m->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	bad |= s->curl->curl_multi_setopt(m->multi, CURLMOPT_SOCKETDATA, m);
+	bad |= s->curl->curl_multi_setopt(m->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+	bad |= s->curl->curl_multi_setopt(m->multi, CURLMOPT_TIMERDATA, m);
+	bad |= s->curl->curl_multi_setopt(m->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	return bad == CURLM_OK;
 }
 
 int cgm_source_fetch_open(struct cgm_source *s, char *fault)
 {
-	struct epoll_event e = { .events = EPOLLIN };
-	CURLMcode bad = CURLM_OK;
+	struct epoll_event e = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
 
-	s->curl_timer_ns = UINT64_MAX;
 	s->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-	e.data.fd = s->wake_fd;
 	if (s->poll_fd < 0 || epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->wake_fd, &e) < 0) {
 		snprintf(fault, CGM_SOURCE_FAULT, "epoll: %s", strerror(errno));
 		return -errno;
 	}
-	s->multi = s->curl->curl_multi_init();
-	if (s->multi) {
-		bad |= s->curl->curl_multi_setopt(s->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-		bad |= s->curl->curl_multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
-		bad |= s->curl->curl_multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-		bad |= s->curl->curl_multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
-		bad |= s->curl->curl_multi_setopt(s->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-	}
-	if (s->multi && bad == CURLM_OK)
-		return 0;
-	snprintf(fault, CGM_SOURCE_FAULT, "libcurl does not start: out of memory");
-	return -ENOMEM;
+	for (size_t i = 0; i < CGM_SOURCE_MULTIS; i++)
+		if (!open_multi(s, &s->multis[i])) {
+			snprintf(fault, CGM_SOURCE_FAULT, "libcurl does not start: out of memory");
+			return -ENOMEM;
+		}
+	return 0;
 }
 
 void cgm_source_fetch_done(struct cgm_source *s)
 {
 	struct cgm_source_slot *t;
 
-	if (s->multi)
-		cgm_source_fetch_cut(s, false);
+	cgm_source_fetch_cut(s, false);
 	while ((t = s->slots)) {
 		s->slots = t->next;
 		slot_free(t);
 	}
-	if (s->multi)
-		s->curl->curl_multi_cleanup(s->multi);
+	for (size_t i = 0; i < CGM_SOURCE_MULTIS; i++)
+		if (s->multis[i].multi)
+			s->curl->curl_multi_cleanup(s->multis[i].multi);
 	if (s->poll_fd >= 0)
 		close(s->poll_fd);
 	cgm_draft_done(&s->draft);

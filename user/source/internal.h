@@ -65,6 +65,9 @@ struct cgm_source_node {
 void cgm_source_node_free(struct cgm_source_node *n);
 DEFINE_CLEANUP(cgm_source_node, cgm_source_node_free)
 
+/* libcurl looks through all connections of a multi handle after each request: so there are some, and each has its share of the nodes. */
+#define CGM_SOURCE_MULTIS 32
+
 struct cgm_source_slot;
 struct cgm_source {
 	struct cgm_source_config config;
@@ -93,10 +96,13 @@ struct cgm_source {
 
 	/* fetch.c */
 	const struct cgm_curl *curl;
-	CURLM *multi;
+	struct cgm_source_multi {
+		struct cgm_source *s;
+		CURLM *multi;
+		uint64_t timer_ns; /* monotonic; UINT64_MAX: none */
+	} multis[CGM_SOURCE_MULTIS];
 	struct cgm_source_slot *slots, *active; /* free ones; busy ones */
 	size_t nr_slots, nr_free, nr_active, nr_main, nr_slow; /* main, slow: those that count against their limits */
-	uint64_t curl_timer_ns; /* monotonic; UINT64_MAX: none */
 	struct cgm_draft draft;
 
 	/* source.c: the cycle. Monotonic times, but for end_ns */

@@ -14,6 +14,7 @@
 #define MAX_PARALLEL 64
 #define SPREAD_NODE_NS (8 * CGM_NSEC_PER_MSEC)
 #define SPREAD_NS (4 * CGM_NSEC_PER_SEC)
+#define TICK_NS (10 * CGM_NSEC_PER_MSEC) /* nodes whose moments are so near to each other are asked at once: a wake-up costs as much as a request */
 #define OFFSET_NS (5 * CGM_NSEC_PER_SEC)
 #define LOOK_AGAIN_NS (100 * CGM_NSEC_PER_MSEC) /* for a list that is not known yet */
 #define GRACE_NS (2 * CGM_NSEC_PER_SEC) /* that long after the living, dead nodes are tried in one cycle; the others have their turn in the next */
@@ -28,7 +29,9 @@ static uint32_t share_of(const struct cgm_source_node *n)
 
 uint64_t cgm_source_due(const struct cgm_source *s, const struct cgm_source_node *n)
 {
-	return s->begin_ns + (s->spread_ns >> 16) * share_of(n) / 65536;
+	uint64_t behind_ns = (s->spread_ns >> 16) * share_of(n) / 65536;
+
+	return s->begin_ns + behind_ns / TICK_NS * TICK_NS;
 }
 
 static int by_share(const void *a, const void *b)
