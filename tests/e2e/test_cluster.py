@@ -282,7 +282,7 @@ def test_start__without_a_flag(t):
     one = start(t)
     wait_for(lambda: "of 1 nodes answered" in one.log() or "127.0.0.1:8080" in one.log(), by_speed(20, 60), lambda: one.log())
     for wanted in ("the agent of this machine, http://127.0.0.1:8080", "in memory alone: see --sink", "dashboard  http://127.0.0.1:%d/" % one.port):
-        assert wanted in one.log(), "does not say \"%s\": %s" % (wanted, one.log())
+        one.until(lambda: wanted in one.log(), "word: \"%s\"" % wanted)
     assert cluster.end(one) < by_speed(3, 30), "its end takes too long"
 
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "export/answer.h"
 #include "output/gzip.h"
 #include "sink/answer.h"
 
@@ -43,6 +44,20 @@ static void try_bulk(const char *p, size_t len)
 	check(r == 0 ? major <= 1000 : major == UNTOUCHED);
 }
 
+/* Of the sinks of a cluster. */
+static void try_export(const char *p, size_t len)
+{
+	struct cgm_answer_put put = { .nr_failed = UNTOUCHED };
+	bool ok = false;
+	char text[20];
+	int r = cgm_answer_put(p, len, &put);
+
+	check(r == 0 ? put.nr_failed <= INT64_MAX && memchr(put.text, '\0', sizeof(put.text)) != NULL : r == -EINVAL && put.nr_failed == UNTOUCHED);
+	r = cgm_answer_riemann(p, len, &ok, text, sizeof(text));
+	check(r == 0 || (r == -EINVAL && !ok));
+	check(memchr(text, '\0', sizeof(text)) != NULL);
+}
+
 static void try_gunzip(const char *p, size_t len)
 {
 	struct cgm_buf out = { 0 };
@@ -60,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(cgm_answer_influxdb_dropped(p, size, 100) <= 100);
 	try_otlp(p, size);
 	try_bulk(p, size);
+	try_export(p, size);
 	try_gunzip(p, size);
 	return 0;
 }

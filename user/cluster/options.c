@@ -250,13 +250,9 @@ static int choose_sinks(struct cgm_cluster_options *o)
 	o->export_sinks = cgm_calloc(o->sinks.nr + 1, sizeof(*o->export_sinks));
 	if (!o->export_sinks)
 		return no_memory();
-	for (size_t i = 0; i < o->sinks.nr; i++) {
-		bool prometheus = is_passive(o->sinks.texts[i], "prometheus");
-
-		o->prometheus_sink |= prometheus;
-		if (!prometheus && !is_passive(o->sinks.texts[i], "metric"))
+	for (size_t i = 0; i < o->sinks.nr; i++)
+		if (!is_passive(o->sinks.texts[i], "prometheus") && !is_passive(o->sinks.texts[i], "metric"))
 			o->export_sinks[o->nr_export_sinks++] = o->sinks.texts[i];
-	}
 	config.uris = o->export_sinks;
 	config.nr_uris = o->nr_export_sinks;
 	return o->nr_export_sinks && cgm_export_check(&config, fault) < 0 ? bad("--sink", fault) : 0;

@@ -46,7 +46,6 @@ struct cgm_cluster_options {
 	char *store_labels, *ignore_labels, *open_paths; /* comma between */
 	const char **export_sinks; /* --sink without "metric" and "prometheus"; owned */
 	size_t nr_export_sinks;
-	bool prometheus_sink;
 	char *config_text;
 };
 

@@ -87,7 +87,7 @@ static void say_addresses(const struct cgm_cluster_state *st)
 	host = strchr(host, ':') ? "[::1]" : host;
 	cgm_info("dashboard  %s://%s:%u/", scheme, host, port);
 	cgm_info("model API  %s://%s:%u/api/v1/model/", scheme, host, port);
-	cgm_info("metrics    %s://%s:%u/metrics", scheme, host, port);
+	cgm_info("metrics    %s://%s:%u/metrics (its own), /metrics/cluster (the cluster's)", scheme, host, port);
 	if (!is_loopback(o->listen_ip) && !*o->tls_client_ca_file && !*o->http_auth_file && !*o->http_token_file)
 		cgm_info("everybody who reaches this address may ask: see --listen_ip, --tls_client_ca, --http_auth_file and --http_token_file");
 }

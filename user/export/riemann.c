@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/protobuf.h"
+#include "export/answer.h"
 #include "export/driver.h"
 #include "export/points.h"
 #include "export/target.h"
@@ -24,8 +25,6 @@
 #define ANSWER_BYTES ((size_t)64 * 1024) /* no answer to events is longer than a few words */
 
 enum {
-	MSG_OK = 2, /* of an answer: fields */
-	MSG_ERROR = 3,
 	MSG_EVENT = CGM_PB_TAG(6, CGM_PB_BYTES),
 	EVENT_TIME = CGM_PB_TAG(1, CGM_PB_VARINT),
 	EVENT_STATE = CGM_PB_TAG(2, CGM_PB_BYTES),
@@ -243,32 +242,7 @@ static bool is_idle(const struct state *s)
 	return recv(s->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-/* True when it has them; false with its reason in a->fault. */
-static int read_answer(const char *p, size_t len, bool *ret_ok, struct cgm_sink_attempt *a)
-{
-	struct cgm_str rest = { p, len };
-	struct cgm_pb_field f;
-	bool ok = false, said = false;
-	int r;
-
-	a->fault[0] = '\0';
-	while ((r = cgm_pb_next(&rest, &f)) > 0) {
-		if (f.number == MSG_OK && f.wire == CGM_PB_VARINT) {
-			said = true;
-			ok = f.value != 0;
-		}
-		if (f.number == MSG_ERROR && f.wire == CGM_PB_BYTES)
-			(void)cgm_sink_again(a, "%.*s", (int)MIN(f.bytes.len, (size_t)200), f.bytes.p);
-	}
-	if (r < 0 || !said)
-		return -EBADMSG;
-	for (char *c = a->fault; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = ' ';
-	*ret_ok = ok;
-	return 0;
-}
-
+/* The server's word is in *ret_ok, its reason in a->fault. */
 static int exchange(struct state *s, struct cgm_sink_attempt *a, const char *p, size_t len, bool *ret_ok)
 {
 	_cleanup_free_ char *answer = NULL;
@@ -286,7 +260,9 @@ static int exchange(struct state *s, struct cgm_sink_attempt *a, const char *p, 
 		r = -ENOMEM;
 	if (r == 0)
 		r = transfer(s, a, answer, size, true);
-	return r < 0 ? r : read_answer(answer, size, ret_ok, a);
+	if (r < 0)
+		return r;
+	return cgm_answer_riemann(answer, size, ret_ok, a->fault, sizeof(a->fault)) < 0 ? -EBADMSG : 0;
 }
 
 /* So many whole events. */

@@ -79,7 +79,7 @@ void cgm_family_double(struct cgm_family *f, double v)
 	else if (isinf(v))
 		cgm_buf_str(f->out, v > 0 ? "+Inf" : "-Inf");
 	else
-		cgm_number_text(v, f->out);
+		cgm_buf_f64(f->out, v);
 	cgm_buf_char(f->out, '\n');
 }
 

@@ -99,7 +99,7 @@ static void begin_family(struct page *p, const char *type, const char *help)
 static void put_value(struct page *p, enum cgm_cm m, union cgm_cm_value v, bool is_float)
 {
 	if (is_float || v.i < 0)
-		cgm_number_text(cgm_cm_prometheus_value(m, v, is_float), p->out);
+		cgm_buf_f64(p->out, cgm_cm_prometheus_value(m, v, is_float));
 	else
 		cgm_buf_fixed(p->out, (uint64_t)v.i, cgm_cm_prometheus_digits(m));
 }
@@ -179,7 +179,7 @@ static void put_bucket(struct page *p, const struct row *row, double bound, uint
 	if (isinf(bound))
 		cgm_buf_lit(p->out, "+Inf");
 	else
-		cgm_number_text(bound, p->out);
+		cgm_buf_f64(p->out, bound);
 	cgm_buf_lit(p->out, "\"} ");
 	cgm_buf_u64(p->out, count);
 	end_sample(p, row);
