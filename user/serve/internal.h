@@ -28,6 +28,7 @@ bool cgm_serve_discovery(const struct cgm_serve *s, const struct cgm_ask *a, str
 bool cgm_serve_checks(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_reply *r);
 /* Another replica collects, this one waits. */
 bool cgm_serve_is_standby(const struct cgm_serve *s);
+
 /* model_stats.c. 0 or an error of the history's, see past.h, with fault. */
 int cgm_serve_model_stats(const struct cgm_serve *s, const struct cgm_route *route, struct cgm_buf *out, char *fault);
 
