@@ -284,6 +284,9 @@ static void test_access_of_path(void **state)
 			assert_string_equal(k.object_namespace, cases[i].object_namespace);
 		if (k.name)
 			assert_string_equal(k.name, cases[i].name);
+		assert_true(!k.subresource == (i + 1 < ARRAY_SIZE(cases)));
+		if (k.subresource)
+			assert_string_equal(k.subresource, "m");
 	}
 	assert_string_equal(cgm_access_of_path("POST", "/apis/metrics.k8s.io/v1beta1/nodes").verb, "create");
 }

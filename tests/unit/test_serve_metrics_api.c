@@ -399,7 +399,8 @@ static void test_heapster_metrics(void **state)
 static void test_discovery(void **state)
 {
 	static const char aggregated[] = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-	static const char *const documents[] = { "/api", "/api/v1", "/apis", "/version", "/openapi/v2", "/openapi/v3", "/openapi/v3/apis/metrics.k8s.io/v1beta1" };
+	static const char *const documents[] = { "/api", "/api/v1", "/apis", "/version", "/openapi/v2", "/openapi/v3", "/openapi/v3/apis/metrics.k8s.io/v1beta1",
+						"/apis/custom.metrics.k8s.io", "/apis/custom.metrics.k8s.io/v1beta1", "/apis/custom.metrics.k8s.io/v1beta2" };
 	struct cgm_serve s = with_samples();
 	struct cgm_reply r;
 	json_t *j;
@@ -412,7 +413,8 @@ static void test_discovery(void **state)
 		      "\"versions\":[{\"version\":\"v1beta1\",\"resources\":["
 		      "{\"resource\":\"nodes\",\"responseKind\":{\"group\":\"metrics.k8s.io\",\"version\":\"v1beta1\",\"kind\":\"NodeMetrics\"},\"scope\":\"Cluster\",\"singularResource\":\"\",\"verbs\":[\"get\",\"list\"]},"
 		      "{\"resource\":\"pods\",\"responseKind\":{\"group\":\"metrics.k8s.io\",\"version\":\"v1beta1\",\"kind\":\"PodMetrics\"},\"scope\":\"Namespaced\",\"singularResource\":\"\",\"verbs\":[\"get\",\"list\"]}],"
-		      "\"freshness\":\"Current\"}]}]}");
+		      "\"freshness\":\"Current\"}]},{\"metadata\":{\"name\":\"custom.metrics.k8s.io\",\"creationTimestamp\":null},\"versions\":["
+		      "{\"version\":\"v1beta2\",\"resources\":[],\"freshness\":\"Current\"},{\"version\":\"v1beta1\",\"resources\":[],\"freshness\":\"Current\"}]}]}");
 	assert_true(serve_ask(cgm_serve_metrics_api, &s, "/apis", aggregated, &r));
 	assert_string_equal(r.type, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
 	assert_string_equal(r.vary, "Accept");
@@ -458,6 +460,52 @@ static void test_core_pods(void **state)
 	cgm_cluster_store_free(s.store);
 }
 
+/* ---- custom metrics ---- */
+
+#define CUSTOM "/apis/custom.metrics.k8s.io/v1beta2"
+#define ITEM(object, metric, value) "{\"describedObject\":{" object ",\"apiVersion\":\"/v1\"},\"metric\":{\"name\":\"" metric "\",\"selector\":null},\"timestamp\":\"2026-11-22T16:37:00Z\",\"value\":\"" value "\"}"
+#define VALUES(items) "{\"kind\":\"MetricValueList\",\"apiVersion\":\"custom.metrics.k8s.io/v1beta2\",\"metadata\":{},\"items\":[" items "]}"
+#define POD(name) "\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"" name "\""
+
+static void test_custom_metrics(void **state)
+{
+	static const struct cgm_tag tag[] = { { "queue", "x" } };
+	struct cgm_labeled l = { .metric = CGM_CM_CUSTOM, .name = "jobs", .nr_labels = 1, .labels = tag, .value.i = 3 };
+	struct cgm_serve s = { .store = made_store(), .resolution_ns = 60 * SEC };
+	struct cgm_draft d = { 0 };
+	struct made m = made_node(&d, "n", NULL);
+
+	(void)state;
+	cgm_draft_int(made_at(m), CGM_CM_TASKS, 1234);
+	for (unsigned i = 0; i < 2; i++) {
+		m = made_pod(&d, "a", i ? "q" : "p", i ? "app:q" : "app:p");
+		cgm_draft_float(made_at(m), CGM_CM_CPU_RUN_QUEUE_DELAY_RATE, i ? 0.25 : 1.5);
+		cgm_draft_int(made_at(m), CGM_CM_MEMORY_USAGE, 20000000000);
+		for (unsigned k = 0; k < 2; k++) {
+			m = made_container(&d, "a", i ? "q" : "p", k ? "c1" : "c2");
+			cgm_draft_labeled(&d, (uint32_t)m.i, &l);
+		}
+	}
+	made_put(s.store, &d, "n", T0, 60 * SEC);
+	m = made_set(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_NAMESPACE, .labels = { [CGM_CL_NAMESPACE_NAME] = "a" } });
+	cgm_draft_int(made_at(m), CGM_CM_CPU_USAGE_RATE, 750);
+	made_put(s.store, &d, "", T0, 60 * SEC);
+	assert_answer(&s, CUSTOM "/namespaces/a/pods/*/cpu_run_queue_delay_rate", NULL, 200,
+		      VALUES(ITEM(POD("p"), "cpu_run_queue_delay_rate", "1500m") "," ITEM(POD("q"), "cpu_run_queue_delay_rate", "250m")));
+	assert_answer(&s, CUSTOM "/namespaces/a/pods/*/cpu_run_queue_delay_rate?labelSelector=app=q", NULL, 200, VALUES(ITEM(POD("q"), "cpu_run_queue_delay_rate", "250m")));
+	assert_answer(&s, CUSTOM "/namespaces/a/pods/p/memory_usage", NULL, 200, VALUES(ITEM(POD("p"), "memory_usage", "20000000000")));
+	assert_answer(&s, CUSTOM "/namespaces/a/pods/p/custom_jobs", NULL, 200, VALUES(ITEM(POD("p"), "custom_jobs", "6")));
+	assert_answer(&s, CUSTOM "/nodes/n/tasks", NULL, 200, VALUES(ITEM("\"kind\":\"Node\",\"name\":\"n\"", "tasks", "1234")));
+	assert_answer(&s, CUSTOM "/namespaces/a/metrics/cpu_usage_rate", NULL, 200, VALUES(ITEM("\"kind\":\"Namespace\",\"name\":\"a\"", "cpu_usage_rate", "750")));
+	assert_answer(&s, "/apis/custom.metrics.k8s.io/v1beta1/namespaces/a/pods/p/custom_jobs", NULL, 200,
+		      "{\"kind\":\"MetricValueList\",\"apiVersion\":\"custom.metrics.k8s.io/v1beta1\",\"metadata\":{},\"items\":[{\"describedObject\":{" POD(
+			      "p") ",\"apiVersion\":\"/v1\"},\"metricName\":\"custom_jobs\",\"timestamp\":\"2026-11-22T16:37:00Z\",\"value\":\"6\",\"selector\":null}]}");
+	json_decref(serve_json(cgm_serve_metrics_api, &s, CUSTOM "/namespaces/a/pods/p/nope", NULL, 404));
+	json_decref(serve_json(cgm_serve_metrics_api, &s, CUSTOM "/namespaces/b/pods/*/memory_usage", NULL, 404));
+	json_decref(serve_json(cgm_serve_metrics_api, &s, CUSTOM "/namespaces/a/pods", NULL, 404));
+	cgm_cluster_store_free(s.store);
+}
+
 /* ---- checks ---- */
 
 static void assert_plain(const struct cgm_serve *s, const char *url, unsigned status, const char *text)
@@ -497,7 +545,7 @@ static void test_checks(void **state)
 static void test_metrics_api__every_allocation_fails(void **state)
 {
 	static const char *const urls[] = { ROOT "/pods?labelSelector=app=burn&fieldSelector=metadata.name=burn", ROOT "/nodes/peer-node", "/apis/metrics/v1alpha1/pods", "/apis", "/openapi/v2",
-					    "/api/v1/nodes", "/api/v1/pods" };
+					    "/api/v1/nodes", "/api/v1/pods", "/apis/custom.metrics.k8s.io/v1beta2/nodes/*/memory_working_set" };
 	struct cgm_serve s = with_samples();
 
 	(void)state;
@@ -631,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_discovery),
 		cmocka_unit_test(test_core_nodes),
 		cmocka_unit_test(test_core_pods),
+		cmocka_unit_test(test_custom_metrics),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_metrics_api__every_allocation_fails),
 		cmocka_unit_test(test_metrics_api__kubectl),

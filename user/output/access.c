@@ -46,7 +46,7 @@ static bool cut(struct cgm_str *rest, char ret[CGM_ACCESS_PART])
 	return true;
 }
 
-/* "/apis/GROUP/VERSION/[namespaces/NAMESPACE/]RESOURCE[/NAME[/…]]". NULL: the path is none; else the group. */
+/* "/apis/GROUP/VERSION/[namespaces/NAMESPACE/]RESOURCE[/NAME[/SUBRESOURCE[/…]]]". NULL: the path is none; else the group. */
 static const char *read_resource(const char *path, struct cgm_access_parts *p)
 {
 	static const char apis[] = "/apis/";
@@ -65,7 +65,7 @@ static const char *read_resource(const char *path, struct cgm_access_parts *p)
 			found = groups[i];
 	if (strcmp(p->resource, "namespaces") == 0 && rest.len && (!cut(&rest, p->object_namespace) || !cut(&rest, p->resource)))
 		return NULL;
-	if (rest.len && !cut(&rest, p->name))
+	if ((rest.len && !cut(&rest, p->name)) || (rest.len && !cut(&rest, p->subresource)))
 		return NULL;
 	return found;
 }
@@ -92,6 +92,7 @@ void cgm_access_split(const struct cgm_access *a, struct cgm_access_parts *split
 	ret->group = group;
 	ret->version = split->version;
 	ret->resource = split->resource;
+	ret->subresource = *split->subresource ? split->subresource : NULL;
 	ret->object_namespace = *split->object_namespace ? split->object_namespace : NULL;
 	ret->name = *split->name ? split->name : NULL;
 }

@@ -20,6 +20,6 @@ struct cgm_access cgm_access_of_path(const char *method, const char *path);
 /* The parts of such an access, as a review names them: a resource of metrics.k8s.io or custom.metrics.k8s.io, or the path. ret is good while parts and a's path are. */
 #define CGM_ACCESS_PART 254
 struct cgm_access_parts {
-	char version[CGM_ACCESS_PART], object_namespace[CGM_ACCESS_PART], name[CGM_ACCESS_PART], resource[CGM_ACCESS_PART];
+	char version[CGM_ACCESS_PART], object_namespace[CGM_ACCESS_PART], name[CGM_ACCESS_PART], resource[CGM_ACCESS_PART], subresource[CGM_ACCESS_PART];
 };
 void cgm_access_split(const struct cgm_access *a, struct cgm_access_parts *parts, struct cgm_kube_access *ret);

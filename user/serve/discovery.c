@@ -41,6 +41,15 @@ static void put_group(struct cgm_buf *out, const struct resource *res, bool alon
 		       res->group, res->version, res->version, res->group, res->version, res->version);
 }
 
+/* Of autoscalers' own metrics there are two versions. */
+static void put_custom_group(struct cgm_buf *out, bool alone)
+{
+	static const char of[] = "{\"groupVersion\":\"custom.metrics.k8s.io/v1beta2\",\"version\":\"v1beta2\"}";
+
+	cgm_buf_str(out, alone ? "{\"kind\":\"APIGroup\",\"apiVersion\":\"v1\"," : "{");
+	cgm_buf_printf(out, "\"name\":\"custom.metrics.k8s.io\",\"versions\":[%s,{\"groupVersion\":\"custom.metrics.k8s.io/v1beta1\",\"version\":\"v1beta1\"}],\"preferredVersion\":%s}", of, of);
+}
+
 static void put_groups(struct cgm_buf *out)
 {
 	bool first = true;
@@ -54,6 +63,8 @@ static void put_groups(struct cgm_buf *out)
 		put_group(out, &resources[i], false);
 		first = false;
 	}
+	cgm_buf_char(out, ',');
+	put_custom_group(out, false);
 	cgm_buf_lit(out, "]}\n");
 }
 
@@ -103,6 +114,10 @@ static void put_aggregated(struct cgm_buf *out, bool core, bool beta)
 		}
 		cgm_buf_lit(out, "],\"freshness\":\"Current\"}]}");
 	}
+	/* Of the custom metrics' group the versions alone: which metrics there are stands in the plain lists. */
+	if (!core)
+		cgm_buf_lit(out, ",{\"metadata\":{\"name\":\"custom.metrics.k8s.io\",\"creationTimestamp\":null},\"versions\":[{\"version\":\"v1beta2\",\"resources\":[],\"freshness\":\"Current\"},"
+				 "{\"version\":\"v1beta1\",\"resources\":[],\"freshness\":\"Current\"}]}");
 	cgm_buf_lit(out, "]}\n");
 }
 
@@ -220,6 +235,10 @@ static bool answer_document(const struct cgm_serve *s, const struct cgm_ask *a, 
 		put_group(&r->body, &resources[METRICS], true);
 	else if (!strcmp(path, "/apis/metrics.k8s.io/v1beta1"))
 		put_resources(&r->body, &resources[METRICS]);
+	else if (!strcmp(path, "/apis/custom.metrics.k8s.io"))
+		put_custom_group(&r->body, true);
+	else if (!strcmp(path, "/apis/custom.metrics.k8s.io/v1beta1") || !strcmp(path, "/apis/custom.metrics.k8s.io/v1beta2"))
+		cgm_serve_custom_resources(strrchr(path, '/') + 1, &r->body);
 	else if (!strcmp(path, "/version"))
 		put_version(s, &r->body);
 	else if (!strcmp(path, "/openapi/v2"))

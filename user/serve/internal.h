@@ -20,6 +20,9 @@ bool cgm_serve_metrics_path(char *text, struct cgm_usage_wanted *w);
 bool cgm_serve_selectors(const struct cgm_ask *a, struct cgm_usage_wanted *w, struct cgm_kube_selector **ret_labels, char **ret_fields, struct cgm_reply *r);
 /* metrics_heapster.c: /apis/metrics/v1alpha1/…, as Heapster has it. */
 bool cgm_serve_heapster_metrics(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_reply *r);
+/* custom.c: custom.metrics.k8s.io, and the list of its resources. */
+bool cgm_serve_custom(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_reply *r);
+void cgm_serve_custom_resources(const char *version, struct cgm_buf *out);
 /* core.c: nodes and pods of the core group. */
 bool cgm_serve_core(const struct cgm_serve *s, const struct cgm_ask *a, struct cgm_reply *r);
 /* discovery.c: /api, /apis, /version, /openapi. */

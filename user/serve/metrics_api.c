@@ -327,7 +327,7 @@ bool cgm_serve_metrics_api(const struct cgm_serve *s, const struct cgm_ask *a, s
 	static const char metrics[] = "/apis/metrics.k8s.io/v1beta1/";
 	bool of_metrics = strncmp(a->path, metrics, sizeof(metrics) - 1) == 0;
 
-	if (cgm_serve_checks(s, a, r) || cgm_serve_heapster_metrics(s, a, r) || cgm_serve_core(s, a, r))
+	if (cgm_serve_checks(s, a, r) || cgm_serve_heapster_metrics(s, a, r) || cgm_serve_core(s, a, r) || cgm_serve_custom(s, a, r))
 		return true;
 	if (!of_metrics)
 		return cgm_serve_discovery(s, a, r);
