@@ -18,6 +18,11 @@ static struct cgm_export *start(const char *const *uris, size_t nr, const char *
 	return e;
 }
 
+static void add_points(void *arg, uint64_t nr_points)
+{
+	*(uint64_t *)arg += nr_points;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -187,6 +192,43 @@ static void test_spool__outage(void **state)
 	cgm_export_stop(e);
 	check_order(&fakes[0], 0, 410);
 	scratch_close(&d);
+}
+
+/* Heapster's words, sorted; a name never becomes a line of its own. */
+static void test_log__text(void **state)
+{
+	static const struct cgm_tag tag = { "resource_id", "/dev/vda" };
+	const struct cgm_entity_facts facts = { .kind = CGM_SET_NODE, .labels = { [CGM_CL_NODENAME] = "node\n1", [CGM_CL_LABELS] = "a:b\nMetricSet: c" } };
+	const struct cgm_exporter *log = cgm_exporter_find("log");
+	struct cgm_uri uri = { 0 };
+	struct cgm_buf out = { 0 };
+	struct cgm_draft d = { 0 };
+	struct cgm_slice *s;
+	uint64_t cut = 0;
+	uint32_t set;
+	void *st;
+
+	(void)state;
+	assert_int_equal(log->open(&uri, NULL, &st, NULL), 0);
+	set = draft_set(&d, &facts);
+	d.sets[set].scraped_ns = 1795363290031229000;
+	cgm_draft_int(&d.sets[set], CGM_CM_UPTIME, 4011598);
+	cgm_draft_float(&d.sets[set], CGM_CM_CPU_NODE_RESERVATION, 0.05263157894736842);
+	cgm_draft_int(&d.sets[set], CGM_CM_CPU_LIMIT, 500);
+	cgm_draft_labeled(&d, set, &(struct cgm_labeled){ .metric = CGM_CM_DISK_IO_READ_BYTES, .labels = &tag, .nr_labels = 1, .value.i = 7 });
+	s = draft_slice(&d, "node\n1", FIXTURE_END_NS);
+	assert_int_equal(log->encode(st, s, &out, add_points, &cut), 4);
+	assert_int_equal(cut, 4);
+	cgm_buf_char(&out, '\0');
+	assert_string_equal(out.p, "DataBatch     Timestamp: 2026-11-22 16:01:25 +0000 UTC     Node: node\\x0a1\n\n"
+				   "MetricSet: node:node\\x0a1\n"
+				   "   Scrape time: 2026-11-22 16:01:30.031229 +0000 UTC 1795363290031229000\n"
+				   "   Labels:\n      labels = a:b\\x0aMetricSet: c\n      nodename = node\\x0a1\n      type = node\n"
+				   "   Metrics:\n      cpu/limit = 500\n      cpu/node_reservation = 0.052632\n      uptime = 4011598\n"
+				   "   Labeled Metrics:\n      disk/io_read_bytes = 7\n         resource_id = /dev/vda\n\n");
+	cgm_buf_done(&out);
+	cgm_slice_unref(s);
+	log->close(st);
 }
 
 /* A bound on the size of files stands for a disk that is full. */
@@ -446,6 +488,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_check__faults, setup),
+		cmocka_unit_test_setup(test_log__text, setup),
 		cmocka_unit_test_setup(test_put__in_order, setup),
 		cmocka_unit_test_setup(test_put__lingers, setup),
 		cmocka_unit_test_setup(test_put__one_hangs, setup),

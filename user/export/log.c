@@ -9,8 +9,15 @@
 #include "export/driver.h"
 
 struct state {
-	size_t written; /* the sender's: of the batch under way */
+	uint8_t by_name[CGM_NR_SCALARS]; /* as Heapster sorts them */
+	/* the sender's */
+	size_t written; /* of the batch under way */
 };
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(cgm_cm_table[*(const uint8_t *)a].name, cgm_cm_table[*(const uint8_t *)b].name);
+}
 
 static int log_open(struct cgm_uri *uri, const struct cgm_export_config *config, void **ret, char *fault)
 {
@@ -21,6 +28,9 @@ static int log_open(struct cgm_uri *uri, const struct cgm_export_config *config,
 	(void)fault;
 	if (!s)
 		return -ENOMEM;
+	for (int m = 0; m < CGM_NR_SCALARS; m++)
+		s->by_name[m] = (uint8_t)m;
+	qsort(s->by_name, CGM_NR_SCALARS, sizeof(*s->by_name), compare_names);
 	*ret = s;
 	return 0;
 }
@@ -111,7 +121,7 @@ static void put_labeled(struct cgm_buf *out, const struct cgm_labeled *l)
 		put_pair(out, "         ", l->labels[i].key, l->labels[i].value);
 }
 
-static uint64_t put_set(struct cgm_buf *out, const struct cgm_set *s)
+static uint64_t put_set(const struct state *st, struct cgm_buf *out, const struct cgm_set *s)
 {
 	uint64_t nr = s->nr_labeled;
 
@@ -122,7 +132,9 @@ static uint64_t put_set(struct cgm_buf *out, const struct cgm_set *s)
 	put_stamp(out, "Create", s->created_ns);
 	put_labels(out, s->entity);
 	cgm_buf_lit(out, "   Metrics:\n");
-	for (int m = 0; m < CGM_NR_SCALARS; m++) {
+	for (int i = 0; i < CGM_NR_SCALARS; i++) {
+		enum cgm_cm m = st->by_name[i];
+
 		if (!cgm_set_has(s, m))
 			continue;
 		cgm_buf_lit(out, "      ");
@@ -141,7 +153,6 @@ static uint64_t log_encode(const void *state, const struct cgm_slice *s, struct 
 {
 	uint64_t all = 0;
 
-	(void)state;
 	cgm_buf_lit(out, "DataBatch     Timestamp: ");
 	put_time(out, s->end_ns);
 	if (*s->node) {
@@ -150,7 +161,7 @@ static uint64_t log_encode(const void *state, const struct cgm_slice *s, struct 
 	}
 	cgm_buf_char(out, '\n');
 	for (uint32_t i = 0; i < s->nr_sets; i++) {
-		uint64_t nr = put_set(out, &s->sets[i]);
+		uint64_t nr = put_set(state, out, &s->sets[i]);
 
 		all += nr;
 		if (i + 1 == s->nr_sets)
