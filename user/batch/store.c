@@ -25,6 +25,8 @@ struct cgm_track_node {
 struct cgm_cluster_store {
 	pthread_mutex_t lock; /* of all that follows */
 	uint64_t short_ns, long_ns;
+	size_t max_slices;
+	bool no_long; /* tracks say where a set is, and no more */
 	struct cgm_hash nodes; /* by name, and the sums */
 	struct cgm_tracks tracks;
 	struct cgm_track **found; /* of the slice that is being put */
@@ -41,6 +43,8 @@ int cgm_cluster_store_new(const struct cgm_cluster_store_config *config, struct 
 	pthread_mutex_init(&st->lock, NULL);
 	st->short_ns = config->short_ns ? config->short_ns : SHORT_NS;
 	st->long_ns = MAX(config->long_ns ? config->long_ns : LONG_NS, st->short_ns);
+	st->no_long = st->long_ns == st->short_ns;
+	st->max_slices = config->max_slices ? config->max_slices : SIZE_MAX;
 	*ret = st;
 	return 0;
 }
@@ -192,7 +196,7 @@ static int find_tracks(struct cgm_cluster_store *st, struct cgm_track_node *n, c
 	for (uint32_t i = 0; i < s->nr_sets; i++) {
 		struct cgm_track *t = track_of(st, n, place, s->sets[i].entity);
 
-		if (!t || cgm_track_reserve(&st->tracks, t, value_of(&s->sets[i])) < 0)
+		if (!t || (!st->no_long && cgm_track_reserve(&st->tracks, t, value_of(&s->sets[i])) < 0))
 			return -ENOMEM;
 		st->found[i] = t;
 		place = t->place + 1U;
@@ -200,7 +204,7 @@ static int find_tracks(struct cgm_cluster_store *st, struct cgm_track_node *n, c
 	return 0;
 }
 
-/* Its place is free or made so. The slice that was there before, or NULL. */
+/* Its place is free or made so. The slice that had to go, or NULL. */
 static struct cgm_slice *insert(struct cgm_cluster_store *st, struct cgm_track_node *n, struct cgm_slice *s)
 {
 	size_t at = n->nr_slices;
@@ -208,6 +212,13 @@ static struct cgm_slice *insert(struct cgm_cluster_store *st, struct cgm_track_n
 
 	while (at > 0 && n->slices[at - 1]->end_ns >= s->end_ns)
 		at--;
+	if (n->nr_slices >= st->max_slices && at > 0 && (at == n->nr_slices || n->slices[at]->end_ns != s->end_ns)) { /* the oldest one goes */
+		old = n->slices[0];
+		st->slice_bytes += s->bytes - old->bytes;
+		memmove(n->slices, n->slices + 1, (at - 1) * sizeof(struct cgm_slice *));
+		n->slices[at - 1] = s;
+		return old;
+	}
 	st->slice_bytes += s->bytes;
 	if (at < n->nr_slices && n->slices[at]->end_ns == s->end_ns) {
 		old = n->slices[at];
@@ -513,7 +524,7 @@ int cgm_cluster_store_points(struct cgm_cluster_store *st, const char *key, enum
 {
 	if (m >= CGM_NR_SCALARS)
 		return -ENOENT;
-	if (m == CGM_CM_CPU_USAGE_RATE || m == CGM_CM_MEMORY_USAGE)
+	if (!st->no_long && (m == CGM_CM_CPU_USAGE_RATE || m == CGM_CM_MEMORY_USAGE))
 		return long_points(st, key, m, start_ns, until_ns, ret, ret_nr);
 	return short_points(st, key, m, start_ns, until_ns, ret, ret_nr);
 }
