@@ -204,7 +204,7 @@ static int find_tracks(struct cgm_cluster_store *st, struct cgm_track_node *n, c
 	return 0;
 }
 
-/* Its place is free or made so. The slice that had to go, or NULL. */
+/* Its place is free or made so. The slice that was there before, or NULL. */
 static struct cgm_slice *insert(struct cgm_cluster_store *st, struct cgm_track_node *n, struct cgm_slice *s)
 {
 	size_t at = n->nr_slices;
@@ -212,13 +212,6 @@ static struct cgm_slice *insert(struct cgm_cluster_store *st, struct cgm_track_n
 
 	while (at > 0 && n->slices[at - 1]->end_ns >= s->end_ns)
 		at--;
-	if (n->nr_slices >= st->max_slices && at > 0 && (at == n->nr_slices || n->slices[at]->end_ns != s->end_ns)) { /* the oldest one goes */
-		old = n->slices[0];
-		st->slice_bytes += s->bytes - old->bytes;
-		memmove(n->slices, n->slices + 1, (at - 1) * sizeof(struct cgm_slice *));
-		n->slices[at - 1] = s;
-		return old;
-	}
 	st->slice_bytes += s->bytes;
 	if (at < n->nr_slices && n->slices[at]->end_ns == s->end_ns) {
 		old = n->slices[at];
@@ -231,6 +224,37 @@ static struct cgm_slice *insert(struct cgm_cluster_store *st, struct cgm_track_n
 	n->nr_slices++;
 	st->nr_slices++;
 	return NULL;
+}
+
+/* Has each set of the newest slice a sample of its own, later than the one in the slice before? */
+static bool all_new(const struct cgm_track_node *n)
+{
+	const struct cgm_slice *s = n->slices[n->nr_slices - 1], *before = n->slices[n->nr_slices - 2];
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < s->nr_sets; i++) {
+		while (at < before->nr_sets && before->sets[at].entity != s->sets[i].entity)
+			at++;
+		if (at == before->nr_sets || (s->sets[i].scraped_ns && s->sets[i].scraped_ns <= before->sets[at].scraped_ns))
+			return false;
+		at++;
+	}
+	return true;
+}
+
+/* Where few slices are wanted, then for two samples of each set: the last two slices are enough, unless one of them says nothing new. */
+static void trim(struct cgm_cluster_store *st, struct cgm_track_node *n)
+{
+	size_t wanted = n->nr_slices > 2 && st->max_slices <= n->nr_slices && all_new(n) ? 2 : st->max_slices, extra = n->nr_slices > wanted ? n->nr_slices - wanted : 0;
+
+	for (size_t i = 0; i < extra; i++) {
+		st->slice_bytes -= n->slices[i]->bytes;
+		cgm_slice_unref(n->slices[i]);
+	}
+	st->nr_slices -= extra;
+	n->nr_slices -= extra;
+	if (extra)
+		memmove(n->slices, n->slices + extra, n->nr_slices * sizeof(struct cgm_slice *));
 }
 
 static void take_back(const struct cgm_cluster_store *st, struct cgm_track_node *n, uint32_t cycle)
@@ -285,6 +309,7 @@ static int put(struct cgm_cluster_store *st, struct cgm_slice *s, struct cgm_sli
 		cgm_track_put(&st->tracks, t, cycle, value_of(&s->sets[i]));
 		t->last_ns = MAX(t->last_ns, s->end_ns);
 	}
+	trim(st, n);
 	return 0;
 }
 
@@ -543,7 +568,7 @@ struct cgm_cluster_store_stats cgm_cluster_store_stats(struct cgm_cluster_store 
 	}
 	stats.nr_sets = st->tracks.nr;
 	stats.nr_slices = st->nr_slices;
-	stats.bytes = st->slice_bytes + st->node_bytes + st->tracks.bytes + st->nodes.cap * 40;
+	stats.bytes = st->slice_bytes + st->node_bytes + st->tracks.bytes + st->nodes.cap * 24;
 	pthread_mutex_unlock(&st->lock);
 	return stats;
 }
