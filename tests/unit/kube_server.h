@@ -45,6 +45,7 @@ struct kube_rule {
 };
 
 struct kube_request {
+	char accept[128];
 	char line[700]; /* "GET /api/v1/pods?limit=500 Bearer x" */
 	char body[1024], agent[64];
 	unsigned connection; /* the how-manieth */
@@ -162,6 +163,7 @@ static inline bool kube_next(struct kube_connection *c, struct kube_rule *ret)
 		return false;
 	kube_header(head, "\r\nAuthorization: ", login, sizeof(login));
 	kube_header(head, "\r\nUser-Agent: ", rq.agent, sizeof(rq.agent));
+	kube_header(head, "\r\nAccept: ", rq.accept, sizeof(rq.accept));
 	snprintf(rq.line, sizeof(rq.line), "%.*s %.200s", (int)MIN(strcspn(head, "\r") - strlen(" HTTP/1.1"), 480), head, login);
 	snprintf(rq.body, sizeof(rq.body), "%.*s", (int)body_len, c->in + head_len);
 	memmove(c->in, c->in + head_len + body_len, c->len - head_len - body_len);

@@ -101,6 +101,35 @@ static void test_entity__is(void **state)
 	assert_true(cgm_entity_is(e, &other));
 }
 
+/* A container's texts are its pod's where they are the same, and stay as long as it does. */
+static void test_entity__lender(void **state)
+{
+	struct cgm_entity_facts facts = facts_of(CGM_SET_POD), of_container;
+	_cleanup_(cgm_entity_freep) struct cgm_entity *pod = NULL, *container = NULL;
+
+	(void)state;
+	facts.labels[CGM_CL_CONTAINER_NAME] = NULL;
+	facts.labels[CGM_CL_LABELS] = "app:web";
+	pod = cgm_entity_new(&facts);
+	of_container = facts;
+	of_container.kind = CGM_SET_CONTAINER;
+	of_container.lender = pod;
+	of_container.labels[CGM_CL_CONTAINER_NAME] = "app";
+	of_container.labels[CGM_CL_HOST_ID] = "h";
+	container = cgm_entity_new(&of_container);
+	assert_ptr_equal(container->labels[CGM_CL_LABELS], pod->labels[CGM_CL_LABELS]);
+	assert_ptr_equal(container->stored, pod->stored);
+	assert_int_equal(pod->refs, 2);
+	cgm_entity_unref(pod);
+	pod = NULL;
+	assert_true(cgm_entity_is(container, &of_container));
+	assert_string_equal(container->key, "namespace:ns/pod:p/container:app");
+	assert_string_equal(container->labels[CGM_CL_CONTAINER_NAME], "app");
+	assert_string_equal(container->labels[CGM_CL_HOST_ID], "h");
+	assert_string_equal(container->labels[CGM_CL_LABELS], "app:web");
+	assert_string_equal(container->stored[1].value, "2");
+}
+
 static void test_entity__out_of_memory(void **state)
 {
 	struct cgm_entity_facts facts = facts_of(CGM_SET_POD);
@@ -347,7 +376,7 @@ static void test_draft__out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metric__table), cmocka_unit_test(test_entity__keys), cmocka_unit_test(test_entity__is),	  cmocka_unit_test(test_entity__out_of_memory),
+		cmocka_unit_test(test_metric__table), cmocka_unit_test(test_entity__keys), cmocka_unit_test(test_entity__is), cmocka_unit_test(test_entity__lender),	  cmocka_unit_test(test_entity__out_of_memory),
 		cmocka_unit_test(test_draft__seal),   cmocka_unit_test(test_draft__order), cmocka_unit_test(test_draft__empty), cmocka_unit_test(test_draft__texts),
 		cmocka_unit_test(test_draft__out_of_memory), cmocka_unit_test(test_draft__labels_once),
 	};

@@ -290,6 +290,49 @@ static void test_store__many_slices(void **state)
 	assert_int_equal(cgm_cluster_store_stats(st).nr_slices, 0);
 }
 
+/* How many slices are kept of a node whose sample is of that time. */
+static size_t put_sample(struct cgm_cluster_store *st, struct cgm_entity *e, uint64_t end_ns, uint64_t scraped_ns)
+{
+	struct cgm_slice *s, **slices;
+	struct cgm_draft d = { 0 };
+	size_t nr;
+	int i = cgm_draft_add(&d, CGM_SET_NODE);
+
+	assert_true(i >= 0);
+	d.sets[i].entity = cgm_entity_ref(e);
+	d.sets[i].scraped_ns = scraped_ns;
+	cgm_draft_int(&d.sets[i], CGM_CM_CPU_USAGE_RATE, (int64_t)(end_ns / MINUTE));
+	s = seal(&d, "a", end_ns);
+	assert_int_equal(cgm_cluster_store_put(st, s), 0);
+	cgm_slice_unref(s);
+	assert_int_equal(cgm_cluster_store_slices(st, "a", &slices, &nr), 0);
+	assert_true(slices[nr - 1]->end_ns == end_ns);
+	cgm_cluster_slices_free(slices, nr);
+	return nr;
+}
+
+static void test_store__few_slices(void **state)
+{
+	struct cgm_cluster_store_config config = { .short_ns = 10 * MINUTE, .long_ns = 1, .max_slices = 3 };
+	struct cgm_cluster_store *st = NULL;
+	struct cgm_cluster_point got[4];
+	struct cgm_entity *e = cgm_entity_new(&(struct cgm_entity_facts){ .kind = CGM_SET_NODE, .labels = { [CGM_CL_NODENAME] = "a" } });
+
+	(void)state;
+	assert_int_equal(cgm_cluster_store_new(&config, &st), 0);
+	assert_int_equal(put_sample(st, e, START, START - 9), 1);
+	assert_int_equal(put_sample(st, e, START + MINUTE, START + MINUTE - 9), 2);
+	assert_int_equal(put_sample(st, e, START + 2 * MINUTE, START + 2 * MINUTE - 9), 2);
+	assert_int_equal(put_sample(st, e, START + 3 * MINUTE, START + 2 * MINUTE - 9), 3); /* it came a second time */
+	assert_int_equal(put_sample(st, e, START + 4 * MINUTE, START + 2 * MINUTE - 9), 3);
+	assert_int_equal(points(st, "node:a", CGM_CM_CPU_USAGE_RATE, got, 4), 3); /* no long history beside them */
+	assert_int_equal(got[2].value.i, START / MINUTE + 4);
+	assert_int_equal(put_sample(st, e, START + 5 * MINUTE, START + 5 * MINUTE - 9), 2);
+	assert_int_equal(cgm_cluster_store_stats(st).nr_slices, 2);
+	cgm_cluster_store_free(st);
+	cgm_entity_unref(e);
+}
+
 static void test_store__out_of_memory(void **state)
 {
 	struct cgm_cluster_store *st;
@@ -420,7 +463,7 @@ int main(void)
 		cmocka_unit_test(test_store__newest),	    cmocka_unit_test(test_store__same_end),	   cmocka_unit_test(test_store__points),
 		cmocka_unit_test(test_store__wide_values),  cmocka_unit_test(test_store__pod_moves),	   cmocka_unit_test(test_store__forgets),
 		cmocka_unit_test(test_store__clock_jumps),  cmocka_unit_test(test_store__many_slices),	   cmocka_unit_test(test_store__out_of_memory),
-		cmocka_unit_test(test_store__threads),	    cmocka_unit_test(test_store__bytes_of_a_node),
+		cmocka_unit_test(test_store__threads),	    cmocka_unit_test(test_store__few_slices),	    cmocka_unit_test(test_store__bytes_of_a_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,46 @@ static void test_cluster__pods(void **state)
 	end(&s);
 }
 
+/* Of pods metadata alone: asked for, and kept even if the server sends all of them. */
+static void test_cluster__slim_pods(void **state)
+{
+	struct setting s = { 0 };
+	struct cgm_kube_cluster_config cc = { .slim_pods = true };
+	struct cgm_kube_config kc;
+	struct cgm_kube_pod *pod;
+	char fault[CGM_KUBE_FAULT];
+
+	(void)state;
+	kube_start(&s.server);
+	serve(&s, LIST("nodes"), 0, KUBE_WHOLE, PAGE(NODE("b", "True", "")));
+	serve(&s, LIST("namespaces"), 0, KUBE_WHOLE, PAGE(SPACE("x", "ux")));
+	serve(&s, LIST("pods"), 0, KUBE_WHOLE, PAGE("{\"metadata\":{\"name\":\"p\",\"namespace\":\"x\",\"uid\":\"1\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
+						    "\"spec\":{\"nodeName\":\"b\",\"containers\":[{\"name\":\"c\"}],\"volumes\":[{\"name\":\"v\"}]}}"));
+	quiet_but(&s, "none");
+	kc = (struct cgm_kube_config){ .url = s.server.url };
+	assert_int_equal(cgm_kube_open(&kc, &s.kube, fault), 0);
+	cc.kube = s.kube;
+	assert_int_equal(cgm_kube_cluster_new(&cc, &s.c), 0);
+	kube_wait(cgm_kube_cluster_state(s.c, CGM_KUBE_PODS).synced && kube_nr_requests(&s.server, "watch=1") == 3);
+	pod = cgm_kube_cluster_pod(s.c, "x", "p");
+	assert_non_null(pod);
+	assert_string_equal(pod->uid, "1");
+	assert_string_equal(pod->cgroup_uid, "1");
+	assert_true(pod->nr_labels == 2 && !pod->nr_containers && !pod->nr_volumes && !pod->node);
+	assert_string_equal(pod->labels[0].key, "a");
+	cgm_kube_pod_unref(pod);
+	for (size_t i = 0; i < s.server.nr_requests; i++) {
+		const struct kube_request *rq = &s.server.requests[i];
+		bool list = !strstr(rq->line, "watch=1");
+
+		if (strstr(rq->line, "/pods"))
+			assert_true(strncmp(rq->accept, list ? "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,", 60) == 0);
+		else if (strstr(rq->line, "/nodes"))
+			assert_string_equal(rq->accept, "application/json");
+	}
+	end(&s);
+}
+
 static void test_cluster__nodes(void **state)
 {
 	struct setting s = { 0 };
@@ -323,7 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_node__whole),	    cmocka_unit_test(test_node__none),	   cmocka_unit_test(test_cluster__pods),
 		cmocka_unit_test(test_cluster__nodes),	    cmocka_unit_test(test_cluster__namespaces), cmocka_unit_test(test_cluster__denied),
-		cmocka_unit_test(test_cluster__no_memory),
+		cmocka_unit_test(test_cluster__no_memory),  cmocka_unit_test(test_cluster__slim_pods),
 	};
 
 	cgm_log_set_level(CGM_LOG_ERROR);

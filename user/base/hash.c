@@ -7,14 +7,14 @@
 
 #include "base/mem.h"
 
-/* key: the text of a string entry, or NULL for a number; value NULL with used set: deleted. */
+/* key: the text of a string entry, or NULL for a number, whose hash is another one for each number. value NULL: free, or, where key is `deleted`, so marked. */
 struct cgm_hash_entry {
 	uint64_t hash;
 	const char *key;
-	uint64_t number;
 	void *value;
-	bool used;
 };
+
+static const char deleted[1];
 
 uint64_t cgm_hash_bytes(const void *p, size_t len)
 {
@@ -26,6 +26,7 @@ uint64_t cgm_hash_bytes(const void *p, size_t len)
 	return h ^ h >> 32;
 }
 
+/* One to one. */
 static uint64_t hash_number(uint64_t v)
 {
 	v ^= v >> 33; /* the finalizer of MurmurHash3 */
@@ -41,25 +42,25 @@ void cgm_hash_done(struct cgm_hash *h)
 	*h = (struct cgm_hash){ 0 };
 }
 
-static bool same(const struct cgm_hash_entry *e, uint64_t hash, const char *key, size_t len, uint64_t number)
+static bool same(const struct cgm_hash_entry *e, uint64_t hash, const char *key, size_t len)
 {
 	if (!e->value || e->hash != hash)
 		return false;
 	if (!key || !e->key)
-		return !key && !e->key && e->number == number;
+		return !key && !e->key;
 	return strncmp(e->key, key, len) == 0 && e->key[len] == '\0';
 }
 
-static struct cgm_hash_entry *find(const struct cgm_hash *h, uint64_t hash, const char *key, size_t len, uint64_t number)
+static struct cgm_hash_entry *find(const struct cgm_hash *h, uint64_t hash, const char *key, size_t len)
 {
 	if (!h->cap)
 		return NULL;
 	for (size_t i = hash & (h->cap - 1);; i = (i + 1) & (h->cap - 1)) {
 		struct cgm_hash_entry *e = &h->entries[i];
 
-		if (!e->used)
+		if (!e->value && !e->key)
 			return NULL;
-		if (same(e, hash, key, len, number))
+		if (same(e, hash, key, len))
 			return e;
 	}
 }
@@ -70,7 +71,7 @@ static void insert(struct cgm_hash *h, const struct cgm_hash_entry *new)
 
 	while (h->entries[i].value)
 		i = (i + 1) & (h->cap - 1);
-	if (!h->entries[i].used)
+	if (!h->entries[i].key)
 		h->used++;
 	h->entries[i] = *new;
 	h->live++;
@@ -97,9 +98,9 @@ static int rehash(struct cgm_hash *h)
 	return 0;
 }
 
-static int put(struct cgm_hash *h, uint64_t hash, const char *key, uint64_t number, void *value)
+static int put(struct cgm_hash *h, uint64_t hash, const char *key, void *value)
 {
-	struct cgm_hash_entry *e = find(h, hash, key, key ? strlen(key) : 0, number);
+	struct cgm_hash_entry *e = find(h, hash, key, key ? strlen(key) : 0);
 
 	if (e) {
 		e->key = key;
@@ -112,7 +113,7 @@ static int put(struct cgm_hash *h, uint64_t hash, const char *key, uint64_t numb
 		if (r < 0)
 			return r;
 	}
-	insert(h, &(struct cgm_hash_entry){ .hash = hash, .key = key, .number = number, .value = value, .used = true });
+	insert(h, &(struct cgm_hash_entry){ .hash = hash, .key = key, .value = value });
 	return 0;
 }
 
@@ -124,24 +125,24 @@ static void *del(struct cgm_hash *h, struct cgm_hash_entry *e)
 		return NULL;
 	value = e->value;
 	e->value = NULL;
-	e->key = NULL;
+	e->key = deleted;
 	h->live--;
 	return value;
 }
 
 int cgm_hash_put(struct cgm_hash *h, const char *key, void *value)
 {
-	return put(h, cgm_hash_bytes(key, strlen(key)), key, 0, value);
+	return put(h, cgm_hash_bytes(key, strlen(key)), key, value);
 }
 
 int cgm_hash_put_u64(struct cgm_hash *h, uint64_t key, void *value)
 {
-	return put(h, hash_number(key), NULL, key, value);
+	return put(h, hash_number(key), NULL, value);
 }
 
 void *cgm_hash_get_n(const struct cgm_hash *h, const char *key, size_t len)
 {
-	struct cgm_hash_entry *e = find(h, cgm_hash_bytes(key, len), key, len, 0);
+	struct cgm_hash_entry *e = find(h, cgm_hash_bytes(key, len), key, len);
 
 	return e ? e->value : NULL;
 }
@@ -153,19 +154,19 @@ void *cgm_hash_get(const struct cgm_hash *h, const char *key)
 
 void *cgm_hash_get_u64(const struct cgm_hash *h, uint64_t key)
 {
-	struct cgm_hash_entry *e = find(h, hash_number(key), NULL, 0, key);
+	struct cgm_hash_entry *e = find(h, hash_number(key), NULL, 0);
 
 	return e ? e->value : NULL;
 }
 
 void *cgm_hash_del(struct cgm_hash *h, const char *key)
 {
-	return del(h, find(h, cgm_hash_bytes(key, strlen(key)), key, strlen(key), 0));
+	return del(h, find(h, cgm_hash_bytes(key, strlen(key)), key, strlen(key)));
 }
 
 void *cgm_hash_del_u64(struct cgm_hash *h, uint64_t key)
 {
-	return del(h, find(h, hash_number(key), NULL, 0, key));
+	return del(h, find(h, hash_number(key), NULL, 0));
 }
 
 void *cgm_hash_next(const struct cgm_hash *h, size_t *pos)

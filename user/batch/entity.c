@@ -56,44 +56,87 @@ static const char *keep(char **at, const char *text)
 	return to;
 }
 
-static size_t size_of(const struct cgm_entity_facts *facts, const char *key)
+/* The same text where it stands already: at the end of the key, as the last name in it does, or with the lender. NULL: nowhere. */
+static const char *find_text(const struct cgm_entity_facts *facts, const char *key, size_t key_len, int l)
 {
-	size_t size = sizeof(struct cgm_entity) + facts->nr_stored * sizeof(struct cgm_tag) + strlen(key) + 1;
+	const char *text = facts->labels[l], *lent = facts->lender ? facts->lender->labels[l] : NULL;
+	size_t len = strlen(text);
+
+	if (lent && strcmp(lent, text) == 0)
+		return lent;
+	return len <= key_len && memcmp(key + key_len - len, text, len) == 0 ? key + key_len - len : NULL;
+}
+
+static bool lends_stored(const struct cgm_entity_facts *facts)
+{
+	const struct cgm_entity *e = facts->lender;
+
+	if (!e || e->nr_stored != facts->nr_stored)
+		return false;
+	for (size_t i = 0; i < e->nr_stored; i++)
+		if (strcmp(e->stored[i].key, facts->stored[i].key) != 0 || strcmp(e->stored[i].value, facts->stored[i].value) != 0)
+			return false;
+	return true;
+}
+
+static size_t size_of(const struct cgm_entity_facts *facts, const char *key, size_t key_len)
+{
+	size_t size = sizeof(struct cgm_entity) + key_len + 1;
 
 	for (int l = 0; l < CGM_CL_TYPE; l++)
-		size += facts->labels[l] ? strlen(facts->labels[l]) + 1 : 0;
+		size += facts->labels[l] && !find_text(facts, key, key_len, l) ? strlen(facts->labels[l]) + 1 : 0;
+	if (lends_stored(facts))
+		return size;
+	size += facts->nr_stored * sizeof(struct cgm_tag);
 	for (size_t i = 0; i < facts->nr_stored; i++)
 		size += strlen(facts->stored[i].key) + strlen(facts->stored[i].value) + 2;
 	return size;
+}
+
+/* Tags stand right behind the entity, *at is where texts go. */
+static void keep_stored(struct cgm_entity *e, const struct cgm_entity_facts *facts, char **at)
+{
+	struct cgm_tag *stored = (struct cgm_tag *)(e + 1);
+
+	e->nr_stored = facts->nr_stored;
+	if (lends_stored(facts)) {
+		e->stored = facts->lender->stored;
+		return;
+	}
+	*at = (char *)(stored + facts->nr_stored);
+	for (size_t i = 0; i < facts->nr_stored; i++) {
+		stored[i].key = keep(at, facts->stored[i].key);
+		stored[i].value = keep(at, facts->stored[i].value);
+	}
+	e->stored = stored;
 }
 
 struct cgm_entity *cgm_entity_new(const struct cgm_entity_facts *facts)
 {
 	_cleanup_(cgm_buf_done) struct cgm_buf key = { 0 };
 	struct cgm_entity *e;
-	struct cgm_tag *stored;
+	size_t key_len;
 	char *at;
 
 	cgm_entity_key(facts->kind, facts->labels, &key);
+	key_len = key.len;
 	cgm_buf_char(&key, '\0');
-	e = key.failed ? NULL : cgm_calloc(1, size_of(facts, key.p));
+	e = key.failed ? NULL : cgm_calloc(1, size_of(facts, key.p, key_len));
 	if (!e)
 		return NULL;
-	stored = (struct cgm_tag *)(e + 1);
-	at = (char *)(stored + facts->nr_stored);
+	at = (char *)(e + 1);
 	e->refs = 1;
 	e->kind = facts->kind;
+	e->lender = facts->lender ? cgm_entity_ref(facts->lender) : NULL;
+	keep_stored(e, facts, &at);
 	e->key = keep(&at, key.p);
-	e->hash = cgm_hash_bytes(e->key, strlen(e->key));
-	for (int l = 0; l < CGM_CL_TYPE; l++)
-		e->labels[l] = facts->labels[l] ? keep(&at, facts->labels[l]) : NULL;
-	e->labels[CGM_CL_TYPE] = cgm_set_type(facts->kind);
-	for (size_t i = 0; i < facts->nr_stored; i++) {
-		stored[i].key = keep(&at, facts->stored[i].key);
-		stored[i].value = keep(&at, facts->stored[i].value);
+	e->hash = cgm_hash_bytes(e->key, key_len);
+	for (int l = 0; l < CGM_CL_TYPE; l++) {
+		const char *found = facts->labels[l] ? find_text(facts, e->key, key_len, l) : NULL;
+
+		e->labels[l] = facts->labels[l] && !found ? keep(&at, facts->labels[l]) : found;
 	}
-	e->stored = stored;
-	e->nr_stored = facts->nr_stored;
+	e->labels[CGM_CL_TYPE] = cgm_set_type(facts->kind);
 	return e;
 }
 
@@ -123,6 +166,10 @@ struct cgm_entity *cgm_entity_ref(struct cgm_entity *e)
 
 void cgm_entity_unref(struct cgm_entity *e)
 {
-	if (e && __atomic_fetch_sub(&e->refs, 1, __ATOMIC_ACQ_REL) == 1)
+	while (e && __atomic_fetch_sub(&e->refs, 1, __ATOMIC_ACQ_REL) == 1) {
+		struct cgm_entity *lender = e->lender;
+
 		free(e);
+		e = lender;
+	}
 }

@@ -38,6 +38,7 @@ struct cgm_entity {
 	uint32_t refs; /* atomic */
 	enum cgm_set_kind kind;
 	uint64_t hash; /* of key */
+	struct cgm_entity *lender; /* whose texts some labels are; a reference. NULL: all are its own */
 	const char *key; /* Heapster's: "cluster", "namespace:N", "node:N", "node:N/container:C", "namespace:N/pod:P", "namespace:N/pod:P/container:C" */
 	const char *labels[CGM_NR_CL]; /* NULL: it has none. CGM_CL_TYPE is always there */
 	const struct cgm_tag *stored; /* of --store_label, sorted by key */
@@ -50,6 +51,7 @@ struct cgm_entity_facts {
 	const char *labels[CGM_NR_CL];
 	const struct cgm_tag *stored;
 	size_t nr_stored;
+	struct cgm_entity *lender; /* texts that it has as well are not copied: a pod's for its container, a node's for its pod. May be NULL */
 };
 /* One reference, or NULL: out of memory. */
 struct cgm_entity *cgm_entity_new(const struct cgm_entity_facts *facts);

@@ -25,6 +25,8 @@ struct cgm_track_node {
 struct cgm_cluster_store {
 	pthread_mutex_t lock; /* of all that follows */
 	uint64_t short_ns, long_ns;
+	size_t max_slices;
+	bool no_long; /* tracks say where a set is, and no more */
 	struct cgm_hash nodes; /* by name, and the sums */
 	struct cgm_tracks tracks;
 	struct cgm_track **found; /* of the slice that is being put */
@@ -41,6 +43,8 @@ int cgm_cluster_store_new(const struct cgm_cluster_store_config *config, struct 
 	pthread_mutex_init(&st->lock, NULL);
 	st->short_ns = config->short_ns ? config->short_ns : SHORT_NS;
 	st->long_ns = MAX(config->long_ns ? config->long_ns : LONG_NS, st->short_ns);
+	st->no_long = st->long_ns == st->short_ns;
+	st->max_slices = config->max_slices ? config->max_slices : SIZE_MAX;
 	*ret = st;
 	return 0;
 }
@@ -192,7 +196,7 @@ static int find_tracks(struct cgm_cluster_store *st, struct cgm_track_node *n, c
 	for (uint32_t i = 0; i < s->nr_sets; i++) {
 		struct cgm_track *t = track_of(st, n, place, s->sets[i].entity);
 
-		if (!t || cgm_track_reserve(&st->tracks, t, value_of(&s->sets[i])) < 0)
+		if (!t || (!st->no_long && cgm_track_reserve(&st->tracks, t, value_of(&s->sets[i])) < 0))
 			return -ENOMEM;
 		st->found[i] = t;
 		place = t->place + 1U;
@@ -220,6 +224,37 @@ static struct cgm_slice *insert(struct cgm_cluster_store *st, struct cgm_track_n
 	n->nr_slices++;
 	st->nr_slices++;
 	return NULL;
+}
+
+/* Has each set of the newest slice a sample of its own, later than the one in the slice before? */
+static bool all_new(const struct cgm_track_node *n)
+{
+	const struct cgm_slice *s = n->slices[n->nr_slices - 1], *before = n->slices[n->nr_slices - 2];
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < s->nr_sets; i++) {
+		while (at < before->nr_sets && before->sets[at].entity != s->sets[i].entity)
+			at++;
+		if (at == before->nr_sets || (s->sets[i].scraped_ns && s->sets[i].scraped_ns <= before->sets[at].scraped_ns))
+			return false;
+		at++;
+	}
+	return true;
+}
+
+/* Where few slices are wanted, then for two samples of each set: the last two slices are enough, unless one of them says nothing new. */
+static void trim(struct cgm_cluster_store *st, struct cgm_track_node *n)
+{
+	size_t wanted = n->nr_slices > 2 && st->max_slices <= n->nr_slices && all_new(n) ? 2 : st->max_slices, extra = n->nr_slices > wanted ? n->nr_slices - wanted : 0;
+
+	for (size_t i = 0; i < extra; i++) {
+		st->slice_bytes -= n->slices[i]->bytes;
+		cgm_slice_unref(n->slices[i]);
+	}
+	st->nr_slices -= extra;
+	n->nr_slices -= extra;
+	if (extra)
+		memmove(n->slices, n->slices + extra, n->nr_slices * sizeof(struct cgm_slice *));
 }
 
 static void take_back(const struct cgm_cluster_store *st, struct cgm_track_node *n, uint32_t cycle)
@@ -274,6 +309,7 @@ static int put(struct cgm_cluster_store *st, struct cgm_slice *s, struct cgm_sli
 		cgm_track_put(&st->tracks, t, cycle, value_of(&s->sets[i]));
 		t->last_ns = MAX(t->last_ns, s->end_ns);
 	}
+	trim(st, n);
 	return 0;
 }
 
@@ -513,7 +549,7 @@ int cgm_cluster_store_points(struct cgm_cluster_store *st, const char *key, enum
 {
 	if (m >= CGM_NR_SCALARS)
 		return -ENOENT;
-	if (m == CGM_CM_CPU_USAGE_RATE || m == CGM_CM_MEMORY_USAGE)
+	if (!st->no_long && (m == CGM_CM_CPU_USAGE_RATE || m == CGM_CM_MEMORY_USAGE))
 		return long_points(st, key, m, start_ns, until_ns, ret, ret_nr);
 	return short_points(st, key, m, start_ns, until_ns, ret, ret_nr);
 }
@@ -532,7 +568,7 @@ struct cgm_cluster_store_stats cgm_cluster_store_stats(struct cgm_cluster_store 
 	}
 	stats.nr_sets = st->tracks.nr;
 	stats.nr_slices = st->nr_slices;
-	stats.bytes = st->slice_bytes + st->node_bytes + st->tracks.bytes + st->nodes.cap * 40;
+	stats.bytes = st->slice_bytes + st->node_bytes + st->tracks.bytes + st->nodes.cap * 24;
 	pthread_mutex_unlock(&st->lock);
 	return stats;
 }

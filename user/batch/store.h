@@ -9,7 +9,8 @@
 
 struct cgm_cluster_store_config {
 	uint64_t short_ns; /* 0: 140 s, and at least two cycles */
-	uint64_t long_ns; /* 0: 15 min */
+	uint64_t long_ns; /* 0: 15 min. No longer than the short history: there is none of its own */
+	size_t max_slices; /* of a node, the newest ones, or two where both have a sample of each set; at least 2. 0: as many as there are in the short history */
 };
 
 struct cgm_cluster_store;

@@ -83,7 +83,7 @@ int cgm_cluster_client(const struct cgm_cluster_options *o, uint64_t timeout_ns,
 static int open_kube(struct cgm_cluster_state *st)
 {
 	const struct cgm_cluster_options *o = st->o;
-	struct cgm_kube_cluster_config cluster = { .node_selector = o->node_selector };
+	struct cgm_kube_cluster_config cluster = { .node_selector = o->node_selector, .slim_pods = o->resource_only && !o->nr_export_sinks };
 	int r = cgm_cluster_client(o, 0, &st->kube);
 
 	if (r < 0 || !st->kube)
@@ -167,6 +167,8 @@ static int open_store(struct cgm_cluster_state *st)
 
 	if (!config.short_ns)
 		config.short_ns = o->disable_metric_sink ? 2 * o->resolution_ns : 140 * CGM_NSEC_PER_SEC;
+	if (o->resource_only && !o->short_ns) /* the Metrics API wants two samples; one of them may come a second time, as kubelets measure every 10 to 15 s */
+		config.max_slices = 3;
 	config.short_ns = MAX(config.short_ns, 2 * o->resolution_ns + o->resolution_ns / 2);
 	if (o->disable_metric_sink)
 		config.long_ns = config.short_ns;

@@ -347,6 +347,8 @@ static int check(struct cgm_cluster_options *o, const struct cgm_flags_given *gi
 	int r = choose_resolution(o, given);
 
 	o->short_ns = o->short_ns ? o->short_ns : o->memory_ttl_ns;
+	if (o->resource_only && !cgm_flags_is_given(&cgm_cluster_flags, given, "history_duration"))
+		o->long_ns = 1; /* none */
 	o->api_server |= o->resource_only || cgm_flags_is_given(&cgm_cluster_flags, given, "secure_port");
 	if (r == 0)
 		r = choose_shard(o);

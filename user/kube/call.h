@@ -5,6 +5,7 @@
 
 struct cgm_kube_call {
 	const char *method, *path, *body; /* body: JSON; NULL: none */
+	const char *accept; /* NULL: JSON */
 	uint64_t timeout_ns; /* for all of it; 0: as long as it takes */
 	uint64_t quiet_ns; /* the longest time without a byte; 0: any */
 	int stop_fd; /* readable: end it; -1: none */

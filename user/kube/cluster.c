@@ -33,6 +33,7 @@ struct node_entry {
 
 struct cgm_kube_cluster {
 	struct cgm_kube_watch *watches[CGM_NR_KUBE_WHAT];
+	bool slim_pods;
 	pthread_mutex_t lock; /* for what follows */
 	struct cgm_hash nodes; /* entries by name */
 	struct cgm_hash pods; /* entries by the hash of namespace and name: 150,000 keys of text would be 10 MB */
@@ -276,7 +277,7 @@ static int on_pod(struct cgm_kube_cluster *c, const json_t *object, bool deleted
 	_cleanup_(cgm_kube_pod_freep) struct cgm_kube_pod *pod = NULL;
 	struct pod_entry *e;
 	uint64_t nr_bad = 0;
-	int r = cgm_kube_pod_read(object, false, &pod, &nr_bad);
+	int r = c->slim_pods ? cgm_kube_pod_read_slim(object, &pod) : cgm_kube_pod_read(object, false, &pod, &nr_bad);
 
 	if (r < 0)
 		return r;
@@ -383,6 +384,8 @@ static int start(struct cgm_kube_cluster *c, const struct cgm_kube_cluster_confi
 	};
 	int r = 0;
 
+	watches[CGM_KUBE_PODS].metadata_only = config->slim_pods;
+	watches[CGM_KUBE_NAMESPACES].metadata_only = true;
 	watches[CGM_KUBE_NODES].label_selector = config->node_selector && *config->node_selector ? config->node_selector : NULL;
 	for (size_t i = 0; r == 0 && i < (config->no_pods ? 1 : ARRAY_SIZE(watches)); i++) {
 		watches[i].cached = true; /* all of a large cluster: as a reflector of client-go does */
@@ -402,6 +405,7 @@ int cgm_kube_cluster_new(const struct cgm_kube_cluster_config *config, struct cg
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
+	c->slim_pods = config->slim_pods;
 	r = start(c, config);
 	if (r == 0)
 		*ret = TAKE_PTR(c);

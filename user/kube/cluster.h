@@ -35,6 +35,7 @@ struct cgm_kube_cluster_config {
 	struct cgm_kube *kube; /* stays */
 	const char *node_selector; /* label selector for nodes; NULL or "": all */
 	bool no_pods; /* nodes alone */
+	bool slim_pods; /* of pods only names, uid and labels: see cgm_kube_pod_read_slim */
 };
 
 struct cgm_kube_cluster;

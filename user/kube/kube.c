@@ -216,7 +216,7 @@ static void prepare(struct exchange *x, const char *token)
 {
 	struct cgm_kube_call *c = x->call;
 
-	add(x, &x->headers, cgm_strdup("Accept: application/json"));
+	add(x, &x->headers, cgm_asprintf("Accept: %s", c->accept ? c->accept : "application/json"));
 	add(x, &x->headers, cgm_strdup("Expect:"));
 	set_login(x, token);
 	set_url(x);

@@ -225,6 +225,35 @@ int cgm_kube_pod_read(const json_t *object, bool with_json, struct cgm_kube_pod 
 	return 0;
 }
 
+static struct cgm_kube_pod *read_slim(struct cgm_room *m, const json_t *object)
+{
+	const json_t *meta = json_object_get(object, "metadata");
+	struct cgm_kube_pod *to = cgm_room_take(m, sizeof(struct cgm_kube_pod), alignof(struct cgm_kube_pod)), p = { .refs = 1 };
+
+	p.name = cgm_room_member(m, meta, "name");
+	p.pod_namespace = cgm_room_member(m, meta, "namespace");
+	p.uid = p.cgroup_uid = cgm_room_member(m, meta, "uid");
+	p.created_ns = cgm_room_time(meta, "creationTimestamp");
+	p.labels = cgm_room_labels(m, json_object_get(meta, "labels"), &p.nr_labels);
+	if (to)
+		*to = p;
+	return to;
+}
+
+int cgm_kube_pod_read_slim(const json_t *object, struct cgm_kube_pod **ret)
+{
+	struct cgm_room m = { 0 };
+
+	if (!is_pod(object))
+		return -EINVAL;
+	read_slim(&m, object);
+	m = (struct cgm_room){ .base = cgm_malloc(m.used) };
+	if (!m.base)
+		return -ENOMEM;
+	*ret = read_slim(&m, object);
+	return 0;
+}
+
 struct cgm_kube_pod *cgm_kube_pod_ref(struct cgm_kube_pod *p)
 {
 	if (p)

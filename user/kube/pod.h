@@ -59,6 +59,8 @@ struct cgm_kube_pod {
 
 /* 0 with one reference; -EINVAL: it is no pod; -ENOMEM. A quantity that is none is as if it were not there, and makes *ret_nr_bad (NULL is fine) grow. */
 int cgm_kube_pod_read(const json_t *object, bool with_json, struct cgm_kube_pod **ret, uint64_t *ret_nr_bad);
+/* The same of its metadata alone: names, uid, labels and when it was created, which is all that the Metrics API wants of a hundred thousand pods. */
+int cgm_kube_pod_read_slim(const json_t *object, struct cgm_kube_pod **ret);
 struct cgm_kube_pod *cgm_kube_pod_ref(struct cgm_kube_pod *p);
 /* NULL is fine. */
 void cgm_kube_pod_unref(struct cgm_kube_pod *p);

@@ -57,6 +57,8 @@ static bool stopping(const struct cgm_kube_watch *w)
 	return __atomic_load_n(&w->stopping, __ATOMIC_ACQUIRE);
 }
 
+#define METADATA_OF(kind) "application/json;as=" kind ";g=meta.k8s.io;v=v1,application/json"
+
 #define COUNT(w, member)                          \
 	do {                                      \
 		pthread_mutex_lock(&(w)->lock);   \
@@ -268,6 +270,7 @@ static int exchange(struct cgm_kube_watch *w, struct cgm_buf *target, bool list,
 	w->call = (struct cgm_kube_call){
 		.method = "GET",
 		.path = target->p,
+		.accept = !w->config.metadata_only ? NULL : list ? METADATA_OF("PartialObjectMetadataList") : METADATA_OF("PartialObjectMetadata"),
 		.timeout_ns = timeout_ns,
 		.quiet_ns = quiet_ns,
 		.stop_fd = w->stop_fd,

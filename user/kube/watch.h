@@ -14,6 +14,8 @@ struct cgm_kube_watch_config {
 	/* A list may be what the server has in its memory, which may be older than its store, though never older than what was told of before. For one node's share of a list: without it the
 	 * server would look through all of its store. */
 	bool cached;
+	/* Of each object its metadata alone is wanted (a PartialObjectMetadata); a server that does not know how to leave the rest out sends it all the same. */
+	bool metadata_only;
 	uint64_t quiet_ns; /* a watch that hears nothing for that long is cut; 0: 30 s after the server should have ended it, which is asked for after 5 to 10 minutes */
 	uint64_t poll_ns; /* not 0: the server can only list, and is asked that often, without pages (a kubelet) */
 	/* An object came or changed (deleted: it went). It is fn's only during the call. A list calls it for each object, changed or not. */

@@ -142,6 +142,28 @@ static int facts_of_pod(struct cgm_work *w, const struct cgm_work_pod *pod, stru
 	return 0;
 }
 
+static bool is_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/*
+ * Nearly always nothing has changed. What a set has in common with its lender is the lender's as long as it is the same one, names are those by which it was found, and labels are those of its
+ * object: then what is left is quickly compared.
+ */
+static bool is_old_pod(const struct cgm_work *w, const struct cgm_work_pod *pod, const struct cgm_entity_facts *facts)
+{
+	const struct cgm_work_set *ws = &w->sets[pod->set];
+
+	return ws->old && ws->old->entity->lender == facts->lender && ws->memo->api == pod->api && is_text(ws->old->entity->labels[CGM_CL_POD_ID], facts->labels[CGM_CL_POD_ID]) &&
+	       is_text(ws->old->entity->labels[CGM_CL_NAMESPACE_ID], facts->labels[CGM_CL_NAMESPACE_ID]);
+}
+
+static bool is_old_container(const struct cgm_work_set *ws, const struct cgm_entity_facts *facts)
+{
+	return ws->old && ws->old->entity->lender == facts->lender && is_text(ws->old->entity->labels[CGM_CL_CONTAINER_BASE_IMAGE], facts->labels[CGM_CL_CONTAINER_BASE_IMAGE]);
+}
+
 static int name_pods(struct cgm_work *w, struct cgm_entity_facts *facts)
 {
 	for (uint32_t k = 0; k < w->nr_pods; k++) {
@@ -149,7 +171,8 @@ static int name_pods(struct cgm_work *w, struct cgm_entity_facts *facts)
 
 		if (facts_of_pod(w, &w->pods[k], &facts[k]) < 0)
 			return -ENOMEM;
-		w->d->sets[i].entity = entity_of(w->sets[i].old, &facts[k]);
+		facts[k].lender = w->d->sets[w->node].entity;
+		w->d->sets[i].entity = is_old_pod(w, &w->pods[k], &facts[k]) ? cgm_entity_ref(w->sets[i].old->entity) : entity_of(w->sets[i].old, &facts[k]);
 		if (!w->d->sets[i].entity)
 			return -ENOMEM;
 	}
@@ -164,7 +187,8 @@ static int name_container(struct cgm_work *w, uint32_t i, const struct cgm_entit
 	facts.kind = s->kind;
 	facts.labels[CGM_CL_CONTAINER_NAME] = s->container;
 	facts.labels[CGM_CL_CONTAINER_BASE_IMAGE] = s->image;
-	s->entity = entity_of(w->sets[i].old, &facts);
+	facts.lender = w->d->sets[s->kind == CGM_SET_CONTAINER ? w->pods[w->sets[i].pod].set : w->node].entity;
+	s->entity = is_old_container(&w->sets[i], &facts) ? cgm_entity_ref(w->sets[i].old->entity) : entity_of(w->sets[i].old, &facts);
 	return s->entity ? 0 : -ENOMEM;
 }
 
