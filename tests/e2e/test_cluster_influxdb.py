@@ -4,16 +4,12 @@
 What `cgmeter cluster` writes, in a real InfluxDB 1.6: beside Heapster 1.5.4's recordings and 0.15's, what dashboards ask, retention policies, and outages (CGM_OUTAGE=600: that many
 seconds of one).
 """
-import asyncio
 import atexit
 import collections
 import contextlib
 import json
 import os
 import re
-import shutil
-import tempfile
-import threading
 import time
 
 import heapster
@@ -21,6 +17,7 @@ import lib
 import servers
 from agent import by_speed, wait_for
 from cluster import Cluster, Server
+from fleet import Fleet
 from heapster import STEP
 from lib import equal, near
 
@@ -361,6 +358,111 @@ def test_hanging_server__delays_no_other(t):
     equal([value for uri, value in sent.items() if "db=hung" in uri], [0], "points that the hung one has: %s" % sent)
     assert all(value > 0 for uri, value in sent.items() if "db=hung" not in uri) and len(sent) == 7, sent
     equal(set(counts(recorded.clusters[0], "lost_points_total").values()), {0}, "lost points")
+
+
+# ---- outages ----
+
+OUTAGE = int(os.environ.get("CGM_OUTAGE", "40"))
+
+
+class Outage:
+    """A fleet of 20 nodes, a `cgmeter cluster` that asks it, and a database of its own for both."""
+
+    def __init__(self, t, influx, name, *options):
+        self.t, self.influx, self.db, self.options = t, influx, name, options
+        self.fleet = Fleet(20, 10)
+        t.callback(self.fleet.stop)
+        self.cluster, self.starts = None, 0
+        self.start()
+
+    def start(self):
+        self.cluster = Cluster(self.fleet.source, "--sink=influxdb:http://127.0.0.1:%d?db=%s" % (self.influx.port, self.db), *self.options)
+        self.starts += 1
+        self.t.agents.append(self.cluster)
+        self.t.callback(self.cluster.stop)
+
+    def kill(self):
+        """Between two windows, when what was asked for is with the sink: its encoder keeps a batch for half a second."""
+        asked = self.asked()
+        wait_for(lambda: self.asked() > asked, by_speed(30, 120), lambda: "another cycle: " + self.cluster.log()[-2000:])
+        time.sleep(STEP / 2)
+        self.cluster.process.kill()
+        self.cluster.process.wait()
+
+    def asked(self):
+        return min(self.fleet.numbers().values())
+
+    def until_asked(self, more):
+        asked = self.asked()
+        self.cluster.until(lambda: self.asked() >= asked + more, "cycles", by_speed(60, 300))
+
+    def arrived(self, influx):
+        """{node: {window: number}}"""
+        found = {}
+        if [self.db] not in influx.query("SHOW DATABASES")[0].get("values", []):
+            return found
+        for one in influx.query('SELECT "value" FROM "memory/working_set" WHERE "type" = \'node\' GROUP BY "nodename"', self.db):
+            found[one["tags"]["nodename"]] = {at // NS: number for at, number in one["values"]}
+        return found
+
+    def check(self, influx, numbers):
+        """What each node has told up to those numbers is there: once, and in its window."""
+        wait_for(lambda: all(max(self.arrived(influx).get(name, {0: 0}).values()) >= number for name, number in numbers.items()), by_speed(60, 300),
+                 lambda: "all that was told in %s: %s; %s" % (self.db, counts(self.cluster, "spool_bytes"), self.cluster.log()[-3000:]))
+        arrived, complete = self.arrived(influx), set()
+        for name, windows in arrived.items():
+            told = self.fleet.told[name]
+            in_order = [windows[at] for at in sorted(windows)]
+            equal(in_order, sorted(set(in_order)), "%s: numbers of %s by time" % (self.db, name))
+            missing = set(range(1, numbers[name] + 1)) - set(in_order)
+            # A window for which it is asked again, after a start, has the last answer.
+            again = {number for number in missing if int(told[number - 1]) // STEP == int(told[number]) // STEP}
+            equal(sorted(missing - again), [], "%s: answers of %s that are missing, of %s" % (self.db, name, numbers[name]))
+            assert len(again) < self.starts, "%s: %s" % (name, again)
+            late = {at: told[number - 1] - at for at, number in windows.items() if not 0 <= told[number - 1] - at < 2 * STEP}
+            equal(late, {}, "%s: windows of %s with another's number" % (self.db, name))
+            # They come in order: what is before a window that has begun to come is there whole.
+            complete |= {at for at, number in windows.items() if number < numbers[name]}
+        equal(sorted(arrived), sorted(numbers), "nodes")
+        self.check_series(influx, max(complete), len(complete))
+        return len(complete)
+
+    def check_series(self, influx, last, nr_windows):
+        """All series, not only those that are numbered, have a point in each window; rates need an answer before."""
+        nr = 0
+        for one in influx.query('SELECT count("value") FROM /.+/ WHERE time <= %d GROUP BY *' % (last * NS), self.db):
+            points = one["values"][0][1]
+            wanted = (nr_windows,) if not is_rate(one["name"]) else range(nr_windows - self.starts, nr_windows)
+            assert points in wanted, "%s: %s %s has %d points in %d windows" % (self.db, one["name"], one["tags"], points, nr_windows)
+            nr += 1
+        assert nr > 20 * 10 * 20, "series: %d" % nr
+
+
+def test_outage__nothing_is_missing_and_nothing_twice(t):
+    """InfluxDB is killed and stays away: what waits does so in memory; on disk, since memory is too small; and through a kill of the one that waits."""
+    influx, spools = servers.Influxdb(t), [servers.folder(t) for _ in range(2)]
+    in_memory = Outage(t, influx, "memory")
+    on_disk = Outage(t, influx, "disk", "--queue_bytes=1048576", "--spool=" + spools[0])
+    killed = Outage(t, influx, "killed", "--queue_bytes=1048576", "--spool=" + spools[1])
+    each = (in_memory, on_disk, killed)
+    for one in each:
+        one.until_asked(1)
+        wait_for(lambda one=one: len(one.arrived(influx)) == 20, by_speed(40, 200), lambda one=one: "first points: " + one.cluster.log()[-2000:])
+    influx.process.kill()
+    influx.process.wait()
+    end = time.monotonic() + OUTAGE
+    for one in each:
+        one.until_asked(2)
+    killed.kill()
+    killed.start()
+    time.sleep(max(0.0, end - time.monotonic()))
+    assert counts(on_disk.cluster, "spool_bytes") and all(counts(one.cluster, "spool_bytes").popitem()[1] > 0 for one in each[1:]), "nothing is on disk"
+    numbers = [one.fleet.numbers() for one in each]
+    influx = servers.Influxdb(t, influx.path, influx.port)
+    for one, wanted in zip(each, numbers):
+        windows = one.check(influx, wanted)
+        lib.note("%s: %d windows, %d answers of 20 nodes" % (one.db, windows, sum(wanted.values())))
+        equal(sum(counts(one.cluster, "lost_points_total").values()), 0, "lost points of " + one.db)
 
 
 lib.main(globals())
