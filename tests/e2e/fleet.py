@@ -2,6 +2,7 @@
 """Many kubelets in one thread, of which each answer bears its number: what a node has told can be counted where it arrives."""
 import asyncio
 import json
+import os
 import threading
 import time
 
@@ -11,23 +12,31 @@ from heapster import stamp
 class Fleet:
     """
     Each node tells a working set of as many bytes as it has been asked for summaries. told: {name: [time of each answer]}, so number N is told[name][N - 1].
+    They have a loopback address of their own: who still asks for a port that another test had there would be counted.
     """
 
     def __init__(self, nr_nodes, nr_pods):
         self.nr_pods, self.told, self.lock, self.servers, self.born = nr_pods, {}, threading.Lock(), [], time.time() - 3600
+        self.address = "127.%d.%d.9" % (64 + os.getpid() // 250 % 128, 1 + os.getpid() % 250)
         self.loop, ready = asyncio.new_event_loop(), threading.Event()
 
         async def start():
             for _ in range(nr_nodes):
-                server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+                server = await asyncio.start_server(self.serve, self.address, 0)
                 self.servers.append(server)
-                self.told["127.0.0.1:%d" % server.sockets[0].getsockname()[1]] = []
+                self.told["%s:%d" % server.sockets[0].getsockname()] = []
             ready.set()
 
         def run():
             asyncio.set_event_loop(self.loop)
             self.loop.create_task(start())
             self.loop.run_forever()
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.run_until_complete(asyncio.sleep(0))
+            for server in self.servers:
+                server.close()
+            self.loop.close()
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
         assert ready.wait(20), "a fleet that does not start"
@@ -38,7 +47,7 @@ class Fleet:
         self.thread.join(20)
 
     async def serve(self, reader, writer):
-        name = "127.0.0.1:%d" % writer.get_extra_info("sockname")[1]
+        name = "%s:%d" % writer.get_extra_info("sockname")
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
