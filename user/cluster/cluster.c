@@ -49,8 +49,9 @@ static void on_cycle(void *arg, uint64_t end_ns, size_t nr_asked, size_t nr_answ
 
 	cgm_process_cycle(st->process, end_ns);
 	cgm_cluster_store_age(st->store, cgm_clock_real_ns());
-	if (!st->nr_cycles++ || nr_answered < nr_asked)
+	if (!st->nr_cycles++ || nr_asked - nr_answered != st->nr_unanswered)
 		cgm_info("%zu of %zu nodes answered", nr_answered, nr_asked);
+	st->nr_unanswered = nr_asked - nr_answered; /* told when it changes, not once a cycle */
 }
 
 /* ---- Kubernetes ---- */
