@@ -35,7 +35,7 @@ IMAGE_FORMAT := docker
 SANITIZE := -fsanitize=address,undefined
 
 .DELETE_ON_ERROR:
-.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels build-unit build-tests asan valgrind lint fuzz fuzzers reference man image deb dashboards clean help setup FORCE
+.PHONY: all run check check-unit check-bpf check-e2e check-browser check-kernels check-kubernetes build-unit build-tests asan valgrind lint fuzz fuzzers reference man image deb dashboards clean help setup FORCE
 
 all: $(B)/cgmeter $(B)/compile_commands.json ## build build/cgmeter (installs nothing)
 
@@ -141,6 +141,9 @@ check-browser: all ## the page in a headless Chromium (root)
 	$(Q)tests/run browser
 check-kernels: build-tests ## bpf and e2e under QEMU on other kernels (root; CGM_KERNELS="6.1 6.12 6.1/v1")
 	$(Q)tests/run kernels
+
+check-kubernetes: all ## cgmeter cluster with a real API server, which is built first (root; not part of check)
+	$(Q)CGMETER=$(B)/cgmeter python3 -u tests/kubernetes/test_cluster.py
 
 asan: ## the unit tests under address and undefined-behaviour sanitizers
 	$(Q)tests/run asan

@@ -97,7 +97,7 @@ def down_to_a_container(p, w):
     p.wait("document.querySelector('#path').textContent === 'cluster / shop / web-1 / app' && " + DRAWN)
     p.js("history.back()")
     p.wait("document.querySelector('#path').textContent === 'cluster / shop / web-1'")
-    go(p, w, "node%3Aone")
+    go(p, w, "node%%3A127.0.0.1%%3A%d" % cluster(w).nodes[0].port)
     p.wait("document.querySelectorAll('#rows tbody tr').length === 2")
 
 

@@ -18,6 +18,7 @@ class Kubelet:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 found = urllib.parse.urlsplit(self.path).path.rstrip("/") == "/stats/summary"
                 body = json.dumps(outer.summary()).encode() if found else b"404 page not found\n"
                 self.send_response(200 if found else 404)

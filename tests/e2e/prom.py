@@ -83,7 +83,7 @@ class Metrics:
             return family
         if family is None or family.name != name or family.type is not None:
             raise Broken("%s: TYPE of %s does not follow its HELP" % (at, name))
-        if rest not in ("counter", "gauge", "histogram"):
+        if rest not in ("counter", "gauge", "histogram", "summary"):
             raise Broken("%s: type %r" % (at, rest))
         family.type = rest
         return family
@@ -93,7 +93,7 @@ class Metrics:
         if not m or family is None or family.type is None:
             raise Broken("%s: a sample without a family: %r" % (at, line[:80]))
         name, rest = m.group(0), line[m.end():]
-        ends = ("_bucket", "_sum", "_count") if family.type == "histogram" else ("",)
+        ends = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}.get(family.type, ("",))
         if name not in [family.name + end for end in ends]:
             raise Broken("%s: %s stands in family %s" % (at, name, family.name))
         labels = {}

@@ -18,6 +18,7 @@ from kubelet import Kubelet  # noqa: E402
 from agent import PROGRAM, wait_for  # noqa: E402
 
 DEPLOY = os.path.join(plane.TOP, "tools", "deploy", "kubernetes", "cluster")
+NAMESPACE = next(line.split()[1] for line in open(os.path.join(DEPLOY, "namespace.yaml")) if line.startswith("  name:"))
 world = {}
 
 
@@ -48,7 +49,7 @@ def get(url):
 def tried(fn):
     try:
         return fn()
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, IndexError, ValueError):
         return None
 
 
@@ -113,6 +114,7 @@ def test_metrics_api__kubectl_top_through_the_aggregator(t):
     wait_for(lambda: "web-1" in pods(url), 40, lambda: text(log))
     control.ask("POST", "/api/v1/namespaces/kube-system/services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cgmeter-cluster"}, "spec": {
         "type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}})
+    control.kubectl("delete", "apiservice", "v1beta1.metrics.k8s.io")  # the manifest's, whose Service has no pod here
     control.ask("POST", "/apis/apiregistration.k8s.io/v1/apiservices", {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": {
         "service": {"name": "cgmeter-cluster", "namespace": "kube-system", "port": port}, "group": "metrics.k8s.io", "version": "v1beta1", "insecureSkipTLSVerify": True,
         "groupPriorityMinimum": 100, "versionPriority": 100}})
@@ -134,23 +136,21 @@ def test_metrics_api__kubectl_top_through_the_aggregator(t):
 
 
 def test_lease__one_collects_and_another_takes_over(t):
-    flags = ("--leader_elect", "--leader_elect_namespace=kube-system", "--leader_elect_lease_duration=6s", "--leader_elect_renew_deadline=4s", "--leader_elect_retry_period=1s")
+    flags = ("--leader_elect", "--leader_elect_namespace=" + NAMESPACE, "--leader_elect_lease_duration=6s", "--leader_elect_renew_deadline=4s", "--leader_elect_retry_period=1s")
     one, first, log = cluster(t, "one", *flags)
     wait_for(lambda: "web-1" in pods(one), 40, lambda: text(log))
     two, _, log_two = cluster(t, "two", *flags)
     time.sleep(12)
     assert pods(two) == [], "both collect"
-    lease = world["control"].get("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/cgmeter-cluster")[1]
+    lease = world["control"].get("/apis/coordination.k8s.io/v1/namespaces/%s/leases/cgmeter-cluster" % NAMESPACE)[1]
     holder = lease["spec"]["holderIdentity"]
     first.send_signal(signal.SIGSTOP)
     wait_for(lambda: "web-1" in pods(two), 60, lambda: text(log_two))
-    lease = world["control"].get("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/cgmeter-cluster")[1]
+    lease = world["control"].get("/apis/coordination.k8s.io/v1/namespaces/%s/leases/cgmeter-cluster" % NAMESPACE)[1]
     assert lease["spec"]["holderIdentity"] != holder and lease["spec"]["leaseTransitions"] >= 1, lease
     first.send_signal(signal.SIGCONT)
-    asked = len(pods(one))
-    time.sleep(8)
-    assert first.poll() is None and asked >= 0, text(log)
-    assert "lead" in text(log).lower().split("web-1")[-1], text(log)  # it says that it stands back
+    wait_for(lambda: "we stand by" in text(log), 30, lambda: text(log))
+    assert first.poll() is None, text(log)
 
 
 def main():
@@ -161,15 +161,12 @@ def main():
         wait_for(lambda: control.get("/api/v1/namespaces/default", raw=True)[0] == 200, 30, lambda: "no namespace")
         wait_for(lambda: control.get("/api/v1/namespaces/kube-system", raw=True)[0] == 200, 30, lambda: "no namespace")
         start("web-1")
-        for name in sorted(os.listdir(DEPLOY)):
-            if name.startswith("rbac"):
-                control.kubectl("apply", "-f", os.path.join(DEPLOY, name))
-        roles = [line for line in control.kubectl("get", "clusterroles", "-o", "name").splitlines() if "cgmeter" in line]
-        for role in roles + ["clusterrole/system:auth-delegator"]:
-            control.kubectl("create", "clusterrolebinding", "test-" + role.split("/")[1].replace(":", "-"), "--clusterrole=" + role.split("/")[1], "--user=collector")
+        # The whole of what is deployed is taken by a real server; the collector of this test has the rights of the service account.
+        control.kubectl("apply", "-k", DEPLOY)
+        for role in ("cgmeter-cluster", "system:auth-delegator"):
+            control.kubectl("create", "clusterrolebinding", "test-" + role.replace(":", "-"), "--clusterrole=" + role, "--user=collector")
         control.kubectl("create", "rolebinding", "-n", "kube-system", "test-reader", "--role=extension-apiserver-authentication-reader", "--user=collector")
-        control.kubectl("create", "role", "-n", "kube-system", "test-leases", "--verb=get,create,update", "--resource=leases.coordination.k8s.io")
-        control.kubectl("create", "rolebinding", "-n", "kube-system", "test-leases", "--role=test-leases", "--user=collector")
+        control.kubectl("create", "rolebinding", "-n", NAMESPACE, "test-leases", "--role=cgmeter-cluster", "--user=collector")
         lib.main(globals())
     finally:
         kubelet.stop()

@@ -15,13 +15,13 @@
 
 #define FIXTURE_END_NS 1795363285000000000ULL
 
-/* Waits at most 10 s until the condition holds. */
+/* Waits at most a minute until the condition holds. */
 #define export_wait(condition)                                                        \
 	do {                                                                          \
-		uint64_t _end = cgm_clock_mono_ns() + 10 * CGM_NSEC_PER_SEC;          \
+		uint64_t _end = cgm_clock_mono_ns() + 60 * CGM_NSEC_PER_SEC;          \
 		while (!(condition)) {                                                \
 			if (cgm_clock_mono_ns() > _end)                               \
-				fail_msg("not within 10 s: %s", #condition);          \
+				fail_msg("not within a minute: %s", #condition);      \
 			nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);     \
 		}                                                                     \
 	} while (0)

@@ -41,6 +41,7 @@ struct export_request {
 #define EXPORT_MAX 64
 struct export_server {
 	int listen_fd, fds[EXPORT_MAX];
+	bool ended;
 	unsigned port;
 	enum export_protocol protocol;
 	struct export_reaction reactions[EXPORT_MAX];
@@ -184,7 +185,7 @@ static inline void export_raw(struct export_connection *c)
 	if (r.how == EXPORT_HANG) { /* nothing is read */
 		char byte;
 
-		while (recv(c->fd, &byte, 1, MSG_PEEK) > 0 && c->s->listen_fd >= 0)
+		while (recv(c->fd, &byte, 1, MSG_PEEK) > 0 && !__atomic_load_n(&c->s->ended, __ATOMIC_ACQUIRE))
 			usleep(5000);
 		return;
 	}
@@ -294,8 +295,8 @@ static inline size_t export_server_seen(struct export_server *s)
 static inline void export_server_wait(struct export_server *s, size_t nr)
 {
 	for (unsigned i = 0; export_server_seen(s) < nr; i++) {
-		if (i == 5000)
-			fail_msg("not within 10 s: request %zu", nr);
+		if (i == 30000)
+			fail_msg("not within a minute: request %zu", nr);
 		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 	}
 }
@@ -305,7 +306,7 @@ static inline void export_server_stop(struct export_server *s)
 	shutdown(s->listen_fd, SHUT_RDWR);
 	pthread_join(s->thread, NULL);
 	close(s->listen_fd);
-	s->listen_fd = -1;
+	__atomic_store_n(&s->ended, true, __ATOMIC_RELEASE);
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; i < s->nr_connections; i++)
 		if (s->fds[i] >= 0)

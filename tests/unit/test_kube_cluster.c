@@ -191,7 +191,7 @@ static void test_cluster__pods(void **state)
 	assert_true(cgm_kube_cluster_namespace_uid(s.c, "y", uid, 2));
 	assert_string_equal(uid, "u");
 	assert_false(cgm_kube_cluster_namespace_uid(s.c, "z", uid, sizeof(uid)));
-	kube_wait(kube_nr_requests(&s.server, "fieldSelector=spec.nodeName%21%3D&") == 2); /* the list, and the watch a little later */
+	kube_wait(kube_nr_requests(&s.server, "fieldSelector=spec.nodeName%21%3D&") == 2);
 
 	kube_push(&s.server, EVENT("ADDED", POD("z", "p4", "4", "")) EVENT("DELETED", POD("x", "p1", "another", "")) EVENT("DELETED", POD("z", "p1", "3", "")));
 	kube_wait(has_pod(&s, "z", "p1", NULL));
@@ -270,7 +270,8 @@ static void test_cluster__nodes(void **state)
 	begin(&s, "pool=x", true);
 	kube_wait(cgm_kube_cluster_state(s.c, CGM_KUBE_NODES).synced);
 	assert_string_equal(cgm_kube_cluster_state(s.c, CGM_KUBE_PODS).fault, "it is not asked for");
-	assert_int_equal(kube_nr_requests(&s.server, "labelSelector=pool%3Dx"), kube_nr_requests(&s.server, ""));
+	kube_wait(kube_has_stream(&s.server)); /* nodes are listed and watched, by now */
+	assert_int_equal(kube_nr_requests(&s.server, "labelSelector=pool%3Dx"), kube_nr_requests(&s.server, "GET /api/v1/nodes?"));
 	assert_int_equal(cgm_kube_cluster_nodes(s.c, &all, &nr), 0);
 	assert_int_equal(nr, 3);
 	assert_string_equal(all[0]->name, "a");

@@ -24,7 +24,7 @@ struct influxd {
 	char *recorded; /* "### DB QUERY\nANSWER\n" */
 	const char *always; /* NULL: as recorded; else the same answer to all */
 	unsigned status;
-	volatile bool end;
+	bool end;
 };
 
 static void unescape(char *text)
@@ -108,7 +108,7 @@ static void *run(void *arg)
 {
 	struct influxd *s = arg;
 
-	while (!s->end) {
+	while (!__atomic_load_n(&s->end, __ATOMIC_ACQUIRE)) {
 		struct pollfd p = { .fd = s->fd, .events = POLLIN };
 		int fd;
 
@@ -137,7 +137,7 @@ static void influxd_start(struct influxd *s)
 
 static void influxd_stop(struct influxd *s)
 {
-	s->end = true;
+	__atomic_store_n(&s->end, true, __ATOMIC_RELEASE);
 	pthread_join(s->thread, NULL);
 	close(s->fd);
 	free(s->recorded);

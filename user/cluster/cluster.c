@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <sys/signalfd.h>
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cluster/state.h"
@@ -49,8 +49,9 @@ static void on_cycle(void *arg, uint64_t end_ns, size_t nr_asked, size_t nr_answ
 
 	cgm_process_cycle(st->process, end_ns);
 	cgm_cluster_store_age(st->store, cgm_clock_real_ns());
-	if (!st->nr_cycles++ || nr_answered < nr_asked)
+	if (!st->nr_cycles++ || nr_asked - nr_answered != st->nr_unanswered)
 		cgm_info("%zu of %zu nodes answered", nr_answered, nr_asked);
+	st->nr_unanswered = nr_asked - nr_answered; /* told when it changes, not once a cycle */
 }
 
 /* ---- Kubernetes ---- */
@@ -305,24 +306,6 @@ static void raise_fd_limit(void)
 		cgm_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
 
-/* --max_procs: the first so many of the CPUs that we may use; all threads to come inherit it. */
-static void limit_cpus(int64_t nr)
-{
-	cpu_set_t allowed, wanted;
-
-	if (nr < 1 || sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return;
-	CPU_ZERO(&wanted);
-	for (int cpu = 0; cpu < CPU_SETSIZE && nr > 0; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed))
-			continue;
-		CPU_SET(cpu, &wanted);
-		nr--;
-	}
-	if (sched_setaffinity(0, sizeof(wanted), &wanted) < 0)
-		cgm_warning("--max_procs: cannot choose the CPUs: %s", strerror(errno));
-}
-
 /* Until a signal that ends us. */
 static int wait_for_end(struct cgm_cluster_state *st, const sigset_t *signals)
 {
@@ -363,7 +346,7 @@ int cgm_cluster_run(const struct cgm_cluster_options *o)
 	mallopt(M_ARENA_MAX, 2);
 	cgm_log_set_level(o->verbose || o->verbosity >= DEBUG_VERBOSITY ? CGM_LOG_DEBUG : CGM_LOG_INFO);
 	raise_fd_limit();
-	limit_cpus(o->max_procs);
+	cgm_cpus_limit(o->max_procs);
 	say_start(o);
 	if (open_all(&st) == 0)
 		status = wait_for_end(&st, &signals);

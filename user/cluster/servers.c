@@ -9,27 +9,18 @@
 #include "cluster/identity.h"
 #include "cluster/state.h"
 #include "kube/review.h"
+#include "output/auth_remote.h"
 
 #define REVIEW_TIMEOUT_NS (5 * CGM_NSEC_PER_SEC)
 
 /* ---- answers ---- */
-
-static bool is_one_of(const char *name, const char *list)
-{
-	struct cgm_str rest = cgm_str(list), one;
-
-	while (cgm_next_field(&rest, ',', &one))
-		if (cgm_str_eq(cgm_trim(one), name))
-			return true;
-	return false;
-}
 
 /* --allowed_users: of who has a certificate, some. */
 static bool is_allowed(const struct cgm_cluster_server *s, const struct cgm_ask *a)
 {
 	if (s->secure || !*s->o->allowed_users || strcmp(a->path, "/healthz") == 0)
 		return true;
-	return a->user && a->user->name && is_one_of(a->user->name, s->o->allowed_users);
+	return a->user && a->user->name && cgm_auth_is_listed(a->user->name, s->o->allowed_users);
 }
 
 static bool answer_plain(const struct cgm_cluster_server *s, const struct cgm_ask *a, struct cgm_reply *r)

@@ -35,6 +35,7 @@ struct cgm_cluster_state {
 	struct cgm_cluster_identity *identity; /* certificate of the secure port and authorities, see authentication.h */
 	bool standby; /* atomic: another one leads */
 	uint64_t nr_cycles;
+	size_t nr_unanswered; /* of the last cycle */
 };
 
 /* cluster.c: a client of the API server that --source or --kubeconfig means; *ret stays NULL when there is none. 0 or a negative errno, said in the log. */

@@ -88,10 +88,10 @@ static int read_hosts(struct state *s, struct cgm_uri *uri, char *fault)
 
 static int read_options(struct state *s, struct cgm_uri *uri, const struct cgm_export_config *config, char *fault)
 {
-	const char *index = cgm_uri_option(uri, "index", 0), *cluster = cgm_uri_option(uri, "cluster_name", 0), *ca = cgm_uri_option(uri, "cacert", 0);
+	const char *index = cgm_uri_option(uri, "index", 0), *ca = cgm_uri_option(uri, "cacert", 0);
 
 	s->index = cgm_strdup(index ? index : INDEX);
-	s->cluster = cgm_strdup(cluster ? cluster : config->cluster_name ? config->cluster_name : "default");
+	s->cluster = cgm_option_cluster(uri, config);
 	s->ca_file = cgm_strdup(ca ? ca : config->tls_ca_file ? config->tls_ca_file : "");
 	s->pipeline = cgm_option_copy(uri, "pipeline");
 	s->user = cgm_option_copy(uri, "esUserName");

@@ -15,8 +15,7 @@
 #include "export/influxdb.h"
 #include "output/gzip.h"
 #include "sink/answer.h"
-#include "sink/config.h"
-#include "sink/http.h"
+#include "sink/influxdb.h"
 
 #define POLICY "default" /* Heapster's */
 
@@ -193,26 +192,10 @@ static uint64_t influxdb_encode(const void *state, const struct cgm_slice *slice
 
 /* ---- requests ---- */
 
-static int add_headers(struct state *s, char *fault)
-{
-	char secret[CGM_SECRET_BYTES], header[CGM_SECRET_BYTES + 32];
-	int r = cgm_secret_get(&s->secret, secret, fault);
-
-	if (r == 0 && s->v2) {
-		snprintf(header, sizeof(header), "Authorization: Token %s", secret);
-		r = cgm_http_header(s->http, header);
-		explicit_bzero(header, sizeof(header));
-	} else if (r == 0 && *s->user) {
-		r = cgm_http_user(s->http, s->user, secret);
-	}
-	explicit_bzero(secret, sizeof(secret));
-	return r;
-}
-
 /* One POST. 0 when there is an answer. */
 static int post(struct state *s, struct cgm_sink_attempt *a, const char *url, const char *data, size_t len, bool packed, struct cgm_http_answer *ret)
 {
-	int r = add_headers(s, a->fault);
+	int r = cgm_influxdb_login(s->http, &s->secret, s->user, s->v2, a->fault);
 
 	if (r == 0 && len)
 		r = cgm_http_header(s->http, "Content-Type: text/plain; charset=utf-8");

@@ -45,7 +45,7 @@ static void closep(struct state **s)
 static int otlp_open(struct cgm_uri *uri, const struct cgm_export_config *config, void **ret, char *fault)
 {
 	_cleanup_(closep) struct state *s = cgm_calloc(1, sizeof(*s));
-	const char *cluster = cgm_uri_option(uri, "cluster_name", 0), *compression = cgm_uri_option(uri, "compression", 0);
+	const char *compression = cgm_uri_option(uri, "compression", 0);
 	int r;
 
 	if (!s)
@@ -58,7 +58,7 @@ static int otlp_open(struct cgm_uri *uri, const struct cgm_export_config *config
 	r = cgm_target_open(&s->target, uri, config, PORT, "/v1/metrics", fault);
 	if (r < 0)
 		return r;
-	s->cluster = cgm_strdup(cluster ? cluster : config->cluster_name ? config->cluster_name : "default");
+	s->cluster = cgm_option_cluster(uri, config);
 	if (!s->cluster)
 		return -ENOMEM;
 	*ret = TAKE_PTR(s);

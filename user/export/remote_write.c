@@ -103,7 +103,6 @@ static int read_hists(struct state *s, const char *text, char *fault)
 static int remote_write_open(struct cgm_uri *uri, const struct cgm_export_config *config, void **ret, char *fault)
 {
 	_cleanup_(closep) struct state *s = cgm_calloc(1, sizeof(*s));
-	const char *cluster = cgm_uri_option(uri, "cluster_name", 0);
 	int r;
 
 	if (!s)
@@ -115,7 +114,7 @@ static int remote_write_open(struct cgm_uri *uri, const struct cgm_export_config
 		r = cgm_target_open(&s->target, uri, config, PORT, "/api/v1/write", fault);
 	if (r < 0)
 		return r;
-	s->cluster = cgm_strdup(cluster ? cluster : config->cluster_name ? config->cluster_name : "default");
+	s->cluster = cgm_option_cluster(uri, config);
 	if (!s->cluster)
 		return -ENOMEM;
 	*ret = TAKE_PTR(s);

@@ -17,6 +17,13 @@ char *cgm_option_copy(struct cgm_uri *uri, const char *name)
 	return cgm_strdup(value ? value : "");
 }
 
+char *cgm_option_cluster(struct cgm_uri *uri, const struct cgm_export_config *config)
+{
+	const char *name = cgm_uri_option(uri, "cluster_name", 0);
+
+	return cgm_strdup(name ? name : config->cluster_name ? config->cluster_name : "default");
+}
+
 /* A configuration is looked at before it is used: what it says then is not said again. */
 static bool is_said(const char *prefix, const char *name)
 {

@@ -28,5 +28,7 @@ enum cgm_sink_result cgm_target_judge(struct cgm_sink_attempt *a, const struct c
 
 /* A copy of an option's value, "" when it is not there; NULL: out of memory. */
 char *cgm_option_copy(struct cgm_uri *uri, const char *name);
+/* A copy of the option cluster_name, without it of the configuration's name; NULL: out of memory. */
+char *cgm_option_cluster(struct cgm_uri *uri, const struct cgm_export_config *config);
 /* An option that can do nothing here: it is taken, and said once what there is instead. As _open of a sink, not for two threads at once. */
 void cgm_option_idle(struct cgm_uri *uri, const char *name, const char *instead);

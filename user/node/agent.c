@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cgroup/machine.h"
@@ -762,24 +762,6 @@ static int loop(struct cgm_agent *a, const sigset_t *signals)
 	}
 }
 
-/* --max_procs: the first so many of the CPUs that we may use; all threads to come inherit it. */
-static void limit_cpus(int64_t nr)
-{
-	cpu_set_t allowed, wanted;
-
-	if (nr < 1 || sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-		return;
-	CPU_ZERO(&wanted);
-	for (int cpu = 0; cpu < CPU_SETSIZE && nr > 0; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed))
-			continue;
-		CPU_SET(cpu, &wanted);
-		nr--;
-	}
-	if (sched_setaffinity(0, sizeof(wanted), &wanted) < 0)
-		cgm_warning("--max_procs: cannot choose the CPUs: %s", strerror(errno));
-}
-
 int cgm_agent_run(const struct cgm_options *o)
 {
 	struct cgm_agent a = { .o = o, .root_fd = -1, .memory_fd = -1, .cost.timer_fd = -1, .start_real_ns = cgm_clock_real_ns() };
@@ -799,7 +781,7 @@ int cgm_agent_run(const struct cgm_options *o)
 	mallopt(M_TRIM_THRESHOLD, 8 << 20);
 	cgm_log_set_level(o->verbose || o->verbosity >= DEBUG_VERBOSITY ? CGM_LOG_DEBUG : CGM_LOG_INFO);
 	cgm_machine_set_id_files(o->machine_id_file, o->boot_id_file);
-	limit_cpus(o->max_procs);
+	cgm_cpus_limit(o->max_procs);
 	if (open_all(&a) == 0) {
 		note_lateness(&a, 0);
 		tick(&a); /* so that the first request finds an answer */

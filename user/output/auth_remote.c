@@ -19,7 +19,7 @@ static bool is_given(const char *s)
 	return s && *s;
 }
 
-static bool is_one_of(const char *name, const char *list)
+bool cgm_auth_is_listed(const char *name, const char *list)
 {
 	struct cgm_str rest = cgm_str(list), one;
 
@@ -41,7 +41,7 @@ static int is_proxy(const struct cgm_remote_config *c, const struct cgm_request 
 	if (!is_given(c->allowed_names))
 		return 1;
 	r = cgm_tls_user(info->tls_session, &proxy);
-	return r <= 0 ? r : is_one_of(proxy.name, c->allowed_names);
+	return r <= 0 ? r : cgm_auth_is_listed(proxy.name, c->allowed_names);
 }
 
 /* ---- the headers ---- */

@@ -106,13 +106,27 @@ static void drop_extras(struct cgm_draft *d)
 	d->nr_hists = 0;
 }
 
+/* Pods that the API server knows to be on another node are that one's: counted here as well they would be twice in their namespace. */
+static void leave_to_others(struct cgm_process *p, const struct cgm_node_facts *node, struct cgm_draft *d)
+{
+	for (size_t i = 0; p->config.cluster && i < d->nr_sets; i++) {
+		struct cgm_draft_set *s = &d->sets[i];
+		struct cgm_kube_pod *pod = s->pod_namespace && s->pod ? cgm_kube_cluster_pod(p->config.cluster, s->pod_namespace, s->pod) : NULL;
+
+		if (pod && pod->node && *pod->node && strcmp(pod->node, node->name) != 0)
+			s->pod_namespace = s->pod = NULL; /* match.c passes it over */
+		cgm_kube_pod_unref(pod);
+	}
+}
+
 /* Whose answer is it? The API's name counts: where two nodes share an address, or one calls itself otherwise, the series stay apart. */
-static void check_name(struct cgm_process *p, const struct cgm_node_facts *node, const struct cgm_draft *d)
+static void check_name(struct cgm_process *p, const struct cgm_node_facts *node, struct cgm_draft *d)
 {
 	if (!node->node || !d->node || strcmp(d->node, node->name) == 0 || (node->hostname && strcmp(d->node, node->hostname) == 0))
 		return;
 	cgm_process_count(&p->stats.nr_mixed, d->nr_sets);
-	cgm_log_once(CGM_LOG_WARNING, "node %s calls itself %s in its answer: what it says is kept under %s (said once, counted as nr_mixed)", node->name, d->node, node->name);
+	cgm_log_once(CGM_LOG_WARNING, "node %s calls itself %s in its answer: what it says is kept under %s, but for pods of other nodes (said once, counted as nr_mixed)", node->name, d->node, node->name);
+	leave_to_others(p, node, d);
 }
 
 /* Each set's index in the slice: the node, system containers, each pod and its containers. */

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -213,7 +214,9 @@ static double value_of(const struct cgm_set *set, enum cgm_cm m)
 	if (!cgm_set_has(set, m))
 		return -1;
 	v = cgm_set_value(set, m);
-	return cgm_cm_table[m].is_float ? v.f : (double)v.i;
+	if (!cgm_cm_table[m].is_float)
+		return (double)v.i;
+	return isfinite(v.f) ? v.f : -1; /* what is no number has no place in an order */
 }
 
 static void consider(struct choice *c, const struct cgm_set *set)

@@ -18,14 +18,7 @@ static const char api[] = "metrics.k8s.io/v1beta1";
 
 static void put_metadata(struct cgm_buf *out, const struct cgm_usage_row *row, uint64_t now_ns)
 {
-	cgm_buf_lit(out, "\"metadata\":{\"name\":");
-	cgm_reply_text(out, row->name);
-	if (row->row_namespace) {
-		cgm_buf_lit(out, ",\"namespace\":");
-		cgm_reply_text(out, row->row_namespace);
-	}
-	cgm_buf_lit(out, ",\"creationTimestamp\":");
-	cgm_reply_seconds(out, now_ns);
+	cgm_usage_put_metadata(out, row, now_ns);
 	if (row->nr_labels) {
 		cgm_buf_lit(out, ",\"labels\":");
 		cgm_reply_labels(out, row->labels, row->nr_labels);

@@ -45,14 +45,8 @@ static void put_containers(struct cgm_buf *out, const struct cgm_slice *s, const
 
 static void put_row(const struct cgm_usage_row *row, struct cgm_buf *out, uint64_t now_ns)
 {
-	cgm_buf_lit(out, "{\"metadata\":{\"name\":");
-	cgm_reply_text(out, row->name);
-	if (row->row_namespace) {
-		cgm_buf_lit(out, ",\"namespace\":");
-		cgm_reply_text(out, row->row_namespace);
-	}
-	cgm_buf_lit(out, ",\"creationTimestamp\":");
-	cgm_reply_seconds(out, now_ns);
+	cgm_buf_char(out, '{');
+	cgm_usage_put_metadata(out, row, now_ns);
 	cgm_buf_lit(out, "},\"timestamp\":");
 	cgm_reply_seconds(out, row->slice->end_ns);
 	cgm_buf_lit(out, ",\"window\":\"1m0s\",");

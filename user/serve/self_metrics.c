@@ -76,11 +76,11 @@ static void put_process(struct cgm_buf *out)
 
 static void put_source(const struct cgm_source_stats *st, struct cgm_buf *out)
 {
-	struct cgm_family f = cgm_family_begin(out, P "nodes", "gauge", "Nodes: all that are listed, those that are asked, and of them those that did not answer the last time.");
+	struct cgm_family f = cgm_family_begin(out, P "nodes", "gauge", "Nodes: all that are listed, those that are asked, and of them those that did not answer the last time, and whose clock is more than 10 minutes off.");
 	const struct {
 		const char *state;
 		uint64_t nr;
-	} states[] = { { "known", st->nr_nodes }, { "ready", st->nr_ready }, { "silent", st->nr_silent } };
+	} states[] = { { "known", st->nr_nodes }, { "ready", st->nr_ready }, { "silent", st->nr_silent }, { "skewed", st->nr_skewed } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
 		cgm_family_sample(&f, "");

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "serve/kubernetes.h"
 
 #define FRESH_NS (10 * CGM_NSEC_PER_SEC) /* a container younger than that has not shown yet what it uses */
 
@@ -172,6 +173,18 @@ static bool is(const char *wanted, const char *text)
 static bool is_not(const char *unwanted, const char *text)
 {
 	return !unwanted || strcmp(unwanted, text) != 0;
+}
+
+void cgm_usage_put_metadata(struct cgm_buf *out, const struct cgm_usage_row *row, uint64_t now_ns)
+{
+	cgm_buf_lit(out, "\"metadata\":{\"name\":");
+	cgm_reply_text(out, row->name);
+	if (row->row_namespace) {
+		cgm_buf_lit(out, ",\"namespace\":");
+		cgm_reply_text(out, row->row_namespace);
+	}
+	cgm_buf_lit(out, ",\"creationTimestamp\":");
+	cgm_reply_seconds(out, now_ns);
 }
 
 bool cgm_usage_wants(const struct cgm_usage_wanted *w, const struct cgm_usage_row *row)

@@ -35,6 +35,9 @@ struct cgm_usage_wanted { /* NULL: all */
 /* By its namespace and name, not by its labels. */
 bool cgm_usage_wants(const struct cgm_usage_wanted *w, const struct cgm_usage_row *row);
 
+/* As JSON, without the end, so that labels may follow: "metadata":{…"creationTimestamp":now. */
+void cgm_usage_put_metadata(struct cgm_buf *out, const struct cgm_usage_row *row, uint64_t now_ns);
+
 struct cgm_usages { /* everything lives until _done */
 	struct cgm_usage_row *rows; /* sorted by namespace and name */
 	struct cgm_used *usages;

@@ -3,6 +3,8 @@
  * InfluxDB's line protocol over HTTP: /write of version 1, /api/v2/write of version 2 (which InfluxDB 3 and VictoriaMetrics have as well).
  * Measurements and tags are cAdvisor's, each with one field, "value". A point that is written twice stands there once.
  */
+#include "sink/influxdb.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +12,6 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "sink/answer.h"
-#include "sink/config.h"
-#include "sink/http.h"
 #include "sink/series.h"
 #include "sink/text.h"
 
@@ -195,19 +195,19 @@ static uint64_t influxdb_encode(const void *state, const struct cgm_sink_sample 
 
 /* ---- sending ---- */
 
-static int add_headers(struct state *s, char *fault)
+int cgm_influxdb_login(struct cgm_http_client *http, const struct cgm_secret *secret, const char *user, bool v2, char *fault)
 {
-	char secret[CGM_SECRET_BYTES], header[CGM_SECRET_BYTES + 32];
-	int r = cgm_secret_get(&s->secret, secret, fault);
+	char text[CGM_SECRET_BYTES], header[CGM_SECRET_BYTES + 32];
+	int r = cgm_secret_get(secret, text, fault);
 
-	if (r == 0 && s->v2) {
-		snprintf(header, sizeof(header), "Authorization: Token %s", secret);
-		r = cgm_http_header(s->http, header);
+	if (r == 0 && v2) {
+		snprintf(header, sizeof(header), "Authorization: Token %s", text);
+		r = cgm_http_header(http, header);
 		explicit_bzero(header, sizeof(header));
-	} else if (r == 0 && *s->user) {
-		r = cgm_http_user(s->http, s->user, secret);
+	} else if (r == 0 && *user) {
+		r = cgm_http_user(http, user, text);
 	}
-	explicit_bzero(secret, sizeof(secret));
+	explicit_bzero(text, sizeof(text));
 	return r;
 }
 
@@ -215,7 +215,7 @@ static int add_headers(struct state *s, char *fault)
 static int post(struct state *s, const struct cgm_sink_attempt *a, const char *url, const char *data, size_t len, struct cgm_http_answer *ret,
 		char *fault)
 {
-	int r = add_headers(s, fault);
+	int r = cgm_influxdb_login(s->http, &s->secret, s->user, s->v2, fault);
 
 	if (r == 0 && len)
 		r = cgm_http_header(s->http, "Content-Type: text/plain; charset=utf-8");

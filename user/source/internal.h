@@ -56,7 +56,7 @@ struct cgm_source_node {
 	uint8_t form; /* CGM_NR_DECODE_FORMS: not known */
 	uint64_t probe_again_ns; /* real time */
 	unsigned nr_failures; /* in a row */
-	bool said_failure, said_skew, said_same, failed_last; /* failed_last: it is asked after the living */
+	bool said_failure, said_skew, said_bad, said_same, failed_last; /* failed_last: it is asked after the living */
 	/* As struct cgm_node_state has it. */
 	uint64_t last_ok_ns, last_try_ns, duration_ns, nr_ok, nr_failed[CGM_NR_NODE_FAULTS], nr_bad;
 	int64_t skew_ns;

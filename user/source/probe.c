@@ -160,6 +160,10 @@ enum cgm_node_fault cgm_source_curl_fault(const struct cgm_source *s, const stru
 		snprintf(text, CGM_SOURCE_FAULT, "no HTTP: %.150s", error);
 		return CGM_NODE_NONSENSE;
 	default:
+		if (strstr(error, "Too large response headers")) { /* its code is another in each version of libcurl */
+			snprintf(text, CGM_SOURCE_FAULT, "the headers of its answer are too large");
+			return CGM_NODE_TOO_LARGE;
+		}
 		return connect_fault(s, n, code, error, text);
 	}
 }

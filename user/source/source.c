@@ -122,7 +122,7 @@ static void end_cycle(struct cgm_source *s)
 	give_up_unasked(s);
 	s->in_cycle = false;
 	if (s->nr_unsaid)
-		cgm_warning("nodes: %llu more lines of this kind", (unsigned long long)s->nr_unsaid);
+		cgm_warning("nodes: %llu more lines of this kind; all faults are in /api/cgmeter/cluster/nodes", (unsigned long long)s->nr_unsaid);
 	pthread_mutex_lock(&s->lock);
 	s->stats.nr_cycles++;
 	s->stats.last_cycle_end_ns = s->end_ns;

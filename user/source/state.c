@@ -63,7 +63,7 @@ static void note_skew(struct cgm_source *s, struct cgm_source_node *n, int64_t s
 void cgm_source_node_ok(struct cgm_source *s, struct cgm_source_node *n, enum cgm_decode_form form, uint64_t duration_ns, int64_t skew_ns, uint64_t nr_bad)
 {
 	uint64_t now = cgm_clock_real_ns();
-	bool again = n->said_failure;
+	bool again = n->said_failure, bad = nr_bad && !n->said_bad;
 
 	pthread_mutex_lock(&s->lock);
 	if (n->form != form || now >= n->probe_again_ns) {
@@ -82,6 +82,10 @@ void cgm_source_node_ok(struct cgm_source *s, struct cgm_source_node *n, enum cg
 	pthread_mutex_unlock(&s->lock);
 	if (again && may_say(s))
 		cgm_info("node %s: it answers again", n->name);
+	if (bad && may_say(s)) {
+		cgm_warning("node %s: %llu values in its answer are nonsense and left out; what follows is counted alone", n->name, (unsigned long long)nr_bad);
+		n->said_bad = true;
+	}
 }
 
 void cgm_source_node_failed(struct cgm_source *s, struct cgm_source_node *n, enum cgm_node_fault f, const char *text)
