@@ -333,6 +333,21 @@ static void test_store__few_slices(void **state)
 	cgm_entity_unref(e);
 }
 
+/* What the next slice makes too old goes with it, not at the end of the cycle alone; but a clock that jumps takes nothing with it. */
+static void test_store__one_for_one(void **state)
+{
+	struct cgm_cluster_store *st = new_store();
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		put(st, "a", "p", START + (uint64_t)i * MINUTE, i, 4096);
+		assert_int_equal(cgm_cluster_store_stats(st).nr_slices, i < 2 ? i + 1 : 3);
+	}
+	put(st, "a", "p", START + 600 * MINUTE, 1, 4096);
+	assert_int_equal(cgm_cluster_store_stats(st).nr_slices, 4);
+	cgm_cluster_store_free(st);
+}
+
 static void test_store__out_of_memory(void **state)
 {
 	struct cgm_cluster_store *st;
@@ -463,7 +478,7 @@ int main(void)
 		cmocka_unit_test(test_store__newest),	    cmocka_unit_test(test_store__same_end),	   cmocka_unit_test(test_store__points),
 		cmocka_unit_test(test_store__wide_values),  cmocka_unit_test(test_store__pod_moves),	   cmocka_unit_test(test_store__forgets),
 		cmocka_unit_test(test_store__clock_jumps),  cmocka_unit_test(test_store__many_slices),	   cmocka_unit_test(test_store__out_of_memory),
-		cmocka_unit_test(test_store__threads),	    cmocka_unit_test(test_store__few_slices),	    cmocka_unit_test(test_store__bytes_of_a_node),
+		cmocka_unit_test(test_store__threads),	    cmocka_unit_test(test_store__few_slices),	   cmocka_unit_test(test_store__one_for_one),	    cmocka_unit_test(test_store__bytes_of_a_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

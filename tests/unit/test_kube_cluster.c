@@ -216,14 +216,14 @@ static void test_cluster__slim_pods(void **state)
 	struct setting s = { 0 };
 	struct cgm_kube_cluster_config cc = { .slim_pods = true };
 	struct cgm_kube_config kc;
-	struct cgm_kube_pod *pod;
+	struct cgm_kube_pod *pod, *replica, *other;
 	char fault[CGM_KUBE_FAULT];
 
 	(void)state;
 	kube_start(&s.server);
 	serve(&s, LIST("nodes"), 0, KUBE_WHOLE, PAGE(NODE("b", "True", "")));
 	serve(&s, LIST("namespaces"), 0, KUBE_WHOLE, PAGE(SPACE("x", "ux")));
-	serve(&s, LIST("pods"), 0, KUBE_WHOLE, PAGE("{\"metadata\":{\"name\":\"p\",\"namespace\":\"x\",\"uid\":\"1\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
+	serve(&s, LIST("pods"), 0, KUBE_WHOLE, PAGE(POD("x", "replica", "2", "\"a\":\"1\",\"b\":\"2\"") "," POD("x", "other", "3", "\"a\":\"1\"") ",{\"metadata\":{\"name\":\"p\",\"namespace\":\"x\",\"uid\":\"1\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
 						    "\"spec\":{\"nodeName\":\"b\",\"containers\":[{\"name\":\"c\"}],\"volumes\":[{\"name\":\"v\"}]}}"));
 	quiet_but(&s, "none");
 	kc = (struct cgm_kube_config){ .url = s.server.url };
@@ -237,6 +237,11 @@ static void test_cluster__slim_pods(void **state)
 	assert_string_equal(pod->cgroup_uid, "1");
 	assert_true(pod->nr_labels == 2 && !pod->nr_containers && !pod->nr_volumes && !pod->node);
 	assert_string_equal(pod->labels[0].key, "a");
+	replica = cgm_kube_cluster_pod(s.c, "x", "replica");
+	other = cgm_kube_cluster_pod(s.c, "x", "other");
+	assert_true(pod->labels == replica->labels && other->nr_labels == 1);
+	cgm_kube_pod_unref(replica);
+	cgm_kube_pod_unref(other);
 	cgm_kube_pod_unref(pod);
 	for (size_t i = 0; i < s.server.nr_requests; i++) {
 		const struct kube_request *rq = &s.server.requests[i];

@@ -242,10 +242,26 @@ static bool all_new(const struct cgm_track_node *n)
 	return true;
 }
 
+/*
+ * Is the oldest slice too old when its successor of this cycle has come? cgm_cluster_store_age would say so at the end of the cycle, but until then each node would have one more than it needs. Not
+ * after a jump of the clock: there that decides alone.
+ */
+static bool is_past(const struct cgm_cluster_store *st, const struct cgm_track_node *n)
+{
+	const struct cgm_slice *last, *before, *oldest = n->slices[0];
+
+	if (n->nr_slices < 3)
+		return false;
+	last = n->slices[n->nr_slices - 1];
+	before = n->slices[n->nr_slices - 2];
+	return last->end_ns - before->end_ns <= 2 * last->resolution_ns && last->end_ns - oldest->end_ns > MAX(st->short_ns, 2 * oldest->resolution_ns);
+}
+
 /* Where few slices are wanted, then for two samples of each set: the last two slices are enough, unless one of them says nothing new. */
 static void trim(struct cgm_cluster_store *st, struct cgm_track_node *n)
 {
-	size_t wanted = n->nr_slices > 2 && st->max_slices <= n->nr_slices && all_new(n) ? 2 : st->max_slices, extra = n->nr_slices > wanted ? n->nr_slices - wanted : 0;
+	size_t wanted = n->nr_slices > 2 && st->max_slices <= n->nr_slices && all_new(n) ? 2 : st->max_slices;
+	size_t extra = n->nr_slices > wanted ? n->nr_slices - wanted : is_past(st, n);
 
 	for (size_t i = 0; i < extra; i++) {
 		st->slice_bytes -= n->slices[i]->bytes;

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "kube/json.h"
 
+#define NR_LENDERS 1024
+
 struct space;
 struct pod_entry {
 	struct cgm_kube_pod *pod;
@@ -34,6 +36,7 @@ struct node_entry {
 struct cgm_kube_cluster {
 	struct cgm_kube_watch *watches[CGM_NR_KUBE_WHAT];
 	bool slim_pods;
+	struct cgm_kube_pod *lenders[NR_LENDERS]; /* slim pods with labels of their own, by the hash of these: replicas have the same ones. The thread's that follows pods */
 	pthread_mutex_t lock; /* for what follows */
 	struct cgm_hash nodes; /* entries by name */
 	struct cgm_hash pods; /* entries by the hash of namespace and name: 150,000 keys of text would be 10 MB */
@@ -272,12 +275,40 @@ static int put_pod(struct cgm_kube_cluster *c, struct cgm_kube_pod *pod)
 	return r;
 }
 
+static size_t labels_hash(const struct cgm_kube_pod *pod)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < pod->nr_labels; i++)
+		hash = (hash * 31 + cgm_hash_bytes(pod->labels[i].key, strlen(pod->labels[i].key))) * 31 + cgm_hash_bytes(pod->labels[i].value, strlen(pod->labels[i].value));
+	return (hash ^ hash >> 32) % NR_LENDERS;
+}
+
+static int read_slim(struct cgm_kube_cluster *c, const json_t *object, struct cgm_kube_pod **ret)
+{
+	_cleanup_(cgm_kube_pod_freep) struct cgm_kube_pod *pod = NULL;
+	struct cgm_kube_pod **lender;
+	int r = cgm_kube_pod_read_slim(object, NULL, &pod);
+
+	if (r < 0)
+		return r;
+	lender = &c->lenders[labels_hash(pod)];
+	if (pod->nr_labels && *lender && cgm_kube_pod_same_labels(*lender, pod))
+		return cgm_kube_pod_read_slim(object, *lender, ret);
+	if (pod->nr_labels) {
+		cgm_kube_pod_unref(*lender);
+		*lender = cgm_kube_pod_ref(pod);
+	}
+	*ret = TAKE_PTR(pod);
+	return 0;
+}
+
 static int on_pod(struct cgm_kube_cluster *c, const json_t *object, bool deleted)
 {
 	_cleanup_(cgm_kube_pod_freep) struct cgm_kube_pod *pod = NULL;
 	struct pod_entry *e;
 	uint64_t nr_bad = 0;
-	int r = c->slim_pods ? cgm_kube_pod_read_slim(object, &pod) : cgm_kube_pod_read(object, false, &pod, &nr_bad);
+	int r = c->slim_pods ? read_slim(c, object, &pod) : cgm_kube_pod_read(object, false, &pod, &nr_bad);
 
 	if (r < 0)
 		return r;
@@ -432,6 +463,8 @@ void cgm_kube_cluster_free(struct cgm_kube_cluster *c)
 		}
 		space_free(s);
 	}
+	for (size_t i = 0; i < NR_LENDERS; i++)
+		cgm_kube_pod_unref(c->lenders[i]);
 	cgm_hash_done(&c->nodes);
 	cgm_hash_done(&c->pods);
 	cgm_hash_done(&c->spaces);

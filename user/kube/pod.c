@@ -225,7 +225,7 @@ int cgm_kube_pod_read(const json_t *object, bool with_json, struct cgm_kube_pod 
 	return 0;
 }
 
-static struct cgm_kube_pod *read_slim(struct cgm_room *m, const json_t *object)
+static struct cgm_kube_pod *read_slim(struct cgm_room *m, const json_t *object, struct cgm_kube_pod *lender)
 {
 	const json_t *meta = json_object_get(object, "metadata");
 	struct cgm_kube_pod *to = cgm_room_take(m, sizeof(struct cgm_kube_pod), alignof(struct cgm_kube_pod)), p = { .refs = 1 };
@@ -234,23 +234,39 @@ static struct cgm_kube_pod *read_slim(struct cgm_room *m, const json_t *object)
 	p.pod_namespace = cgm_room_member(m, meta, "namespace");
 	p.uid = p.cgroup_uid = cgm_room_member(m, meta, "uid");
 	p.created_ns = cgm_room_time(meta, "creationTimestamp");
-	p.labels = cgm_room_labels(m, json_object_get(meta, "labels"), &p.nr_labels);
+	if (lender) {
+		p.labels = lender->labels;
+		p.nr_labels = lender->nr_labels;
+	} else {
+		p.labels = cgm_room_labels(m, json_object_get(meta, "labels"), &p.nr_labels);
+	}
 	if (to)
 		*to = p;
 	return to;
 }
 
-int cgm_kube_pod_read_slim(const json_t *object, struct cgm_kube_pod **ret)
+bool cgm_kube_pod_same_labels(const struct cgm_kube_pod *a, const struct cgm_kube_pod *b)
+{
+	if (a->nr_labels != b->nr_labels)
+		return false;
+	for (size_t i = 0; i < a->nr_labels; i++)
+		if (strcmp(a->labels[i].key, b->labels[i].key) != 0 || strcmp(a->labels[i].value, b->labels[i].value) != 0)
+			return false;
+	return true;
+}
+
+int cgm_kube_pod_read_slim(const json_t *object, struct cgm_kube_pod *lender, struct cgm_kube_pod **ret)
 {
 	struct cgm_room m = { 0 };
 
 	if (!is_pod(object))
 		return -EINVAL;
-	read_slim(&m, object);
+	read_slim(&m, object, lender);
 	m = (struct cgm_room){ .base = cgm_malloc(m.used) };
 	if (!m.base)
 		return -ENOMEM;
-	*ret = read_slim(&m, object);
+	*ret = read_slim(&m, object, lender);
+	(*ret)->lender = cgm_kube_pod_ref(lender);
 	return 0;
 }
 
@@ -263,6 +279,10 @@ struct cgm_kube_pod *cgm_kube_pod_ref(struct cgm_kube_pod *p)
 
 void cgm_kube_pod_unref(struct cgm_kube_pod *p)
 {
-	if (p && __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) == 0)
+	while (p && __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+		struct cgm_kube_pod *lender = p->lender;
+
 		free(p);
+		p = lender;
+	}
 }

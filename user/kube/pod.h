@@ -46,6 +46,7 @@ struct cgm_kube_pod {
 	const char *cgroup_uid; /* by which its cgroup is named: of a static pod, of which the API shows a mirror, another than uid. Never NULL */
 	const char *node, *version;
 	struct cgm_kube_label *labels; /* sorted by key */
+	struct cgm_kube_pod *lender; /* whose labels these are, with a reference; NULL: they are its own */
 	struct cgm_kube_container *containers; /* also those that have no life yet */
 	struct cgm_kube_volume *volumes;
 	size_t nr_labels, nr_containers, nr_volumes;
@@ -59,8 +60,12 @@ struct cgm_kube_pod {
 
 /* 0 with one reference; -EINVAL: it is no pod; -ENOMEM. A quantity that is none is as if it were not there, and makes *ret_nr_bad (NULL is fine) grow. */
 int cgm_kube_pod_read(const json_t *object, bool with_json, struct cgm_kube_pod **ret, uint64_t *ret_nr_bad);
-/* The same of its metadata alone: names, uid, labels and when it was created, which is all that the Metrics API wants of a hundred thousand pods. */
-int cgm_kube_pod_read_slim(const json_t *object, struct cgm_kube_pod **ret);
+/*
+ * The same of its metadata alone: names, uid, labels and when it was created, which is all that the Metrics API wants of a hundred thousand pods. lender: a pod with the same labels, which are
+ * not copied then; NULL: there is none.
+ */
+int cgm_kube_pod_read_slim(const json_t *object, struct cgm_kube_pod *lender, struct cgm_kube_pod **ret);
+bool cgm_kube_pod_same_labels(const struct cgm_kube_pod *a, const struct cgm_kube_pod *b);
 struct cgm_kube_pod *cgm_kube_pod_ref(struct cgm_kube_pod *p);
 /* NULL is fine. */
 void cgm_kube_pod_unref(struct cgm_kube_pod *p);
