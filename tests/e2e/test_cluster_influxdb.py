@@ -443,7 +443,7 @@ class Outage:
 def test_outage__nothing_is_missing_and_nothing_twice(t):
     """InfluxDB is killed and stays away: what waits does so in memory; on disk, since memory is too small; and through a kill of the one that waits."""
     influx, spools = servers.Influxdb(t), [servers.folder(t) for _ in range(2)]
-    in_memory = Outage(t, influx, "memory")
+    in_memory = Outage(t, influx, "memory", "--queue_bytes=%d" % max(64 << 20, OUTAGE << 18))  # 125 kB/s of lines wait there as they are
     on_disk = Outage(t, influx, "disk", "--queue_bytes=1048576", "--spool=" + spools[0])
     killed = Outage(t, influx, "killed", "--queue_bytes=1048576", "--spool=" + spools[1])
     each = (in_memory, on_disk, killed)
