@@ -378,7 +378,7 @@ class Outage:
         self.start()
 
     def start(self):
-        self.cluster = Cluster(self.fleet.source, "--sink=influxdb:http://127.0.0.1:%d?db=%s" % (self.influx.port, self.db), *self.options)
+        self.cluster = Cluster(self.fleet.source, "--stop_timeout=1s", "--sink=influxdb:http://127.0.0.1:%d?db=%s" % (self.influx.port, self.db), *self.options)
         self.starts += 1
         self.t.agents.append(self.cluster)
         self.t.callback(self.cluster.stop)
@@ -441,13 +441,13 @@ class Outage:
 
 
 def test_outage__nothing_is_missing_and_nothing_twice(t):
-    """InfluxDB is killed and stays away: what waits does so in memory; on disk, since memory is too small; and through a kill of the one that waits."""
+    """InfluxDB is killed and stays away: what waits does so in memory; on disk, since memory is too small; through a kill of the one that waits. Where it may not, that is said."""
     influx, spools = servers.Influxdb(t), [servers.folder(t) for _ in range(2)]
-    in_memory = Outage(t, influx, "memory")
+    in_memory = Outage(t, influx, "memory", "--queue_bytes=%d" % max(64 << 20, OUTAGE << 18))  # 125 kB/s of lines wait there as they are
     on_disk = Outage(t, influx, "disk", "--queue_bytes=1048576", "--spool=" + spools[0])
     killed = Outage(t, influx, "killed", "--queue_bytes=1048576", "--spool=" + spools[1])
-    each = (in_memory, on_disk, killed)
-    for one in each:
+    each, lossy = (in_memory, on_disk, killed), Outage(t, influx, "lossy", "--queue_bytes=1048576")
+    for one in each + (lossy,):
         one.until_asked(1)
         wait_for(lambda one=one: len(one.arrived(influx)) == 20, by_speed(40, 200), lambda one=one: "first points: " + one.cluster.log()[-2000:])
     influx.process.kill()
@@ -459,6 +459,9 @@ def test_outage__nothing_is_missing_and_nothing_twice(t):
     killed.start()
     time.sleep(max(0.0, end - time.monotonic()))
     assert counts(on_disk.cluster, "spool_bytes") and all(counts(one.cluster, "spool_bytes").popitem()[1] > 0 for one in each[1:]), "nothing is on disk"
+    said = "what waits fills --queue_bytes=1048576, and there is no --spool; the oldest points go, and are counted"
+    lossy.cluster.until(lambda: sum(counts(lossy.cluster, "lost_points_total").values()) > 0 and said in lossy.cluster.log(), "word of what is lost", by_speed(60, 300))
+    equal(lossy.cluster.log().count(said), 1, "how often it says so")
     numbers = [one.fleet.numbers() for one in each]
     influx = servers.Influxdb(t, influx.path, influx.port)
     for one, wanted in zip(each, numbers):

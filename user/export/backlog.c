@@ -99,6 +99,8 @@ static struct cgm_backlog_batch *leave(struct cgm_backlog *b, struct row *r)
 /* Into memory; where there is no room the oldest of that row go, and are counted. */
 static void stay(struct cgm_backlog *b, struct row *r, struct cgm_backlog_batch *batch, enum cgm_export_loss why)
 {
+	if (why == CGM_EXPORT_NO_ROOM && b->level.queue_batches && b->level.queue_bytes + batch->data.len > b->config.max_bytes)
+		cgm_log_once(CGM_LOG_WARNING, "%s: what waits fills --queue_bytes=%zu, and there is no --spool; the oldest points go, and are counted", b->config.who, b->config.max_bytes);
 	while (r->first && b->level.queue_bytes + batch->data.len > b->config.max_bytes) {
 		struct cgm_backlog_batch *old = leave(b, r);
 
