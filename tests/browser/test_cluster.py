@@ -28,7 +28,11 @@ class Cluster:
         self.url = "http://127.0.0.1:%d" % self.port
         self.process = subprocess.Popen([PROGRAM, "cluster", "--source=" + source, "--metric_resolution=5s", "--listen_ip=127.0.0.1", "--heapster_port=%d" % self.port],
                                         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: self.rows() == 4, 40, lambda: "pods: %s" % self.rows())
+        try:
+            wait_for(lambda: self.rows() == 4, 40, lambda: "pods: %s" % self.rows())
+        except AssertionError:
+            self.stop()
+            raise
 
     def get(self, path):
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
