@@ -16,7 +16,7 @@ struct cgm_labeled {
 	union cgm_cm_value value;
 };
 
-#define CGM_CH_BUCKETS 28 /* bucket i ends at 2^(i+CGM_HIST_FIRST_LOG2) s, see include/cgmeter/abi.h; the last has no bound; not cumulative */
+#define CGM_CH_BUCKETS 28 /* bucket i ends at 2^(i+CGM_HIST_FIRST_LOG2) s, see include/cgmeter/hist.h; the last has no bound; not cumulative */
 struct cgm_cluster_hist {
 	uint8_t hist; /* enum cgm_ch */
 	uint64_t count, sum_ns;
