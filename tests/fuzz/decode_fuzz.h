@@ -58,7 +58,7 @@ static void check_draft(const struct cgm_draft *d)
 	for (size_t i = 0; i < d->nr_sets; i++)
 		check_set(d, i, &pod);
 	for (size_t i = 0; i < d->nr_labeled; i++) {
-		const struct cgm_labeled *l = &d->labeled[i].labeled;
+		const struct cgm_labeled_facts *l = &d->labeled[i].labeled;
 
 		check(d->labeled[i].set < d->nr_sets && l->metric >= CGM_NR_SCALARS && l->metric < CGM_NR_CM);
 		check(cgm_cm_table[l->metric].sets & 1U << d->sets[d->labeled[i].set].kind);

@@ -16,7 +16,7 @@
 #include "fixture.h"
 #include "source/decode.h"
 
-static inline void draft_put_value(struct cgm_buf *b, const struct cgm_labeled *l)
+static inline void draft_put_value(struct cgm_buf *b, const struct cgm_labeled_facts *l)
 {
 	if (l->metric == CGM_CM_CUSTOM ? l->is_float : cgm_cm_table[l->metric].is_float)
 		cgm_buf_printf(b, "=%g", l->value.f);
@@ -41,7 +41,7 @@ static inline void draft_put_set(struct cgm_buf *b, const struct cgm_draft *d, s
 		if (s->present & CGM_CM_BIT(m))
 			cgm_buf_printf(b, " %s=%" PRId64, cgm_cm_table[m].name, s->values[m].i);
 	for (size_t k = 0; k < d->nr_labeled; k++) {
-		const struct cgm_labeled *l = &d->labeled[k].labeled;
+		const struct cgm_labeled_facts *l = &d->labeled[k].labeled;
 
 		if (d->labeled[k].set != i)
 			continue;

@@ -51,15 +51,15 @@ static inline void export_labels(struct cgm_draft *d, int pod, int container)
 {
 	static const struct cgm_tag accelerator[] = { { "accelerator_id", "GPU-1" }, { "make", "acme" }, { "model", "K80" } };
 	static const struct cgm_tag own[] = { { "le", "a.b" }, { "path", "/x y" } };
-	struct cgm_labeled l = { .metric = CGM_CM_ACCELERATOR_DUTY_CYCLE, .nr_labels = 3, .labels = accelerator, .value.i = 55 };
+	struct cgm_labeled_facts l = { .metric = CGM_CM_ACCELERATOR_DUTY_CYCLE, .nr_labels = 3, .labels = accelerator, .value.i = 55 };
 
 	cgm_draft_resource(d, (uint32_t)pod, CGM_CM_FILESYSTEM_USAGE, CGM_STR("Volume:data"), 7000);
 	cgm_draft_resource(d, (uint32_t)container, CGM_CM_FILESYSTEM_USAGE, CGM_STR("/"), 8000);
 	cgm_draft_resource(d, (uint32_t)container, CGM_CM_FILESYSTEM_USAGE, CGM_STR("logs"), 9000);
 	cgm_draft_labeled(d, (uint32_t)container, &l);
-	l = (struct cgm_labeled){ .metric = CGM_CM_CUSTOM, .is_float = true, .nr_labels = 2, .name = "queue.len", .labels = own, .value.f = -2.5 };
+	l = (struct cgm_labeled_facts){ .metric = CGM_CM_CUSTOM, .is_float = true, .nr_labels = 2, .name = "queue.len", .labels = own, .value.f = -2.5 };
 	cgm_draft_labeled(d, (uint32_t)container, &l);
-	l = (struct cgm_labeled){ .metric = CGM_CM_CUSTOM, .is_float = true, .nr_labels = 0, .name = "nothing", .labels = own, .value.f = 0.0 / 0.0 };
+	l = (struct cgm_labeled_facts){ .metric = CGM_CM_CUSTOM, .is_float = true, .nr_labels = 0, .name = "nothing", .labels = own, .value.f = 0.0 / 0.0 };
 	cgm_draft_labeled(d, (uint32_t)container, &l);
 }
 

@@ -199,7 +199,7 @@ static inline char *show(const struct cgm_set *set)
 		}
 	for (uint32_t i = 0; i < set->nr_labeled; i++) {
 		show_value(&b, cgm_cm_table[set->labeled[i].metric].name, cgm_cm_table[set->labeled[i].metric].is_float, set->labeled[i].value);
-		cgm_buf_printf(&b, " %s\n", set->labeled[i].labels[0].value);
+		cgm_buf_printf(&b, " %s\n", cgm_labeled_labels(&set->labeled[i])[0].value);
 	}
 	for (int l = 0; l < CGM_NR_CL; l++)
 		if (l != CGM_CL_TYPE && set->entity->labels[l])

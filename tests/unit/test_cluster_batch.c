@@ -161,7 +161,7 @@ static struct cgm_entity *pod(const char *name)
 static int fill(struct cgm_draft *d)
 {
 	static const struct cgm_tag card[] = { { "accelerator_id", "0" }, { "make", "m" }, { "model", "x" } };
-	struct cgm_labeled l = { .metric = CGM_CM_ACCELERATOR_DUTY_CYCLE, .nr_labels = 3, .labels = card, .value.i = 7 };
+	struct cgm_labeled_facts l = { .metric = CGM_CM_ACCELERATOR_DUTY_CYCLE, .nr_labels = 3, .labels = card, .value.i = 7 };
 	struct cgm_cluster_hist h = { .hist = CGM_CH_TCP_RTT, .count = 3 };
 	char name[] = "p0";
 
@@ -202,7 +202,7 @@ static void is_labeled(const struct cgm_labeled *l, enum cgm_cm m, int64_t value
 {
 	assert_int_equal(l->metric, m);
 	assert_int_equal(l->value.i, value);
-	assert_string_equal(l->labels[l->nr_labels - 1].value, last_label);
+	assert_string_equal(cgm_labeled_labels(l)[l->nr_labels - 1].value, last_label);
 }
 
 static void check(const struct cgm_slice *s)
@@ -224,14 +224,14 @@ static void check(const struct cgm_slice *s)
 	is_labeled(&a->labeled[1], CGM_CM_FILESYSTEM_USAGE, 52, "logs");
 	is_labeled(&a->labeled[2], CGM_CM_FILESYSTEM_LIMIT, 102, "/");
 	is_labeled(&a->labeled[3], CGM_CM_ACCELERATOR_DUTY_CYCLE, 7, "x");
-	assert_string_equal(a->labeled[3].labels[0].key, "accelerator_id");
-	assert_string_equal(a->labeled[0].labels[0].key, "resource_id");
-	assert_string_equal(a->labeled[4].name, "queue");
-	assert_string_equal(a->labeled[4].labels[1].value, "m");
+	assert_string_equal(cgm_labeled_labels(&a->labeled[3])[0].key, "accelerator_id");
+	assert_string_equal(cgm_labeled_labels(&a->labeled[0])[0].key, "resource_id");
+	assert_string_equal(cgm_labeled_name(&a->labeled[4]), "queue");
+	assert_string_equal(cgm_labeled_labels(&a->labeled[4])[1].value, "m");
 	assert_true(a->labeled[4].value.f == 2.5);
 	assert_int_equal(b->nr_labeled, 4);
 	is_labeled(&b->labeled[2], CGM_CM_FILESYSTEM_LIMIT, 100, "/");
-	assert_string_equal(b->labeled[3].name, "plain");
+	assert_string_equal(cgm_labeled_name(&b->labeled[3]), "plain");
 	assert_int_equal(b->labeled[3].nr_labels, 0);
 	assert_int_equal(a->nr_hists, 0);
 	assert_int_equal(b->nr_hists, 2);
@@ -317,8 +317,8 @@ static void test_draft__labels_once(void **state)
 
 		snprintf(volume + 7, 4, "%03u", k % 300);
 		assert_int_equal(l->value.i, k % 600);
-		assert_string_equal(l->labels[0].value, volume);
-		assert_ptr_equal(l->labels, s->sets[0].labeled[k % 300].labels);
+		assert_string_equal(cgm_labeled_labels(l)[0].value, volume);
+		assert_ptr_equal(cgm_labeled_labels(l), cgm_labeled_labels(&s->sets[0].labeled[k % 300]));
 	}
 }
 

@@ -185,7 +185,7 @@ static double device_rate(const struct cgm_slice *s, const char *key, const char
 	const struct cgm_set *set = set_of(s, key);
 
 	for (uint32_t i = 0; i < set->nr_labeled; i++)
-		if (set->labeled[i].metric == metric(name) && strcmp(set->labeled[i].labels[0].value, device) == 0)
+		if (set->labeled[i].metric == metric(name) && strcmp(cgm_labeled_labels(&set->labeled[i])[0].value, device) == 0)
 			return set->labeled[i].value.f;
 	return -1;
 }

@@ -215,7 +215,7 @@ static void test_log__text(void **state)
 	cgm_draft_int(&d.sets[set], CGM_CM_UPTIME, 4011598);
 	cgm_draft_float(&d.sets[set], CGM_CM_CPU_NODE_RESERVATION, 0.05263157894736842);
 	cgm_draft_int(&d.sets[set], CGM_CM_CPU_LIMIT, 500);
-	cgm_draft_labeled(&d, set, &(struct cgm_labeled){ .metric = CGM_CM_DISK_IO_READ_BYTES, .labels = &tag, .nr_labels = 1, .value.i = 7 });
+	cgm_draft_labeled(&d, set, &(struct cgm_labeled_facts){ .metric = CGM_CM_DISK_IO_READ_BYTES, .labels = &tag, .nr_labels = 1, .value.i = 7 });
 	s = draft_slice(&d, "node\n1", FIXTURE_END_NS);
 	assert_int_equal(log->encode(st, s, &out, add_points, &cut), 4);
 	assert_int_equal(cut, 4);

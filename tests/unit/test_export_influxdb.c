@@ -282,9 +282,9 @@ static struct cgm_slice *custom(void)
 	struct cgm_draft d = { 0 };
 	uint32_t set = draft_set(&d, &facts);
 
-	cgm_draft_labeled(&d, set, &(struct cgm_labeled){ .metric = CGM_CM_CUSTOM, .is_float = true, .name = "q p,s=\\", .labels = tags, .nr_labels = 4, .value.f = 0.1 });
-	cgm_draft_labeled(&d, set, &(struct cgm_labeled){ .metric = CGM_CM_CUSTOM, .is_float = true, .name = "nan", .labels = tags, .nr_labels = 1, .value.f = NAN });
-	cgm_draft_labeled(&d, set, &(struct cgm_labeled){ .metric = CGM_CM_CUSTOM, .name = "n", .value.i = 5 });
+	cgm_draft_labeled(&d, set, &(struct cgm_labeled_facts){ .metric = CGM_CM_CUSTOM, .is_float = true, .name = "q p,s=\\", .labels = tags, .nr_labels = 4, .value.f = 0.1 });
+	cgm_draft_labeled(&d, set, &(struct cgm_labeled_facts){ .metric = CGM_CM_CUSTOM, .is_float = true, .name = "nan", .labels = tags, .nr_labels = 1, .value.f = NAN });
+	cgm_draft_labeled(&d, set, &(struct cgm_labeled_facts){ .metric = CGM_CM_CUSTOM, .name = "n", .value.i = 5 });
 	return draft_slice(&d, "node-a", FIXTURE_END_NS);
 }
 

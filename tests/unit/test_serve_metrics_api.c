@@ -470,7 +470,7 @@ static void test_core_pods(void **state)
 static void test_custom_metrics(void **state)
 {
 	static const struct cgm_tag tag[] = { { "queue", "x" } };
-	struct cgm_labeled l = { .metric = CGM_CM_CUSTOM, .name = "jobs", .nr_labels = 1, .labels = tag, .value.i = 3 };
+	struct cgm_labeled_facts l = { .metric = CGM_CM_CUSTOM, .name = "jobs", .nr_labels = 1, .labels = tag, .value.i = 3 };
 	struct cgm_serve s = { .store = made_store(), .resolution_ns = 60 * SEC };
 	struct cgm_draft d = { 0 };
 	struct made m = made_node(&d, "n", NULL);

@@ -140,7 +140,7 @@ static void test_model__custom(void **state)
 	struct cgm_cluster_store *st = cf_store(NULL);
 	struct cgm_serve s = { .store = st };
 	struct cgm_draft d = { 0 };
-	struct cgm_labeled l = { .metric = CGM_CM_CUSTOM, .is_float = true, .name = "qps", .value.f = 2.5 };
+	struct cgm_labeled_facts l = { .metric = CGM_CM_CUSTOM, .is_float = true, .name = "qps", .value.f = 2.5 };
 
 	(void)state;
 	(void)cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_NODE, .labels = { [CGM_CL_NODENAME] = "n\"\n" } });

@@ -217,7 +217,7 @@ static struct cgm_serve with_cluster(void)
 				    stored[] = { { "app.kubernetes.io/name", "web" }, { "app_kubernetes_io_name", "other" } };
 	struct cgm_cluster_hist h = { .hist = CGM_CH_RUN_QUEUE_DELAY, .count = 7, .sum_ns = 1500000000 };
 	struct cgm_serve s = whole();
-	struct cgm_labeled l = { .metric = CGM_CM_FILESYSTEM_USAGE, .nr_labels = 1, .labels = disk, .value.i = 4096 };
+	struct cgm_labeled_facts l = { .metric = CGM_CM_FILESYSTEM_USAGE, .nr_labels = 1, .labels = disk, .value.i = 4096 };
 	struct cgm_draft d = { 0 };
 	struct made m = made_used(made_node(&d, "n1", "a:b"), T0, 0, 1500000000, 4096);
 
@@ -231,7 +231,7 @@ static struct cgm_serve with_cluster(void)
 	made_used(made_node(&d, "n2", NULL), T0, 0, 2500000000, 8192);
 	m = made_set(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_POD, .labels = { [CGM_CL_NAMESPACE_NAME] = "a", [CGM_CL_POD_NAME] = "p\"" }, .stored = stored, .nr_stored = 2 });
 	cgm_draft_float(made_at(m), CGM_CM_NETWORK_RX_RATE, NAN);
-	l = (struct cgm_labeled){ .metric = CGM_CM_CUSTOM, .is_float = true, .name = "queue", .nr_labels = 2, .labels = custom, .value.f = 2.5 };
+	l = (struct cgm_labeled_facts){ .metric = CGM_CM_CUSTOM, .is_float = true, .name = "queue", .nr_labels = 2, .labels = custom, .value.f = 2.5 };
 	cgm_draft_labeled(&d, (uint32_t)m.i, &l);
 	made_put(s.store, &d, "n2", T0, 60 * SEC);
 	made_set(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_CLUSTER });

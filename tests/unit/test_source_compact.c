@@ -59,10 +59,10 @@ static const struct cgm_draft_set *twin(const struct cgm_draft *d, const struct 
 	return NULL;
 }
 
-static bool has_labeled(const struct cgm_draft *d, size_t set, const struct cgm_labeled *l)
+static bool has_labeled(const struct cgm_draft *d, size_t set, const struct cgm_labeled_facts *l)
 {
 	for (size_t i = 0; i < d->nr_labeled; i++) {
-		const struct cgm_labeled *k = &d->labeled[i].labeled;
+		const struct cgm_labeled_facts *k = &d->labeled[i].labeled;
 
 		if (d->labeled[i].set == set && k->metric == l->metric && strcmp(k->labels[0].value, l->labels[0].value) == 0 && k->value.i == l->value.i)
 			return true;

@@ -97,17 +97,21 @@ void *cgm_draft_alloc(struct cgm_draft *d, size_t size)
 	return p ? memset(p, 0, size) : NULL;
 }
 
-void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_labeled *l)
+void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_labeled_facts *l)
 {
-	if (cgm_grow((void **)&d->labeled, &d->cap_labeled, d->nr_labeled, sizeof(*d->labeled)) < 0)
+	if (cgm_grow((void **)&d->labeled, &d->cap_labeled, d->nr_labeled, sizeof(*d->labeled)) < 0) {
 		d->failed = true;
-	else
-		d->labeled[d->nr_labeled++] = (struct cgm_draft_labeled){ set, *l };
+		return;
+	}
+	d->labeled[d->nr_labeled] = (struct cgm_draft_labeled){ set, *l };
+	if (l->metric == CGM_CM_CUSTOM && !l->name)
+		d->labeled[d->nr_labeled].labeled.name = ""; /* a slice has one in any case */
+	d->nr_labeled++;
 }
 
 static const char resource_key[] = "resource_id";
 
-static bool is_resource(const struct cgm_labeled *l, struct cgm_str resource_id)
+static bool is_resource(const struct cgm_labeled_facts *l, struct cgm_str resource_id)
 {
 	return l->nr_labels == 1 && l->labels[0].key == resource_key && cgm_str_eq(resource_id, l->labels[0].value);
 }
@@ -115,7 +119,7 @@ static bool is_resource(const struct cgm_labeled *l, struct cgm_str resource_id)
 /* Several values of one resource come one after another: they share their label, and it is found again at once when they are sealed. */
 void cgm_draft_resource(struct cgm_draft *d, uint32_t set, enum cgm_cm metric, struct cgm_str resource_id, int64_t value)
 {
-	struct cgm_labeled l = { .metric = (uint8_t)metric, .nr_labels = 1, .value.i = value };
+	struct cgm_labeled_facts l = { .metric = (uint8_t)metric, .nr_labels = 1, .value.i = value };
 	struct cgm_tag *pair;
 
 	if (d->nr_labeled && is_resource(&d->labeled[d->nr_labeled - 1].labeled, resource_id)) {
@@ -151,6 +155,7 @@ struct place {
 struct list {
 	const struct cgm_tag *from, *to; /* in the draft, in the slice */
 	uint64_t hash;
+	const char *name; /* of custom metrics: a part of it */
 	uint32_t nr;
 };
 
@@ -207,18 +212,23 @@ static int choose(struct seal *s)
 	return 0;
 }
 
-static uint64_t hash_of(const struct cgm_labeled *l)
+static uint64_t hash_of(const struct cgm_labeled_facts *l)
 {
-	uint64_t hash = l->nr_labels;
+	uint64_t hash = l->name ? cgm_hash_bytes(l->name, strlen(l->name)) : l->nr_labels;
 
 	for (unsigned k = 0; k < l->nr_labels; k++)
 		hash = (hash * 31 + cgm_hash_bytes(l->labels[k].key, strlen(l->labels[k].key))) * 31 + cgm_hash_bytes(l->labels[k].value, strlen(l->labels[k].value));
 	return hash ^ hash >> 32;
 }
 
-static bool is_list(const struct list *list, const struct cgm_labeled *l, uint64_t hash)
+static bool same_name(const char *a, const char *b)
 {
-	if (list->hash != hash || list->nr != l->nr_labels)
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_list(const struct list *list, const struct cgm_labeled_facts *l, uint64_t hash)
+{
+	if (list->hash != hash || list->nr != l->nr_labels || !same_name(list->name, l->name))
 		return false;
 	for (unsigned k = 0; k < list->nr; k++)
 		if (strcmp(list->from[k].key, l->labels[k].key) != 0 || strcmp(list->from[k].value, l->labels[k].value) != 0)
@@ -245,18 +255,19 @@ static int room_for_lists(struct seal *s)
 /* Which list the labels of the draft's i-th labeled value are, a new one if need be. Values of one file system come one after the other. */
 static uint32_t list_of(struct seal *s, size_t i)
 {
-	const struct cgm_labeled *l = &s->d->labeled[i].labeled, *before = i ? &s->d->labeled[i - 1].labeled : NULL;
+	const struct cgm_labeled_facts *l = &s->d->labeled[i].labeled, *before = i ? &s->d->labeled[i - 1].labeled : NULL;
 	uint64_t hash;
 	uint32_t at;
 
-	if (before && before->labels == l->labels && before->nr_labels == l->nr_labels && s->place_of[s->d->labeled[i - 1].set] != UINT32_MAX)
+	if (before && before->labels == l->labels && same_name(before->name, l->name) && before->nr_labels == l->nr_labels && s->place_of[s->d->labeled[i - 1].set] != UINT32_MAX)
 		return s->list_of[i - 1];
 	hash = hash_of(l);
 	for (at = hash & (s->nr_table - 1); s->table[at] != UINT32_MAX; at = (at + 1) & (s->nr_table - 1))
 		if (is_list(&s->lists[s->table[at]], l, hash))
 			return s->table[at];
-	s->lists[s->nr_lists] = (struct list){ .from = l->labels, .hash = hash, .nr = l->nr_labels };
-	s->nr_tags += l->nr_labels;
+	s->lists[s->nr_lists] = (struct list){ .from = l->labels, .hash = hash, .name = l->name, .nr = l->nr_labels };
+	s->nr_tags += l->nr_labels + (l->name ? 1u : 0);
+	s->text += l->name ? strlen(l->name) + 1 : 0;
 	for (unsigned k = 0; k < l->nr_labels; k++)
 		s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
 	return s->table[at] = s->nr_lists++;
@@ -265,14 +276,12 @@ static uint32_t list_of(struct seal *s, size_t i)
 static void count(struct seal *s)
 {
 	for (size_t i = 0; i < s->d->nr_labeled; i++) {
-		const struct cgm_labeled *l = &s->d->labeled[i].labeled;
 		uint32_t place = s->place_of[s->d->labeled[i].set];
 
 		if (place == UINT32_MAX)
 			continue;
 		s->places[place].nr_labeled++;
 		s->nr_labeled++;
-		s->text += l->name ? strlen(l->name) + 1 : 0;
 		s->list_of[i] = list_of(s, i);
 	}
 	for (size_t i = 0; i < s->d->nr_hists; i++) {
@@ -325,20 +334,23 @@ static const struct cgm_tag *put_list(struct cursor *c, struct list *list)
 	list->to = c->tag;
 	for (uint32_t k = 0; k < list->nr; k++)
 		*c->tag++ = (struct cgm_tag){ put_text(c, list->from[k].key), put_text(c, list->from[k].value) };
+	if (list->name)
+		*c->tag++ = (struct cgm_tag){ .key = put_text(c, list->name) };
 	return list->to;
 }
 
-/* Into its place among those of its set, which are sorted by metric. */
-static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled *from, struct list *list)
+/* Into its place among those of its set, which are sorted by metric; who moves comes nearer to his labels. */
+static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled_facts *from, struct list *list)
 {
-	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled, l = *from;
+	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled;
 	uint32_t at = set->nr_labeled++;
 
-	l.labels = put_list(c, list);
-	l.name = l.name ? put_text(c, l.name) : NULL;
-	for (; at > 0 && array[at - 1].metric > l.metric; at--)
+	for (; at > 0 && array[at - 1].metric > from->metric; at--) {
 		array[at] = array[at - 1];
-	array[at] = l;
+		array[at].labels_at -= (uint32_t)sizeof(*array);
+	}
+	array[at] = (struct cgm_labeled){ .value = from->value, .labels_at = (uint32_t)((const char *)put_list(c, list) - (const char *)&array[at]),
+					  .metric = from->metric, .is_float = from->is_float, .nr_labels = from->nr_labels };
 }
 
 static void put_hist(struct cgm_set *set, const struct cgm_cluster_hist *h)
@@ -381,7 +393,7 @@ int cgm_draft_seal(const struct cgm_draft *d, const char *node, uint64_t end_ns,
 	count(&s);
 	bytes = sizeof(*slice) + s.nr * sizeof(struct cgm_set) + s.nr_hists * sizeof(struct cgm_cluster_hist) + s.nr_labeled * sizeof(struct cgm_labeled) +
 		s.nr_tags * sizeof(struct cgm_tag) + s.nr_values * sizeof(union cgm_cm_value) + s.text + strlen(node) + 1;
-	slice = cgm_malloc(bytes);
+	slice = bytes < UINT32_MAX ? cgm_malloc(bytes) : NULL; /* distances within it have 32 bits */
 	if (!slice)
 		return -ENOMEM;
 	*slice = (struct cgm_slice){

@@ -17,9 +17,18 @@ struct cgm_draft_set {
 	uint32_t order; /* the pipeline's, for sealing */
 };
 
+/* What a struct cgm_labeled is made of. */
+struct cgm_labeled_facts {
+	uint8_t metric, nr_labels;
+	bool is_float;
+	const char *name; /* of CGM_CM_CUSTOM, without "custom/"; else NULL */
+	const struct cgm_tag *labels; /* sorted by key */
+	union cgm_cm_value value;
+};
+
 struct cgm_draft_labeled {
 	uint32_t set; /* index */
-	struct cgm_labeled labeled;
+	struct cgm_labeled_facts labeled;
 };
 
 struct cgm_draft_hist {
@@ -51,7 +60,7 @@ void *cgm_draft_alloc(struct cgm_draft *d, size_t size);
 /* A value with the label resource_id, whose text is copied. */
 void cgm_draft_resource(struct cgm_draft *d, uint32_t set, enum cgm_cm metric, struct cgm_str resource_id, int64_t value);
 /* Any labeled value; its texts must be the draft's. */
-void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_labeled *l);
+void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_labeled_facts *l);
 void cgm_draft_hist(struct cgm_draft *d, uint32_t set, const struct cgm_cluster_hist *h);
 
 static inline void cgm_draft_int(struct cgm_draft_set *s, enum cgm_cm m, int64_t v)

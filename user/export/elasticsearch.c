@@ -228,7 +228,7 @@ static uint64_t put_general(const struct documents *d, const struct cgm_entity *
 	name_len = what.len;
 	for (unsigned i = 0; p->labeled && i < p->labeled->nr_labels && !what.failed; i++) {
 		what.len--; /* the zero stays at the end of all */
-		cgm_buf_printf(&what, "\n%s\n%s", p->labeled->labels[i].key, p->labeled->labels[i].value);
+		cgm_buf_printf(&what, "\n%s\n%s", cgm_labeled_labels(p->labeled)[i].key, cgm_labeled_labels(p->labeled)[i].value);
 		cgm_buf_char(&what, '\0');
 	}
 	if (what.failed) {
@@ -251,7 +251,7 @@ static bool same_owner(const struct cgm_labeled *a, const struct cgm_labeled *b)
 {
 	if (!a || !b)
 		return a == b;
-	return a->nr_labels && b->nr_labels && strcmp(a->labels[0].value, b->labels[0].value) == 0; /* both have the label resource_id alone */
+	return a->nr_labels && b->nr_labels && strcmp(cgm_labeled_labels(a)[0].value, cgm_labeled_labels(b)[0].value) == 0; /* both have the label resource_id alone */
 }
 
 /* The points of a family that have the labels of that one (NULL: none of their own). Nothing when there are none. */
@@ -267,7 +267,7 @@ static uint64_t put_family(const struct documents *d, const struct cgm_set *set,
 		if (!nr++) {
 			_cleanup_(cgm_buf_done) struct cgm_buf what = { 0 };
 
-			cgm_buf_printf(&what, "%s\n%s", families[f].name, owner ? owner->labels[0].value : "");
+			cgm_buf_printf(&what, "%s\n%s", families[f].name, owner ? cgm_labeled_labels(owner)[0].value : "");
 			cgm_buf_char(&what, '\0');
 			if (what.failed) {
 				d->out->failed = true;

@@ -146,17 +146,17 @@ static void put_owner(struct cgm_buf *b, const struct cgm_labeled *l)
 
 	if (custom) {
 		cgm_buf_char(b, '.');
-		put_word(b, l->name, false);
+		put_word(b, cgm_labeled_name(l), false);
 	}
 	for (unsigned i = 0; i < l->nr_labels; i++) {
-		if (!custom && strcmp(l->labels[i].key, "resource_id") != 0 && strcmp(l->labels[i].key, "accelerator_id") != 0)
+		if (!custom && strcmp(cgm_labeled_labels(l)[i].key, "resource_id") != 0 && strcmp(cgm_labeled_labels(l)[i].key, "accelerator_id") != 0)
 			continue; /* make and model go with an accelerator's id */
 		cgm_buf_char(b, '.');
 		if (custom) {
-			put_word(b, l->labels[i].key, false);
+			put_word(b, cgm_labeled_labels(l)[i].key, false);
 			cgm_buf_char(b, '.');
 		}
-		put_word(b, l->labels[i].value, false);
+		put_word(b, cgm_labeled_labels(l)[i].value, false);
 	}
 }
 

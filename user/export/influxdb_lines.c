@@ -178,15 +178,15 @@ static void put_tags_with(struct lines *l, const struct cgm_labeled *v)
 	for (unsigned i = 0; i < v->nr_labels; i++) {
 		size_t to;
 
-		if (!*v->labels[i].value)
+		if (!*cgm_labeled_labels(v)[i].value)
 			continue;
-		while (next < nr && strcmp(marks[next].key, v->labels[i].key) < 0)
+		while (next < nr && strcmp(marks[next].key, cgm_labeled_labels(v)[i].key) < 0)
 			next++;
-		if (next < nr && strcmp(marks[next].key, v->labels[i].key) == 0)
+		if (next < nr && strcmp(marks[next].key, cgm_labeled_labels(v)[i].key) == 0)
 			continue; /* whose numbers they are goes first */
 		to = next < nr ? marks[next].at : l->tags.len;
 		cgm_buf_put(l->out, l->tags.p + from, to - from);
-		put_tag(l->out, v->labels[i].key, v->labels[i].value);
+		put_tag(l->out, cgm_labeled_labels(v)[i].key, cgm_labeled_labels(v)[i].value);
 		from = to;
 	}
 	cgm_buf_put(l->out, l->tags.p + from, l->tags.len - from);
@@ -242,16 +242,16 @@ static bool put_labeled(struct lines *l, const struct cgm_labeled *v)
 	const struct cgm_influxdb_form *f = l->f;
 
 	if (v->metric == CGM_CM_CUSTOM) {
-		if (f->schema_0_15 || !is_number(v->is_float, v->value) || !*v->name)
+		if (f->schema_0_15 || !is_number(v->is_float, v->value) || !*cgm_labeled_name(v))
 			return false;
 		cgm_buf_lit(l->out, "custom");
 		if (!f->with_fields) {
 			cgm_buf_char(l->out, '/');
-			put_measurement(l->out, v->name);
+			put_measurement(l->out, cgm_labeled_name(v));
 		}
 		put_tags_with(l, v);
 		cgm_buf_char(l->out, ' ');
-		cgm_text_influxdb(l->out, f->with_fields ? v->name : "value");
+		cgm_text_influxdb(l->out, f->with_fields ? cgm_labeled_name(v) : "value");
 		cgm_buf_char(l->out, '=');
 		put_number(l, v->is_float, v->value);
 		return true;

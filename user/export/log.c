@@ -114,11 +114,11 @@ static void put_labeled(struct cgm_buf *out, const struct cgm_labeled *l)
 	cgm_buf_lit(out, "      ");
 	if (custom)
 		cgm_buf_lit(out, "custom/");
-	put_name(out, custom ? l->name : cgm_cm_table[l->metric].name);
+	put_name(out, custom ? cgm_labeled_name(l) : cgm_cm_table[l->metric].name);
 	cgm_buf_lit(out, " = ");
 	put_value(out, custom ? l->is_float : cgm_cm_table[l->metric].is_float, l->value);
 	for (unsigned i = 0; i < l->nr_labels; i++)
-		put_pair(out, "         ", l->labels[i].key, l->labels[i].value);
+		put_pair(out, "         ", cgm_labeled_labels(l)[i].key, cgm_labeled_labels(l)[i].value);
 }
 
 static uint64_t put_set(const struct state *st, struct cgm_buf *out, const struct cgm_set *s)

@@ -110,7 +110,7 @@ static void put_metric(struct cgm_buf *out, const struct cgm_point *p)
 
 	if (p->metric == CGM_CM_CUSTOM) {
 		cgm_buf_lit(out, "custom_");
-		put_name(out, p->labeled->name);
+		put_name(out, cgm_labeled_name(p->labeled));
 	} else {
 		put_name(out, cgm_cm_table[p->metric].name);
 	}

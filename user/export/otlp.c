@@ -159,7 +159,7 @@ static void begin_metric(struct cgm_otlp *o, const struct cgm_point *p, struct c
 	text->len = 0;
 	if (p->metric == CGM_CM_CUSTOM) {
 		cgm_buf_lit(text, "custom.");
-		cgm_text_utf8(text, p->labeled->name);
+		cgm_text_utf8(text, cgm_labeled_name(p->labeled));
 	} else {
 		cgm_point_name(p, text);
 		for (size_t i = 0; !text->failed && i < text->len; i++)
@@ -183,12 +183,12 @@ static size_t attributes_of(const struct cgm_labeled *l, struct scratch *s)
 
 	s->texts.len = 0;
 	for (unsigned i = 0; l && i < l->nr_labels && nr < MAX_ATTRIBUTES; i++) {
-		if (i && strcmp(l->labels[i].key, l->labels[i - 1].key) == 0)
+		if (i && strcmp(cgm_labeled_labels(l)[i].key, cgm_labeled_labels(l)[i - 1].key) == 0)
 			continue;
 		at[nr++] = s->texts.len;
-		cgm_text_utf8(&s->texts, l->labels[i].key);
+		cgm_text_utf8(&s->texts, cgm_labeled_labels(l)[i].key);
 		cgm_buf_char(&s->texts, '\0');
-		cgm_text_utf8(&s->texts, l->labels[i].value);
+		cgm_text_utf8(&s->texts, cgm_labeled_labels(l)[i].value);
 		cgm_buf_char(&s->texts, '\0');
 	}
 	for (size_t i = 0; !s->texts.failed && i < nr; i++) {
@@ -201,7 +201,7 @@ static size_t attributes_of(const struct cgm_labeled *l, struct scratch *s)
 
 static bool same_metric(const struct cgm_point *a, const struct cgm_point *b)
 {
-	return a->metric == b->metric && a->labeled && b->labeled && (a->metric != CGM_CM_CUSTOM || strcmp(a->labeled->name, b->labeled->name) == 0);
+	return a->metric == b->metric && a->labeled && b->labeled && (a->metric != CGM_CM_CUSTOM || strcmp(cgm_labeled_name(a->labeled), cgm_labeled_name(b->labeled)) == 0);
 }
 
 /* Bucket 0 is the zero bucket; bucket i begins at 2^(i - 21) s, and the last counts as if it ended at twice its beginning. */

@@ -13,7 +13,7 @@ static bool is_number(const struct cgm_point *p)
 {
 	if (!p->is_float || isfinite(p->value.f))
 		return true;
-	cgm_log_once(CGM_LOG_WARNING, "sinks: a value of %s is no number (NaN or infinite); such points are not written", p->labeled && p->labeled->name ? p->labeled->name : cgm_cm_table[p->metric].name);
+	cgm_log_once(CGM_LOG_WARNING, "sinks: a value of %s is no number (NaN or infinite); such points are not written", p->labeled && cgm_labeled_name(p->labeled) ? cgm_labeled_name(p->labeled) : cgm_cm_table[p->metric].name);
 	return false;
 }
 
@@ -47,7 +47,7 @@ void cgm_point_name(const struct cgm_point *p, struct cgm_buf *out)
 		return;
 	}
 	cgm_buf_lit(out, "custom/");
-	cgm_buf_str(out, p->labeled->name);
+	cgm_buf_str(out, cgm_labeled_name(p->labeled));
 }
 
 void cgm_point_value(const struct cgm_point *p, struct cgm_buf *out)
@@ -61,8 +61,8 @@ void cgm_point_value(const struct cgm_point *p, struct cgm_buf *out)
 static const char *label_of(const struct cgm_labeled *l, const char *key)
 {
 	for (unsigned i = 0; l && i < l->nr_labels; i++)
-		if (strcmp(l->labels[i].key, key) == 0)
-			return l->labels[i].value;
+		if (strcmp(cgm_labeled_labels(l)[i].key, key) == 0)
+			return cgm_labeled_labels(l)[i].value;
 	return NULL;
 }
 
@@ -94,8 +94,8 @@ static bool tag_at(const struct cgm_tags *it, size_t i, struct cgm_tag *ret)
 		return !(i && strcmp(e->stored[i - 1].key, ret->key) == 0) && !is_own(ret->key) && !label_of(it->labeled, ret->key);
 	}
 	i -= e->nr_stored;
-	*ret = it->labeled->labels[i];
-	return !(i && strcmp(it->labeled->labels[i - 1].key, ret->key) == 0);
+	*ret = cgm_labeled_labels(it->labeled)[i];
+	return !(i && strcmp(cgm_labeled_labels(it->labeled)[i - 1].key, ret->key) == 0);
 }
 
 bool cgm_tags_next(struct cgm_tags *it, struct cgm_tag *ret)

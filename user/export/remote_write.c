@@ -214,7 +214,7 @@ static void set_labels(const struct state *s, struct labels *l, const struct cgm
 	l->bytes.len = l->sorted.len = l->nr = l->split = 0;
 	add_label(l, "cluster", s->cluster);
 	if (own && own->metric == CGM_CM_CUSTOM)
-		add_label(l, CGM_PROMETHEUS_CUSTOM, own->name);
+		add_label(l, CGM_PROMETHEUS_CUSTOM, cgm_labeled_name(own));
 	while (cgm_tags_next(&it, &tag))
 		add_label(l, tag.key, tag.value);
 	l->failed |= l->bytes.failed || l->name.failed || l->value.failed;

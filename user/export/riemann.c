@@ -174,7 +174,7 @@ static void put_event(const struct state *s, const struct cgm_slice *slice, cons
 	service = cgm_pb_begin(out, EVENT_SERVICE);
 	if (p->metric == CGM_CM_CUSTOM) {
 		cgm_buf_lit(out, "custom/");
-		cgm_text_utf8(out, p->labeled->name);
+		cgm_text_utf8(out, cgm_labeled_name(p->labeled));
 	} else {
 		cgm_point_name(p, out);
 	}

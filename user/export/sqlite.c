@@ -181,8 +181,8 @@ static void put_scalar(struct cgm_buf *b, unsigned m, union cgm_cm_value v)
 static const char *resource_of(const struct cgm_labeled *l)
 {
 	for (size_t i = 0; i < l->nr_labels; i++)
-		if (!strcmp(l->labels[i].key, "resource_id"))
-			return l->labels[i].value;
+		if (!strcmp(cgm_labeled_labels(l)[i].key, "resource_id"))
+			return cgm_labeled_labels(l)[i].value;
 	return NULL;
 }
 
@@ -192,12 +192,12 @@ static void put_labeled(struct cgm_buf *b, const struct cgm_labeled *l, bool is_
 
 	if (l->metric == CGM_CM_CUSTOM) {
 		cgm_buf_lit(b, "custom/");
-		cgm_buf_str(b, l->name);
+		cgm_buf_str(b, cgm_labeled_name(l));
 	} else {
 		cgm_buf_str(b, cgm_cm_table[l->metric].name);
 	}
 	close_length(b, from);
-	put_tags(b, l->labels, l->nr_labels);
+	put_tags(b, cgm_labeled_labels(l), l->nr_labels);
 	put_text(b, resource_of(l));
 	put_value(b, l->value, is_float);
 }

@@ -279,7 +279,7 @@ static void put_etsy(const struct state *s, struct cgm_buf *b, const struct cgm_
 	cgm_buf_put(b, place->p, place->len);
 	put_name(s, b, p);
 	for (unsigned i = 0; p->labeled && i < p->labeled->nr_labels; i++) {
-		const struct cgm_tag *l = &p->labeled->labels[i];
+		const struct cgm_tag *l = &cgm_labeled_labels(p->labeled)[i];
 
 		if (!custom && strcmp(l->key, "resource_id") != 0 && strcmp(l->key, "accelerator_id") != 0)
 			continue; /* make and model go with an accelerator's id */

@@ -136,18 +136,20 @@ static void carry_set(const struct cgm_work *w, struct cgm_draft_set *s, const s
 
 /* ---- with labels: block devices ---- */
 
-static bool same_labels(const struct cgm_labeled *a, const struct cgm_labeled *b)
+static bool same_labels(const struct cgm_labeled *a, const struct cgm_labeled_facts *b)
 {
+	const struct cgm_tag *labels = cgm_labeled_labels(a);
+
 	if (a->nr_labels != b->nr_labels)
 		return false;
 	for (unsigned i = 0; i < a->nr_labels; i++)
-		if (strcmp(a->labels[i].key, b->labels[i].key) != 0 || strcmp(a->labels[i].value, b->labels[i].value) != 0)
+		if (strcmp(labels[i].key, b->labels[i].key) != 0 || strcmp(labels[i].value, b->labels[i].value) != 0)
 			return false;
 	return true;
 }
 
 /* The value of that metric with the same labels. */
-static const struct cgm_labeled *find_labeled(const struct cgm_set *set, int metric, const struct cgm_labeled *like)
+static const struct cgm_labeled *find_labeled(const struct cgm_set *set, int metric, const struct cgm_labeled_facts *like)
 {
 	for (uint32_t i = 0; i < set->nr_labeled; i++)
 		if (set->labeled[i].metric == metric && same_labels(&set->labeled[i], like))
@@ -155,7 +157,7 @@ static const struct cgm_labeled *find_labeled(const struct cgm_set *set, int met
 	return NULL;
 }
 
-static void rate_labeled(struct cgm_work *w, uint32_t set, struct cgm_labeled l)
+static void rate_labeled(struct cgm_work *w, uint32_t set, struct cgm_labeled_facts l)
 {
 	const struct cgm_work_set *ws = &w->sets[set];
 	int rate = cgm_cm_rate((enum cgm_cm)l.metric);

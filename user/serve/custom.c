@@ -40,7 +40,7 @@ static bool add_custom(const struct cgm_set *set, const char *name, double *sum)
 	for (uint32_t i = 0; i < set->nr_labeled; i++) {
 		const struct cgm_labeled *l = &set->labeled[i];
 
-		if (l->metric != CGM_CM_CUSTOM || strcmp(l->name, name) != 0)
+		if (l->metric != CGM_CM_CUSTOM || strcmp(cgm_labeled_name(l), name) != 0)
 			continue;
 		*sum += l->is_float ? l->value.f : (double)l->value.i;
 		found = true;

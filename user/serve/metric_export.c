@@ -99,7 +99,7 @@ static void put_metrics(struct cgm_buf *b, const struct cgm_slice *slice, const 
 			cgm_reply_text(b, cgm_cm_table[l->metric].name);
 			cgm_buf_lit(b, ":[");
 		}
-		put_sample(b, &(struct sample){ start_of(slice, set, l->metric), slice->end_ns, l->value, cgm_cm_table[l->metric].is_float, l->labels, l->nr_labels });
+		put_sample(b, &(struct sample){ start_of(slice, set, l->metric), slice->end_ns, l->value, cgm_cm_table[l->metric].is_float, cgm_labeled_labels(l), l->nr_labels });
 		if (i + 1 == set->nr_labeled || l[1].metric != l->metric)
 			cgm_buf_char(b, ']');
 	}

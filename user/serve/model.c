@@ -31,7 +31,7 @@ static int newest(const struct cgm_serve *s, struct slices *ret)
 
 static bool is_asked(const struct question *q, const struct cgm_labeled *l)
 {
-	return l->metric == q->metric && (q->metric != CGM_CM_CUSTOM || !strcmp(l->name, q->custom)) && cgm_route_labels_are(q->labels, l->labels, l->nr_labels);
+	return l->metric == q->metric && (q->metric != CGM_CM_CUSTOM || !strcmp(cgm_labeled_name(l), q->custom)) && cgm_route_labels_are(q->labels, cgm_labeled_labels(l), l->nr_labels);
 }
 
 static void put_labeled(const struct question *q, const struct cgm_slice *s, const struct cgm_set *set, struct cgm_buf *out, uint64_t *latest_ns)
@@ -164,7 +164,7 @@ static void add_names(const struct cgm_set *set, struct cgm_names *names)
 
 		if (set->labeled[i].metric != CGM_CM_CUSTOM || set->labeled[i].nr_labels)
 			continue;
-		name = cgm_asprintf("custom/%s", set->labeled[i].name);
+		name = cgm_asprintf("custom/%s", cgm_labeled_name(&set->labeled[i]));
 		if (name)
 			cgm_names_add(names, name);
 		else

@@ -79,7 +79,7 @@ static void put_labels(struct page *p, const struct cgm_entity *e, const struct 
 
 	p->names.len = 0;
 	if (l && l->metric == CGM_CM_CUSTOM)
-		put_label(p, CGM_PROMETHEUS_CUSTOM, l->name, !nr++, out);
+		put_label(p, CGM_PROMETHEUS_CUSTOM, cgm_labeled_name(l), !nr++, out);
 	while (cgm_tags_next(&it, &tag))
 		if (*tag.value && nr < MAX_LABELS)
 			put_label(p, tag.key, tag.value, !nr++, out);

@@ -52,7 +52,7 @@ const struct cgm_tag *cgm_decode_resource_id(struct cgm_draft *d, const char *pr
 	return pair;
 }
 
-static void put(struct cgm_cast *c, int set, const struct cgm_labeled *l)
+static void put(struct cgm_cast *c, int set, const struct cgm_labeled_facts *l)
 {
 	enum cgm_set_kind kind = c->d->sets[set].kind;
 
@@ -62,7 +62,7 @@ static void put(struct cgm_cast *c, int set, const struct cgm_labeled *l)
 
 void cgm_decode_put_fs(struct cgm_cast *c, int set, const struct cgm_decode_fs *fs, const struct cgm_tag *resource)
 {
-	struct cgm_labeled l = { .nr_labels = 1, .labels = resource };
+	struct cgm_labeled_facts l = { .nr_labels = 1, .labels = resource };
 
 	for (uint32_t left = resource ? fs->present : 0; left; left &= left - 1) {
 		int i = __builtin_ctz(left);
@@ -75,7 +75,7 @@ void cgm_decode_put_fs(struct cgm_cast *c, int set, const struct cgm_decode_fs *
 
 void cgm_decode_put_gpu(struct cgm_cast *c, int set, const struct cgm_decode_gpu *g)
 {
-	struct cgm_labeled l = { .nr_labels = 3 };
+	struct cgm_labeled_facts l = { .nr_labels = 3 };
 	struct cgm_tag *tags = g->present ? cgm_draft_alloc(c->d, 3 * sizeof(*tags)) : NULL;
 
 	if (!tags)
@@ -95,7 +95,7 @@ void cgm_decode_put_gpu(struct cgm_cast *c, int set, const struct cgm_decode_gpu
 
 void cgm_decode_put_custom(struct cgm_cast *c, int set, const char *name, bool is_float, union cgm_cm_value value)
 {
-	struct cgm_labeled l = { .metric = CGM_CM_CUSTOM, .is_float = is_float, .name = name, .value = value };
+	struct cgm_labeled_facts l = { .metric = CGM_CM_CUSTOM, .is_float = is_float, .name = name, .value = value };
 
 	put(c, set, &l);
 }

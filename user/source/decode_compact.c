@@ -163,7 +163,7 @@ static int read_labeled(struct compact *y, int set, struct cgm_str message)
 	tag = id ? cgm_decode_resource_id(y->d, "", cgm_str(id)) : NULL;
 	while (r == 0 && (r = next_pair(&pairs, &at, &v)) > 0) {
 		struct place p = place(y, at);
-		struct cgm_labeled l = { .metric = p.id, .nr_labels = 1, .labels = tag, .value.i = saturated(v) };
+		struct cgm_labeled_facts l = { .metric = p.id, .nr_labels = 1, .labels = tag, .value.i = saturated(v) };
 		bool has_resource = p.meaning == METRIC && p.id >= CGM_CM_FILESYSTEM_USAGE && p.id <= CGM_CM_DISK_IO_WRITE_BYTES;
 
 		r = 0;

@@ -194,7 +194,7 @@ static void put_values(struct cgm_containers *y, int to, const struct cgm_contai
 	s->created_ns = c->created_ns;
 }
 
-static bool is_custom_float(const struct cgm_containers *y, const struct cgm_labeled *l)
+static bool is_custom_float(const struct cgm_containers *y, const struct cgm_labeled_facts *l)
 {
 	for (size_t i = 0; i < y->nr_custom; i++)
 		if (strcmp(y->custom[i].name, l->name) == 0)
@@ -203,7 +203,7 @@ static bool is_custom_float(const struct cgm_containers *y, const struct cgm_lab
 }
 
 /* One type from cycle to cycle, as the spec says, though a zero is left out. */
-static void convert(const struct cgm_containers *y, struct cgm_labeled *l)
+static void convert(const struct cgm_containers *y, struct cgm_labeled_facts *l)
 {
 	bool is_float = is_custom_float(y, l);
 
@@ -221,7 +221,7 @@ static void keep_labeled(struct cgm_containers *y, int to, const struct cgm_cont
 	size_t kept = c->first_labeled;
 
 	for (size_t i = c->first_labeled; i < d->nr_labeled; i++) {
-		struct cgm_labeled *l = &d->labeled[i].labeled;
+		struct cgm_labeled_facts *l = &d->labeled[i].labeled;
 		bool disk = l->metric >= CGM_CM_DISK_IO_READ_BYTES && l->metric <= CGM_CM_DISK_IO_WRITE_BYTES;
 		bool fs = l->metric >= CGM_CM_FILESYSTEM_USAGE && l->metric <= CGM_CM_FILESYSTEM_INODES_FREE;
 

@@ -186,7 +186,7 @@ static void read_processes(struct cgm_containers *y, struct cgm_container *c)
 
 static void put(struct cgm_containers *y, enum cgm_cm m, const struct cgm_tag *labels, unsigned nr, int64_t v)
 {
-	struct cgm_labeled l = { .metric = (uint8_t)m, .nr_labels = (uint8_t)nr, .labels = labels, .value.i = v };
+	struct cgm_labeled_facts l = { .metric = (uint8_t)m, .nr_labels = (uint8_t)nr, .labels = labels, .value.i = v };
 
 	if (labels && cgm_cast_has_room(&y->cast))
 		cgm_draft_labeled(y->d, 0, &l);
@@ -345,11 +345,11 @@ static void read_gpu(struct cgm_containers *y)
 }
 
 /* One value of an application's metric. False: it has none, or an older one than what is in *ret. A value of zero may be left out. */
-static bool read_custom_value(struct cgm_containers *y, uint64_t *newest_ns, struct cgm_labeled *ret)
+static bool read_custom_value(struct cgm_containers *y, uint64_t *newest_ns, struct cgm_labeled_facts *ret)
 {
 	struct cgm_scan *s = &y->scan;
 	bool has_float = false;
-	struct cgm_labeled l = *ret;
+	struct cgm_labeled_facts l = *ret;
 	uint64_t time_ns = 0;
 	struct cgm_str key;
 
@@ -382,7 +382,7 @@ static void read_custom(struct cgm_containers *y)
 	if (!cgm_scan_enter(s, '{'))
 		return;
 	while (cgm_scan_key(s, &key)) {
-		struct cgm_labeled l = { .metric = CGM_CM_CUSTOM };
+		struct cgm_labeled_facts l = { .metric = CGM_CM_CUSTOM };
 		const char *name = NULL;
 		uint64_t newest_ns = 0;
 
