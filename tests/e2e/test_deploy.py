@@ -188,7 +188,7 @@ def test_manifests__as_little_as_works(t):
     found = objects("base")
     assert not {"Role", "RoleBinding"} & set(found), "rights at the API server"
     rules = {(group, resource, verb) for rule in found["ClusterRole"]["rules"] for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]}
-    equal(rules, {("", "pods", "list"), ("", "pods", "watch"), ("authentication.k8s.io", "tokenreviews", "create"),
+    equal(rules, {("", "pods", "list"), ("", "pods", "watch"), ("", "persistentvolumeclaims", "get"), ("authentication.k8s.io", "tokenreviews", "create"),
                   ("authorization.k8s.io", "subjectaccessreviews", "create")}, "rights at the API server")
     unit = re.search(r"^CapabilityBoundingSet=(.*)$", read(DEPLOY, "cgmeter.service"), re.M).group(1)
     readme = read(TOP, "README.md").split("\n## On Kubernetes")[1].split("\n## ")[0]

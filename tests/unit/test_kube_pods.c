@@ -217,6 +217,64 @@ static void test_pods__follow(void **state)
 	end(&g);
 }
 
+#define CLAIM "GET /api/v1/namespaces/default/persistentvolumeclaims/disk-1 "
+#define PLAIN "a0b37985-8df4-4a6c-8063-f06af81d1660"
+
+/* A claim is asked for with its pod, again while it is not bound, and never again once it is. */
+static void test_pods__claims(void **state)
+{
+	_cleanup_free_ char *list = kube_file("pods-node.json");
+	struct cgm_kube_volume_name found;
+	struct stage g;
+	char event[8192];
+	struct cgm_kube_pod *plain = recorded("plain");
+
+	(void)state;
+	begin(&g);
+	kube_rule(&g.server, (struct kube_rule){ .match = CLAIM, .times = 1, .status = 200, .body = "{\"kind\":\"PersistentVolumeClaim\",\"spec\":{},\"status\":{\"phase\":\"Pending\"}}" });
+	kube_rule(&g.server, (struct kube_rule){ .match = CLAIM, .status = 200, .body = "{\"kind\":\"PersistentVolumeClaim\",\"spec\":{\"volumeName\":\"pv-7\"}}" });
+	kube_rule(&g.server, (struct kube_rule){ .match = "?limit=500", .status = 200, .body = list });
+	kube_rule(&g.server, (struct kube_rule){ .match = "?watch=1", .status = 200, .how = KUBE_STREAM });
+	assert_int_equal(cgm_kube_pods_new(&(struct cgm_kube_pods_config){ .kube = g.kube, .node = "n1" }, &g.pods), 0);
+	kube_wait(kube_has_stream(&g.server));
+	assert_false(cgm_kube_pods_volume(g.pods, PLAIN, "pv-7", &found));
+	for (int i = 0; i < 3; i++) {
+		snprintf(event, sizeof(event), "{\"type\":\"MODIFIED\",\"object\":%s}\n", plain->json);
+		kube_push(&g.server, event);
+		kube_wait(cgm_kube_pods_volume(g.pods, PLAIN, "pv-7", &found) && cgm_kube_pods_state(g.pods).nr_events == (uint64_t)i + 1);
+	}
+	assert_int_equal(kube_nr_requests(&g.server, CLAIM), 2);
+	assert_string_equal(found.name, "claim");
+	assert_string_equal(found.claim, "disk-1");
+	assert_string_equal(found.pod_namespace, "default");
+	assert_false(cgm_kube_pods_volume(g.pods, PLAIN, "pv-8", &found));
+	assert_false(cgm_kube_pods_volume(g.pods, "else", "pv-7", &found));
+	cgm_kube_pod_unref(plain);
+	end(&g);
+}
+
+/* Who may not know is told so once, and asks no more for a while; an answer that never comes holds up nobody's end. */
+static void test_pods__claims_refused(void **state)
+{
+	_cleanup_free_ char *list = kube_file("pods-node.json");
+	struct cgm_kube_volume_name found;
+	struct stage g;
+
+	(void)state;
+	for (int silent = 0; silent < 2; silent++) {
+		begin(&g);
+		kube_rule(&g.server, (struct kube_rule){ .match = CLAIM, .status = 403, .how = silent ? KUBE_SILENT : KUBE_WHOLE, .body = "{\"kind\":\"Status\",\"message\":\"no\"}" });
+		kube_rule(&g.server, (struct kube_rule){ .match = "?limit=500", .status = 200, .body = list });
+		kube_rule(&g.server, (struct kube_rule){ .match = "?watch=1", .status = 200, .how = KUBE_STREAM });
+		assert_int_equal(cgm_kube_pods_new(&(struct cgm_kube_pods_config){ .kube = g.kube, .node = "n1" }, &g.pods), 0);
+		kube_wait(kube_nr_requests(&g.server, CLAIM) == 1);
+		if (!silent)
+			kube_wait(nr_pods(&g) == 4);
+		assert_false(cgm_kube_pods_volume(g.pods, PLAIN, "pv-7", &found));
+		end(&g);
+	}
+}
+
 static void test_pods__of_kubelet(void **state)
 {
 	_cleanup_free_ char *list = kube_file("pods-node.json");
@@ -399,6 +457,8 @@ int main(void)
 		cmocka_unit_test(test_pod__odd),
 		cmocka_unit_test(test_pod__alloc),
 		cmocka_unit_test(test_pods__follow),
+		cmocka_unit_test(test_pods__claims),
+		cmocka_unit_test(test_pods__claims_refused),
 		cmocka_unit_test(test_pods__of_kubelet),
 		cmocka_unit_test(test_kubernetes__names),
 		cmocka_unit_test(test_kubernetes__second_hand),

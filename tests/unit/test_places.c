@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which directories are measured for whom: a machine of plain files, with a runtime's and the kubelet's directories as they make them, and the real engine. */
 #include "disk_fixture.h"
+#include "kube_server.h"
 
 #include <time.h>
 
@@ -22,9 +23,9 @@ struct world {
 	uint64_t now_ns;
 };
 
-static void world_open(struct world *w)
+static void world_open_with(struct world *w, struct cgm_kube_pods *pods)
 {
-	struct cgm_places_config config = { .kubelet_root = "/kubelet", .list_interval_ns = 60 * CGM_NSEC_PER_SEC, .interval_ns = CGM_NSEC_PER_SEC };
+	struct cgm_places_config config = { .kubelet_root = "/kubelet", .list_interval_ns = 60 * CGM_NSEC_PER_SEC, .interval_ns = CGM_NSEC_PER_SEC, .pods = pods };
 
 	*w = (struct world){ .c.depth = 1, .now_ns = CGM_NSEC_PER_SEC };
 	scratch_open(&w->s);
@@ -32,6 +33,11 @@ static void world_open(struct world *w)
 	/* The engine enters no mount that the machine does not name: all here lies on one. */
 	scratch_put(&w->s, "proc/1/mountinfo", "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n");
 	assert_int_equal(cgm_places_open(&config, &w->places), 0);
+}
+
+static void world_open(struct world *w)
+{
+	world_open_with(w, NULL);
 }
 
 static void world_close(struct world *w)
@@ -192,6 +198,49 @@ static void test_pod(void **state)
 	world_close(&w);
 }
 
+static bool has_claim(const struct cgm_storage *st)
+{
+	return st->nr_volumes == 2 && volume(st, "disk");
+}
+
+/* The API server knows what a pod calls the directory pv-7, and says so later than the directory is seen. */
+static void test_claims(void **state)
+{
+	struct cgm_who who = { .runtime = "containerd", .id = ID, .is_sandbox = true, .pod = "web", .pod_namespace = "shop", .pod_uid = UID, .pid = 77 };
+	struct cgm_kube_config config = { .service_account = "/nowhere" };
+	char fault[CGM_KUBE_FAULT] = "";
+	struct kube_server server = { 0 };
+	struct cgm_kube_pods *pods = NULL;
+	const struct cgm_storage *st;
+	struct cgm_kube *kube = NULL;
+	struct world w;
+
+	(void)state;
+	kube_start(&server);
+	config.url = server.url;
+	kube_rule(&server, (struct kube_rule){ .match = "?watch=1", .status = 200, .how = KUBE_STREAM });
+	kube_rule(&server, (struct kube_rule){ .match = "/namespaces/shop/persistentvolumeclaims/disk-0 ", .status = 200, .body = "{\"spec\":{\"volumeName\":\"pv-7\"}}" });
+	assert_int_equal(cgm_kube_open(&config, &kube, fault), 0);
+	assert_int_equal(cgm_kube_pods_new(&(struct cgm_kube_pods_config){ .kube = kube, .node = "n1" }, &pods), 0);
+	world_open_with(&w, pods);
+	fill_dir(&w.s, POD "/volumes/kubernetes.io~empty-dir/data", 3);
+	fill_dir(&w.s, POD "/volumes/kubernetes.io~csi/pv-7/mount", 7);
+	name(&w, "/kubepods/pod" UID, &who);
+	tick(&w, 6);
+	kube_rule(&server, (struct kube_rule){ .match = "?limit=500", .status = 200, .body = "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"uid\":\"" UID "\"},"
+		"\"spec\":{\"volumes\":[{\"name\":\"data\",\"emptyDir\":{}},{\"name\":\"disk\",\"persistentVolumeClaim\":{\"claimName\":\"disk-0\"}}]}}]}" });
+	kube_wait(kube_nr_requests(&server, "persistentvolumeclaims") == 1);
+	st = wait_for(&w, has_claim);
+	assert_string_equal(volume(st, "disk")->claim, "disk-0");
+	assert_string_equal(volume(st, "disk")->claim_namespace, "shop");
+	assert_int_equal(volume(st, "disk")->usage.used_inodes, 8);
+	assert_null(volume(st, "data")->claim);
+	world_close(&w);
+	cgm_kube_pods_free(pods);
+	cgm_kube_close(kube);
+	kube_stop(&server);
+}
+
 /* A sandbox's own cgroup writes nothing; "/" is no container; a uid that is a path leads nowhere. */
 static void test_who_has_no_places(void **state)
 {
@@ -311,6 +360,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_container),
 		cmocka_unit_test(test_pod),
+		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_who_has_no_places),
 		cmocka_unit_test(test_layer_that_is_not_found),
 		cmocka_unit_test(test_logs),

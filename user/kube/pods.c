@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "kube/claims.h"
 #include "kube/json.h"
 
 #define INTERVAL_NS (15 * CGM_NSEC_PER_SEC)
@@ -21,6 +22,7 @@ struct entry {
 struct cgm_kube_pods {
 	struct cgm_kube *kube;
 	struct cgm_kube_watch *watch;
+	struct cgm_kube_claims claims;
 	bool with_json;
 	int changed_fd;
 	pthread_mutex_t lock; /* for what follows */
@@ -77,6 +79,8 @@ static void on_object(void *arg, const json_t *object, bool deleted)
 	ps->nr_lost += nr_bad + (r < 0);
 	pthread_mutex_unlock(&ps->lock);
 	changed(ps);
+	if (r == 0 && !deleted)
+		cgm_kube_claims_learn(&ps->claims, pod);
 }
 
 static void on_list(void *arg)
@@ -137,7 +141,11 @@ int cgm_kube_pods_new(const struct cgm_kube_pods_config *config, struct cgm_kube
 	ps->kube = config->kube;
 	ps->with_json = config->with_json;
 	ps->changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = ps->changed_fd < 0 ? -errno : start(ps, config);
+	r = ps->changed_fd < 0 ? -errno : 0;
+	if (cgm_kube_claims_init(&ps->claims, config->kubelet ? NULL : config->kube) < 0 && r == 0)
+		r = -EMFILE;
+	if (r == 0)
+		r = start(ps, config);
 	if (r == 0)
 		*ret = TAKE_PTR(ps);
 	return r;
@@ -150,7 +158,9 @@ void cgm_kube_pods_free(struct cgm_kube_pods *ps)
 
 	if (!ps)
 		return;
+	cgm_kube_claims_stop(&ps->claims);
 	cgm_kube_watch_free(ps->watch);
+	cgm_kube_claims_done(&ps->claims);
 	while ((e = cgm_hash_next(&ps->by_uid, &pos)))
 		entry_free(e);
 	cgm_hash_done(&ps->by_uid);
@@ -212,6 +222,13 @@ struct cgm_kube_pod *cgm_kube_pods_find(struct cgm_kube_pods *ps, const char *ui
 	pod = found ? cgm_kube_pod_ref(found->pod) : NULL;
 	pthread_mutex_unlock(&ps->lock);
 	return pod;
+}
+
+bool cgm_kube_pods_volume(struct cgm_kube_pods *ps, const char *uid, const char *directory, struct cgm_kube_volume_name *ret)
+{
+	_cleanup_(cgm_kube_pod_freep) struct cgm_kube_pod *pod = cgm_kube_pods_find(ps, uid);
+
+	return pod && cgm_kube_claims_find(&ps->claims, pod, directory, ret);
 }
 
 int cgm_kube_pods_json(struct cgm_kube_pods *ps, struct cgm_buf *ret)

@@ -29,5 +29,14 @@ int cgm_kube_pods_changed_fd(const struct cgm_kube_pods *ps);
 int cgm_kube_pods_all(struct cgm_kube_pods *ps, struct cgm_kube_pod ***ret, size_t *ret_nr);
 /* By the API's uid or by that of its cgroup, with a reference. NULL: there is none. */
 struct cgm_kube_pod *cgm_kube_pods_find(struct cgm_kube_pods *ps, const char *uid);
+struct cgm_kube_volume_name {
+	char name[256], claim[256], pod_namespace[256]; /* the pod's own name of it; its PersistentVolumeClaim */
+};
+/*
+ * Of the pod of that uid, the volume whose directory the kubelet has called after the persistent volume that is bound to its claim. False: it is none, or not known (yet): the API server is asked for
+ * claims when their pods come or change. Never waits for it.
+ */
+bool cgm_kube_pods_volume(struct cgm_kube_pods *ps, const char *uid, const char *directory, struct cgm_kube_volume_name *ret);
+
 /* A whole PodList, as a kubelet answers GET /pods. 0; -ENOMEM; -EAGAIN: they were never listed; -ENOTSUP: without with_json. */
 int cgm_kube_pods_json(struct cgm_kube_pods *ps, struct cgm_buf *ret);

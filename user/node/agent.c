@@ -469,6 +469,7 @@ static int open_places(struct cgm_agent *a)
 		.list_interval_ns = a->o->list_interval_ns,
 		.interval_ns = a->o->disk_interval_ns,
 		.max_entries_per_s = a->o->disk_entries_per_s,
+		.pods = a->kubernetes.feed.pods,
 	};
 	int r = is_on(a, CGM_G_DISK) ? cgm_places_open(&config, &a->places) : 0;
 
@@ -528,6 +529,8 @@ static int open_all(struct cgm_agent *a)
 		cgm_info("network namespaces cannot be told apart: %s; container_network_* of containers are missing", strerror(-r));
 	r = read_perf_config(a);
 	if (r == 0)
+		r = cgm_kubernetes_open(&o->kubernetes, &a->kubernetes);
+	if (r == 0)
 		r = open_worker(a);
 	if (r == 0)
 		r = open_apps(a);
@@ -543,9 +546,6 @@ static int open_all(struct cgm_agent *a)
 	a->containers.label_rules = (struct cgm_label_rules){ a->o->store_labels, a->o->label_whitelist };
 	a->containers.filter = (struct cgm_filter){ a->o->docker_only, a->o->raw_prefixes };
 	a->containers.incomplete = true; /* lists at the first tick */
-	r = cgm_kubernetes_open(&o->kubernetes, &a->kubernetes);
-	if (r < 0)
-		return r;
 	r = cgm_runtimes_open(&o->runtimes, o->env_whitelist, &a->kubernetes.feed, &a->containers.names);
 	if (r < 0) {
 		cgm_error("cannot start the threads that ask runtimes: %s", strerror(-r));

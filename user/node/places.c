@@ -28,7 +28,8 @@ struct place {
 
 struct volume {
 	struct place place;
-	char *name, *plugin; /* plugin: of the kubelet, with a slash; NULL: none */
+	char *name, *plugin; /* name: of the directory; plugin: of the kubelet, with a slash; NULL: none */
+	struct cgm_kube_volume_name *claimed; /* NULL: no claim is known */
 	uint32_t round; /* of the listing that saw it last */
 };
 
@@ -97,6 +98,7 @@ static void volume_done(struct cgm_places *p, struct volume *v)
 	place_done(p, &v->place);
 	free(v->name);
 	free(v->plugin);
+	free(v->claimed);
 }
 
 static struct volume *find_volume(struct cgm_place_set *set, const char *path)
@@ -160,6 +162,26 @@ static bool is_ephemeral(const struct volume *v)
 	return false;
 }
 
+/* The kubelet calls the directory of a persistent volume after that: what the pod calls it, and by which claim it has it, the API server knows. */
+static void find_claims(struct cgm_places *p, struct cgm_place_set *set)
+{
+	struct cgm_kube_volume_name found;
+
+	for (size_t i = 0; i < set->nr && p->config.pods; i++) {
+		struct volume *v = &set->volumes[i];
+
+		if (v->claimed || !v->plugin || !cgm_kube_pods_volume(p->config.pods, set->who->pod_uid, v->name, &found))
+			continue;
+		v->claimed = cgm_malloc(sizeof(found));
+		if (!v->claimed) {
+			p->nr_lost++;
+			return;
+		}
+		*v->claimed = found;
+		set->changed = true;
+	}
+}
+
 static const char *below(const char *path)
 {
 	while (*path == '/')
@@ -211,6 +233,7 @@ static void list_pod(struct cgm_places *p, struct cgm_place_set *set)
 		list_plugin(p, set, path, plugin);
 	}
 	drop_unseen(p, set);
+	find_claims(p, set);
 }
 
 /* ---- a container's ---- */
@@ -329,8 +352,10 @@ static bool publish(struct cgm_place_set *set)
 		if (!v->place.known)
 			continue;
 		volumes[s.nr_volumes++] = (struct cgm_volume){
-			.name = v->name,
+			.name = v->claimed ? v->claimed->name : v->name,
 			.plugin = v->plugin,
+			.claim = v->claimed ? v->claimed->claim : NULL,
+			.claim_namespace = v->claimed ? v->claimed->pod_namespace : NULL,
 			.ephemeral = is_ephemeral(v),
 			.usage = v->place.usage,
 		};

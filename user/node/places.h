@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kube/pods.h"
 #include "model/storage.h"
 
 struct cgm_container;
@@ -19,6 +20,7 @@ struct cgm_places_config {
 	const char *kubelet_root; /* "/var/lib/kubelet"; "": pods have no volumes */
 	uint64_t list_interval_ns; /* between two looks for new volumes of a pod */
 	uint64_t interval_ns, max_entries_per_s; /* see struct cgm_disk_config */
+	struct cgm_kube_pods *pods; /* who knows what a pod calls a persistent volume; NULL: nobody. Must stay */
 };
 /* 0 or a negative errno. Sets are to be freed before it. */
 int cgm_places_open(const struct cgm_places_config *config, struct cgm_places **ret);
