@@ -232,8 +232,8 @@ static void list_pod(struct cgm_places *p, struct cgm_place_set *set)
 			*tilde = '/';
 		list_plugin(p, set, path, plugin);
 	}
-	drop_unseen(p, set);
 	find_claims(p, set);
+	drop_unseen(p, set);
 }
 
 /* ---- a container's ---- */
