@@ -274,11 +274,11 @@ static int open_all(struct cgm_cluster_state *st)
 static void close_all(struct cgm_cluster_state *st)
 {
 	cgm_leader_stop(st->leader); /* it pauses the source */
-	cgm_source_stop(st->source);
-	cgm_export_stop(st->export); /* what takes time; /metrics tells of it meanwhile */
 	if (st->kube)
 		cgm_kube_cancel(st->kube);
-	cgm_cluster_serve_stop(st);
+	cgm_cluster_serve_stop(st); /* who answers looks at all of the rest */
+	cgm_source_stop(st->source);
+	cgm_export_stop(st->export);
 	cgm_process_free(st->process);
 	cgm_cluster_store_free(st->store);
 	cgm_kube_cluster_free(st->cluster);
