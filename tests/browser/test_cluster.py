@@ -126,7 +126,8 @@ def for_everybody(p, w):
     go(p, w)
     want(p.js("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways on a phone")
     p.b.screen(1500, 1000)
-    want(not p.b.errors(), "errors: %s" % p.b.errors())
+    ours = [error for error in p.b.errors() if cluster(w).url in error or "http" not in error]  # other tests have theirs
+    want(not ours, "errors: %s" % ours)
 
 
 TESTS = [("cluster: namespaces, nodes, pods, and who does not answer", overview), ("cluster: from the cluster down to a container", down_to_a_container),
