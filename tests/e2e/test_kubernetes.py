@@ -177,7 +177,8 @@ def test_kubernetes__names(t):
     wait_for(lambda: api.requests[-1][1].get("watch") and api.requests[-1][2] == "Bearer second", by_speed(5, 60), lambda: "second token: %s" % api.requests[-3:])
     equal(api.requests[-1][1]["resourceVersion"], json.loads(late[-1])["object"]["metadata"]["resourceVersion"], "where the watch goes on")
     wait_for(lambda: connected(agent) == 1, by_speed(4, 60), "connection")
-    equal(len([r for r in api.requests if "watch" not in r[1]]), 1, "lists")
+    equal(len([r for r in api.requests if "watch" not in r[1] and r[0] == "/api/v1/pods"]), 1, "lists")
+    equal({r[0] for r in api.requests if r[0] != "/api/v1/pods"}, {"/api/v1/namespaces/default/persistentvolumeclaims/disk-1"}, "what else is asked for: the claim of a pod")
     wait_for_names(agent, plain, "plain")
 
 
