@@ -168,6 +168,20 @@ static void test_decode_containers__custom(void **state)
 	assert_false(draft.labeled[2].labeled.is_float);
 }
 
+/* An application may count below zero; what is no number is not told as zero, nor does it hide the value before it. */
+static void test_decode_containers__custom_values(void **state)
+{
+#define ONE(value) "{\"timestamp\":\"2026-11-22T16:29:16Z\",\"int_value\":" value "}"
+	(void)state;
+	assert_int_equal(decode(CGM_DECODE_SUBCONTAINERS,
+				"[" ROOT ",{\"name\":\"/a\",\"stats\":[{" LAST ",\"custom_metrics\":{\"below\":[" ONE("-7") "],\"least\":[" ONE("-99999999999999999999") "],"
+				"\"bad\":[" ONE("\"7\"") "],\"half\":[" ONE("1.5") "],\"nan\":[{\"float_value\":\"NaN\"}],"
+				"\"kept\":[" ONE("3") ",{\"timestamp\":\"2026-11-22T16:29:17Z\",\"int_value\":true}]}}],\"spec\":{" LABELS("n", "p", "c") "}}]"),
+			 0);
+	assert_int_equal(nr_bad, 4);
+	assert_line(&draft, "pod_container n/p() c ", AT " 0 below{}=-7 least{}=-9223372036854775807 kept{}=3");
+}
+
 static void test_decode_containers__faults(void **state)
 {
 	static const struct {
@@ -230,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_decode_containers__twins),
 		cmocka_unit_test(test_decode_containers__labeled),
 		cmocka_unit_test(test_decode_containers__custom),
+		cmocka_unit_test(test_decode_containers__custom_values),
 		cmocka_unit_test(test_decode_containers__faults),
 		cmocka_unit_test(test_decode_containers__many_labeled),
 	};

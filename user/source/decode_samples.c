@@ -344,12 +344,12 @@ static void read_gpu(struct cgm_containers *y)
 			put(y, (enum cgm_cm)(CGM_CM_ACCELERATOR_MEMORY_TOTAL + i), tags, 3, values[i]);
 }
 
-/* One value of an application's metric. False: it has none, or an older one than what is in *ret. A value of zero may be left out. */
+/* One value of an application's metric. False: it is nonsense, or older than what is in *ret. A value of zero may be left out. */
 static bool read_custom_value(struct cgm_containers *y, uint64_t *newest_ns, struct cgm_labeled_facts *ret)
 {
 	struct cgm_scan *s = &y->scan;
-	bool has_float = false;
 	struct cgm_labeled_facts l = *ret;
+	bool has_float = false, good = true;
 	uint64_t time_ns = 0;
 	struct cgm_str key;
 
@@ -360,13 +360,13 @@ static bool read_custom_value(struct cgm_containers *y, uint64_t *newest_ns, str
 		if (CGM_SCAN_IS(key, "timestamp"))
 			cgm_scan_time(s, &time_ns);
 		else if (CGM_SCAN_IS(key, "float_value"))
-			has_float = cgm_scan_float(s, &l.value.f);
+			good = has_float = cgm_scan_float(s, &l.value.f);
 		else if (CGM_SCAN_IS(key, "int_value") && !has_float)
-			cgm_scan_count(s, &l.value.i);
+			good = cgm_scan_integer(s, &l.value.i);
 		else
 			cgm_scan_skip(s);
 	}
-	if (ret->name && time_ns <= *newest_ns)
+	if (!good || (ret->name && time_ns <= *newest_ns))
 		return false;
 	l.is_float = has_float;
 	*newest_ns = time_ns;

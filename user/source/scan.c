@@ -416,7 +416,7 @@ bool cgm_scan_item(struct cgm_scan *s)
 	return next(s, '[', ']');
 }
 
-bool cgm_scan_count(struct cgm_scan *s, int64_t *ret)
+static inline bool integer(struct cgm_scan *s, bool may_be_negative, int64_t *ret)
 {
 	char c = peek(s);
 	struct number n;
@@ -425,10 +425,22 @@ bool cgm_scan_count(struct cgm_scan *s, int64_t *ret)
 		return other(s, c);
 	if (!number(s, &n))
 		return false;
-	if (!n.whole || (n.negative && n.v))
+	if (!n.whole || (n.negative && n.v && !may_be_negative))
 		return bad(s);
 	*ret = n.v > INT64_MAX ? INT64_MAX : (int64_t)n.v;
+	if (n.negative)
+		*ret = -*ret;
 	return true;
+}
+
+bool cgm_scan_count(struct cgm_scan *s, int64_t *ret)
+{
+	return integer(s, false, ret);
+}
+
+bool cgm_scan_integer(struct cgm_scan *s, int64_t *ret)
+{
+	return integer(s, true, ret);
 }
 
 bool cgm_scan_float(struct cgm_scan *s, double *ret)

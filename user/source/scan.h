@@ -50,6 +50,8 @@ void cgm_scan_skip(struct cgm_scan *s);
 /* All below: false, and ret is untouched: it is something else, or nonsense. */
 /* A whole number from 0; above 2^63-1 it is that. */
 bool cgm_scan_count(struct cgm_scan *s, int64_t *ret);
+/* The same of any sign. */
+bool cgm_scan_integer(struct cgm_scan *s, int64_t *ret);
 /* A number of any sign that may be large. */
 bool cgm_scan_float(struct cgm_scan *s, double *ret);
 bool cgm_scan_bool(struct cgm_scan *s, bool *ret);
