@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdalign.h>
 #include <string.h>
+#include <sys/auxv.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #define CHUNK_BYTES ((size_t)32 * 1024)
@@ -107,6 +107,34 @@ void cgm_draft_labeled(struct cgm_draft *d, uint32_t set, const struct cgm_label
 	if (l->metric == CGM_CM_CUSTOM && !l->name)
 		d->labeled[d->nr_labeled].labeled.name = ""; /* a slice has one in any case */
 	d->nr_labeled++;
+}
+
+/* What a sender cannot know. */
+static uint64_t seed(void)
+{
+	const void *random = (const void *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr): 16 bytes of the kernel's */
+	uint64_t v = 0;
+
+	if (random)
+		memcpy(&v, random, sizeof(v));
+	return v;
+}
+
+uint64_t cgm_draft_hash(uint64_t h, struct cgm_str text)
+{
+	uint64_t v;
+
+	h ^= seed();
+	for (; text.len >= sizeof(v); text.p += sizeof(v), text.len -= sizeof(v)) {
+		memcpy(&v, text.p, sizeof(v));
+		h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
+	v = text.len;
+	for (size_t i = 0; i < text.len; i++)
+		v = v << 8 | (unsigned char)text.p[i];
+	h = (h ^ v) * 0xbf58476d1ce4e5b9ULL;
+	return h ^ h >> 31;
 }
 
 static const char resource_key[] = "resource_id";
@@ -214,11 +242,11 @@ static int choose(struct seal *s)
 
 static uint64_t hash_of(const struct cgm_labeled_facts *l)
 {
-	uint64_t hash = l->name ? cgm_hash_bytes(l->name, strlen(l->name)) : l->nr_labels;
+	uint64_t hash = l->name ? cgm_draft_hash(0, cgm_str(l->name)) : 0;
 
 	for (unsigned k = 0; k < l->nr_labels; k++)
-		hash = (hash * 31 + cgm_hash_bytes(l->labels[k].key, strlen(l->labels[k].key))) * 31 + cgm_hash_bytes(l->labels[k].value, strlen(l->labels[k].value));
-	return hash ^ hash >> 32;
+		hash = cgm_draft_hash(cgm_draft_hash(hash, cgm_str(l->labels[k].key)), cgm_str(l->labels[k].value));
+	return hash;
 }
 
 static bool same_name(const char *a, const char *b)

@@ -53,6 +53,8 @@ void cgm_draft_done(struct cgm_draft *d);
 
 /* A set, of zeros but its kind. An index, or -ENOMEM (and failed). Pointers to sets are good until the next one. */
 int cgm_draft_add(struct cgm_draft *d, enum cgm_set_kind kind);
+/* For tables of what nodes say: seeded, so that no sender can choose texts that stand in one place. h: the hash of what comes before the text, or any number. */
+uint64_t cgm_draft_hash(uint64_t h, struct cgm_str text);
 /* Copies a text into the draft. NULL: out of memory (and failed). */
 const char *cgm_draft_text(struct cgm_draft *d, struct cgm_str text);
 /* Memory of zeros for the draft's content, aligned for anything. NULL: out of memory (and failed). */

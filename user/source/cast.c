@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "base/cleanup.h"
 
@@ -26,38 +25,11 @@ struct key {
 
 /* ---- the table ---- */
 
-/* What a sender cannot know. */
-static uint64_t seed(void)
-{
-	const void *random = (const void *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr): 16 bytes of the kernel's */
-	uint64_t v = 0;
-
-	if (random)
-		memcpy(&v, random, sizeof(v));
-	return v;
-}
-
-static uint64_t mix(uint64_t h, struct cgm_str s)
-{
-	uint64_t v;
-
-	for (; s.len >= sizeof(v); s.p += sizeof(v), s.len -= sizeof(v)) {
-		memcpy(&v, s.p, sizeof(v));
-		h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 29;
-	}
-	v = s.len;
-	for (size_t i = 0; i < s.len; i++)
-		v = v << 8 | (unsigned char)s.p[i];
-	h = (h ^ v) * 0xbf58476d1ce4e5b9ULL;
-	return h ^ h >> 31;
-}
-
 static uint64_t hash(const struct key *k)
 {
-	uint64_t h = seed() ^ ((uint64_t)k->pod << 8 | k->kind);
+	uint64_t h = (uint64_t)k->pod << 8 | k->kind;
 
-	return mix(mix(mix(h, k->a), k->b), k->c);
+	return cgm_draft_hash(cgm_draft_hash(cgm_draft_hash(h, k->a), k->b), k->c);
 }
 
 static struct cgm_str text(const char *s)
