@@ -322,6 +322,34 @@ static void test_draft__labels_once(void **state)
 	}
 }
 
+/* What comes last in the draft and first in its set, as rates do before an application's own metrics: no value is moved for another one. */
+static void test_draft__many_labeled(void **state)
+{
+	static const enum cgm_cm metrics[] = { CGM_CM_CUSTOM, CGM_CM_DISK_IO_READ_BYTES_RATE, CGM_CM_FILESYSTEM_USAGE };
+	static const struct cgm_tag tag = { "resource_id", "x" };
+	enum { NR = 200000 };
+	_cleanup_(cgm_draft_done) struct cgm_draft d = { 0 };
+	_cleanup_(cgm_slice_freep) struct cgm_slice *s = NULL;
+
+	(void)state;
+	assert_int_equal(cgm_draft_add(&d, CGM_SET_CONTAINER), 0);
+	d.sets[0].entity = pod("p");
+	for (uint32_t i = 0; i < 3 * NR; i++) {
+		struct cgm_labeled_facts l = { .metric = (uint8_t)metrics[i / NR], .nr_labels = 1, .labels = &tag, .value.i = i };
+
+		cgm_draft_labeled(&d, 0, &l);
+	}
+	assert_int_equal(cgm_draft_seal(&d, "", 0, 0, &s), 0);
+	assert_int_equal(s->sets[0].nr_labeled, 3 * NR);
+	for (uint32_t i = 0; i < 3 * NR; i++) {
+		const struct cgm_labeled *l = &s->sets[0].labeled[i];
+
+		if (l->metric != metrics[2 - i / NR] || l->value.i != (2 - i / NR) * NR + i % NR)
+			fail_msg("%u: metric %u, value %d", i, l->metric, (int)l->value.i);
+		assert_string_equal(cgm_labeled_labels(l)->value, "x");
+	}
+}
+
 /* More than a chunk of texts, and one that is larger than a chunk: all stay where they are. */
 static void test_draft__texts(void **state)
 {
@@ -378,7 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metric__table), cmocka_unit_test(test_entity__keys), cmocka_unit_test(test_entity__is), cmocka_unit_test(test_entity__lender),	  cmocka_unit_test(test_entity__out_of_memory),
 		cmocka_unit_test(test_draft__seal),   cmocka_unit_test(test_draft__order), cmocka_unit_test(test_draft__empty), cmocka_unit_test(test_draft__texts),
-		cmocka_unit_test(test_draft__out_of_memory), cmocka_unit_test(test_draft__labels_once),
+		cmocka_unit_test(test_draft__out_of_memory), cmocka_unit_test(test_draft__labels_once),  cmocka_unit_test(test_draft__many_labeled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,7 @@ struct seal {
 	uint32_t nr;
 	struct list *lists;
 	uint32_t *list_of, *table; /* by the draft's index of a labeled value; by hash: an index in lists, UINT32_MAX: free */
+	uint32_t *sorted; /* the draft's indices of labeled values, by metric */
 	uint32_t nr_lists, nr_table;
 	size_t nr_values, nr_labeled, nr_hists, nr_tags, text;
 };
@@ -271,10 +272,11 @@ static int room_for_lists(struct seal *s)
 	while (nr_table < nr * 2)
 		nr_table *= 2;
 	s->lists = cgm_malloc((nr + 1) * sizeof(*s->lists));
-	s->list_of = cgm_malloc((nr + nr_table) * sizeof(*s->list_of));
+	s->list_of = cgm_malloc((2 * nr + nr_table) * sizeof(*s->list_of));
 	if (!s->lists || !s->list_of)
 		return -ENOMEM;
-	s->table = s->list_of + nr;
+	s->sorted = s->list_of + nr;
+	s->table = s->sorted + nr;
 	s->nr_table = (uint32_t)nr_table;
 	memset(s->table, 0xff, nr_table * sizeof(*s->table));
 	return 0;
@@ -299,6 +301,20 @@ static uint32_t list_of(struct seal *s, size_t i)
 	for (unsigned k = 0; k < l->nr_labels; k++)
 		s->text += strlen(l->labels[k].key) + strlen(l->labels[k].value) + 2;
 	return s->table[at] = s->nr_lists++;
+}
+
+/* A set's values then come in their order, however many they are. Those of one metric stay as they are. */
+static void sort_labeled(struct seal *s)
+{
+	const struct cgm_draft_labeled *labeled = s->d->labeled;
+	uint32_t next[CGM_NR_CM + 1] = { 0 };
+
+	for (size_t i = 0; i < s->d->nr_labeled; i++)
+		next[labeled[i].labeled.metric + 1]++;
+	for (int m = 0; m < CGM_NR_CM; m++)
+		next[m + 1] += next[m];
+	for (size_t i = 0; i < s->d->nr_labeled; i++)
+		s->sorted[next[labeled[i].labeled.metric]++] = (uint32_t)i;
 }
 
 static void count(struct seal *s)
@@ -367,18 +383,12 @@ static const struct cgm_tag *put_list(struct cursor *c, struct list *list)
 	return list->to;
 }
 
-/* Into its place among those of its set, which are sorted by metric; who moves comes nearer to his labels. */
 static void put_labeled(struct cursor *c, struct cgm_set *set, const struct cgm_labeled_facts *from, struct list *list)
 {
-	struct cgm_labeled *array = (struct cgm_labeled *)set->labeled;
-	uint32_t at = set->nr_labeled++;
+	struct cgm_labeled *to = (struct cgm_labeled *)&set->labeled[set->nr_labeled++];
 
-	for (; at > 0 && array[at - 1].metric > from->metric; at--) {
-		array[at] = array[at - 1];
-		array[at].labels_at -= (uint32_t)sizeof(*array);
-	}
-	array[at] = (struct cgm_labeled){ .value = from->value, .labels_at = (uint32_t)((const char *)put_list(c, list) - (const char *)&array[at]),
-					  .metric = from->metric, .is_float = from->is_float, .nr_labels = from->nr_labels };
+	*to = (struct cgm_labeled){ .value = from->value, .labels_at = (uint32_t)((const char *)put_list(c, list) - (const char *)to),
+				    .metric = from->metric, .is_float = from->is_float, .nr_labels = from->nr_labels };
 }
 
 static void put_hist(struct cgm_set *set, const struct cgm_cluster_hist *h)
@@ -401,9 +411,12 @@ static void fill(struct seal *s, struct cgm_slice *slice, struct cgm_set *sets, 
 	c.text = (char *)(c.value + s->nr_values);
 	for (uint32_t i = 0; i < s->nr; i++)
 		put_set(s, &c, &s->places[i], &sets[i]);
-	for (size_t i = 0; i < s->d->nr_labeled; i++)
-		if (s->place_of[s->d->labeled[i].set] != UINT32_MAX)
-			put_labeled(&c, &sets[s->place_of[s->d->labeled[i].set]], &s->d->labeled[i].labeled, &s->lists[s->list_of[i]]);
+	for (size_t i = 0; i < s->d->nr_labeled; i++) {
+		const struct cgm_draft_labeled *l = &s->d->labeled[s->sorted[i]];
+
+		if (s->place_of[l->set] != UINT32_MAX)
+			put_labeled(&c, &sets[s->place_of[l->set]], &l->labeled, &s->lists[s->list_of[s->sorted[i]]]);
+	}
 	for (size_t i = 0; i < s->d->nr_hists; i++)
 		if (s->place_of[s->d->hists[i].set] != UINT32_MAX)
 			put_hist(&sets[s->place_of[s->d->hists[i].set]], &s->d->hists[i].hist);
@@ -419,6 +432,7 @@ int cgm_draft_seal(const struct cgm_draft *d, const char *node, uint64_t end_ns,
 	if (d->failed || choose(&s) < 0 || room_for_lists(&s) < 0)
 		return -ENOMEM;
 	count(&s);
+	sort_labeled(&s);
 	bytes = sizeof(*slice) + s.nr * sizeof(struct cgm_set) + s.nr_hists * sizeof(struct cgm_cluster_hist) + s.nr_labeled * sizeof(struct cgm_labeled) +
 		s.nr_tags * sizeof(struct cgm_tag) + s.nr_values * sizeof(union cgm_cm_value) + s.text + strlen(node) + 1;
 	slice = bytes < UINT32_MAX ? cgm_malloc(bytes) : NULL; /* distances within it have 32 bits */

@@ -8,14 +8,11 @@
 
 #define FIRST_SLOTS 256 /* a power of two, as all that follow */
 #define DEAD CGM_NR_SET_KINDS
-#define MANY_LABELED 2048
 
 /* What a pod's containers sum up to, so that its own (which counts the sandbox, too) would be another number than Heapster's. */
 #define SUMS                                                                                                                                         \
 	(CGM_CM_BIT(CGM_CM_MEMORY_USAGE) | CGM_CM_BIT(CGM_CM_MEMORY_RSS) | CGM_CM_BIT(CGM_CM_MEMORY_CACHE) | CGM_CM_BIT(CGM_CM_MEMORY_WORKING_SET) | \
 	 CGM_CM_BIT(CGM_CM_MEMORY_SWAP) | CGM_CM_BIT(CGM_CM_TASKS))
-
-_Static_assert(CGM_CAST_MAX_LABELED <= 1 << 24 && CGM_NR_CM <= 256, "sort_labeled packs them");
 
 struct key {
 	enum cgm_set_kind kind;
@@ -289,34 +286,6 @@ static int put_in_order(struct queue *q, uint32_t *place)
 	return 0;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* Sealing sorts the labeled values of a set by metric one by one, which is fine for some: of many, which no honest node has in one set, it would be quadratic. */
-static int sort_labeled(struct cgm_draft *d)
-{
-	struct cgm_draft_labeled *copy;
-	uint64_t *keys;
-
-	if (d->nr_labeled <= MANY_LABELED)
-		return 0;
-	copy = cgm_draft_alloc(d, d->nr_labeled * sizeof(*copy));
-	keys = cgm_draft_alloc(d, d->nr_labeled * sizeof(*keys));
-	if (!copy || !keys)
-		return -ENOMEM;
-	memcpy(copy, d->labeled, d->nr_labeled * sizeof(*copy));
-	for (size_t i = 0; i < d->nr_labeled; i++)
-		keys[i] = (uint64_t)copy[i].set << 32 | (uint64_t)copy[i].labeled.metric << 24 | i;
-	qsort(keys, d->nr_labeled, sizeof(*keys), by_key);
-	for (size_t i = 0; i < d->nr_labeled; i++)
-		d->labeled[i] = copy[keys[i] & 0xffffff];
-	return 0;
-}
-
 int cgm_cast_settle(struct cgm_cast *c)
 {
 	struct cgm_draft *d = c->d;
@@ -338,5 +307,5 @@ int cgm_cast_settle(struct cgm_cast *c)
 	take_out_twins(c, CGM_SET_POD);
 	take_out_twins(c, CGM_SET_CONTAINER);
 	line_up(&q, room, room + nr);
-	return put_in_order(&q, room) < 0 ? -ENOMEM : sort_labeled(d);
+	return put_in_order(&q, room);
 }
