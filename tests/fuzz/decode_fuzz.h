@@ -23,6 +23,12 @@ static void check_text(const char *s)
 		check((unsigned char)*s >= 0x20 && *s != 0x7f);
 }
 
+/* Not known, or from 2000 to 2099. */
+static void check_time(uint64_t ns)
+{
+	check(!ns || (ns >= 946684800000000000 && ns < 4102444800000000000));
+}
+
 static void check_set(const struct cgm_draft *d, size_t i, size_t *pod)
 {
 	const struct cgm_draft_set *s = &d->sets[i];
@@ -37,6 +43,8 @@ static void check_set(const struct cgm_draft *d, size_t i, size_t *pod)
 	if (s->kind == CGM_SET_CONTAINER)
 		check(*pod && s->pod == d->sets[*pod].pod && s->pod_namespace == d->sets[*pod].pod_namespace && s->uid == d->sets[*pod].uid);
 	check(!s->entity && !s->order);
+	check_time(s->scraped_ns);
+	check_time(s->created_ns);
 	check_text(s->pod_namespace);
 	check_text(s->pod);
 	check_text(s->uid);

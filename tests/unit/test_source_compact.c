@@ -334,6 +334,29 @@ static void test_decode_compact__bad_values(void **state)
 	cgm_buf_done(&b);
 }
 
+/* The answer's own time, which is that of sets without one, is no better than any other; a value of no resource is counted. */
+static void test_decode_compact__bad_time(void **state)
+{
+	struct cgm_buf b = { 0 };
+	size_t set, part;
+
+	(void)state;
+	cgm_pb_count(&b, COUNT(CGM_COMPACT_A_VERSION), CGM_COMPACT_VERSION);
+	cgm_pb_fixed64(&b, CGM_PB_TAG(CGM_COMPACT_A_TIME, CGM_PB_FIXED64), UINT64_MAX - 5);
+	cgm_pb_text(&b, BYTES(CGM_COMPACT_A_NAME), "filesystem/usage", 16);
+	set = cgm_pb_begin(&b, BYTES(CGM_COMPACT_A_SET));
+	cgm_pb_count(&b, COUNT(CGM_COMPACT_S_KIND), CGM_COMPACT_NODE);
+	part = cgm_pb_begin(&b, BYTES(CGM_COMPACT_S_LABELED));
+	put_pairs(&b, CGM_COMPACT_L_VALUES, "\0\1", 2);
+	cgm_pb_end(&b, part);
+	cgm_pb_end(&b, set);
+	cgm_pb_count(&b, COUNT(CGM_COMPACT_A_END), 1);
+	assert_int_equal(decode(&b), 0);
+	assert_int_equal(nr_bad, 2);
+	assert_line(&draft, "node ", "0 0");
+	cgm_buf_done(&b);
+}
+
 static void test_decode_compact__faults(void **state)
 {
 	struct cgm_buf b = { 0 };
@@ -403,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_compact__render_memory),
 		cmocka_unit_test(test_decode_compact__newer),
 		cmocka_unit_test(test_decode_compact__bad_values),
+		cmocka_unit_test(test_decode_compact__bad_time),
 		cmocka_unit_test(test_decode_compact__faults),
 		cmocka_unit_test(test_decode_compact__speed),
 	};

@@ -51,7 +51,7 @@ union cgm_cm_value {
 	double f;
 };
 
-/* Histograms of a set: the kernel side's, see include/cgmeter/abi.h for their bounds (log2, in ns). */
+/* Histograms of a set: the kernel side's; slice.h has their bounds. */
 enum cgm_ch { CGM_CH_RUN_QUEUE_DELAY, CGM_CH_DISK_LATENCY, CGM_CH_TCP_RTT, CGM_NR_CH };
 /* "run_queue_delay", "disk_latency", "tcp_rtt" */
 const char *cgm_ch_name(enum cgm_ch h);

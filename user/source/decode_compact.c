@@ -167,6 +167,7 @@ static int read_labeled(struct compact *y, int set, struct cgm_str message)
 		bool has_resource = p.meaning == METRIC && p.id >= CGM_CM_FILESYSTEM_USAGE && p.id <= CGM_CM_DISK_IO_WRITE_BYTES;
 
 		r = 0;
+		*y->nr_bad += has_resource && !id;
 		if (has_resource && tag && is_told(y->d->sets[set].kind, p.id) && cgm_cast_has_room(&y->cast))
 			cgm_draft_labeled(y->d, (uint32_t)set, &l);
 		else if (p.meaning != UNKNOWN && !has_resource)
@@ -215,14 +216,17 @@ static int read_hist(struct compact *y, int set, struct cgm_str message)
 
 /* ---- sets ---- */
 
-static uint64_t moment(struct compact *y, uint64_t zigzag)
+static uint64_t good_time(struct compact *y, uint64_t ns)
 {
-	uint64_t ns = y->time_ns + ((zigzag >> 1) ^ (~(zigzag & 1) + 1));
-
 	if (ns >= FIRST_NS && ns < LAST_NS)
 		return ns;
 	++*y->nr_bad;
 	return 0;
+}
+
+static uint64_t moment(struct compact *y, uint64_t zigzag)
+{
+	return good_time(y, y->time_ns + ((zigzag >> 1) ^ (~(zigzag & 1) + 1)));
 }
 
 static int read_head(struct compact *y, struct cgm_str message, struct set *ret)
@@ -338,7 +342,7 @@ static int read_field(struct compact *y, const struct cgm_pb_field *f)
 	if (f->number == CGM_COMPACT_A_NODE && f->wire == CGM_PB_BYTES)
 		y->d->node = text(y, f->bytes);
 	else if (f->number == CGM_COMPACT_A_TIME && f->wire == CGM_PB_FIXED64)
-		y->time_ns = f->value;
+		y->time_ns = good_time(y, f->value);
 	else if (f->number == CGM_COMPACT_A_NAME && f->wire == CGM_PB_BYTES)
 		read_name(y, f->bytes);
 	else if (f->number == CGM_COMPACT_A_SET && f->wire == CGM_PB_BYTES)
