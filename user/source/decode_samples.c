@@ -10,39 +10,50 @@ static void set(struct cgm_container *c, enum cgm_cm m, int64_t v)
 	c->present |= CGM_CM_BIT(m);
 }
 
-static void count(struct cgm_containers *y, struct cgm_container *c, enum cgm_cm m)
+typedef void (*put_fn)(struct cgm_container *c, enum cgm_cm m, int64_t v);
+
+static void add(struct cgm_container *c, enum cgm_cm m, int64_t v)
 {
-	int64_t v;
-
-	if (cgm_scan_count(&y->scan, &v))
-		set(c, m, v);
-}
-
-static void add(struct cgm_containers *y, struct cgm_container *c, enum cgm_cm m)
-{
-	int64_t v;
-
-	if (!cgm_scan_count(&y->scan, &v))
-		return;
 	if (__builtin_add_overflow(c->present & CGM_CM_BIT(m) ? c->values[m] : 0, v, &v))
 		v = INT64_MAX;
 	set(c, m, v);
 }
 
-static void read_cpu_usage(struct cgm_containers *y, struct cgm_container *c)
+/* The counter of that key, put in by put. False: it is something else, and its value is still to come. */
+static bool read_field(struct cgm_containers *y, struct cgm_container *c, struct cgm_str key, const struct cgm_decode_field *fields, size_t nr, put_fn put)
 {
-	struct cgm_scan *s = &y->scan;
+	int i = cgm_decode_find(fields, nr, key);
+	int64_t v;
+
+	if (i >= 0 && cgm_scan_count(&y->scan, &v))
+		put(c, fields[i].metric, v);
+	return i >= 0;
+}
+
+/* An object of which nothing but these counters is asked for. False: it is none. */
+static bool read_fields(struct cgm_containers *y, struct cgm_container *c, const struct cgm_decode_field *fields, size_t nr, put_fn put)
+{
 	struct cgm_str key;
 
-	if (!cgm_scan_enter(s, '{'))
-		return;
-	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "total"))
-			count(y, c, CGM_CM_CPU_USAGE);
-		else
-			cgm_scan_skip(s);
-	}
+	if (!cgm_scan_enter(&y->scan, '{'))
+		return false;
+	while (cgm_scan_key(&y->scan, &key))
+		if (!read_field(y, c, key, fields, nr, put))
+			cgm_scan_skip(&y->scan);
+	return true;
 }
+#define READ_FIELDS(y, c, fields, put) read_fields(y, c, fields, ARRAY_SIZE(fields), put)
+
+static const struct cgm_decode_field cpu_fields[] = { CGM_FIELD("total", CPU_USAGE) };
+static const struct cgm_decode_field memory_fields[] = {
+	CGM_FIELD("usage", MEMORY_USAGE), CGM_FIELD("cache", MEMORY_CACHE), CGM_FIELD("rss", MEMORY_RSS), CGM_FIELD("working_set", MEMORY_WORKING_SET),
+	CGM_FIELD("swap", MEMORY_SWAP),
+};
+static const struct cgm_decode_field fault_fields[] = { CGM_FIELD("pgfault", MEMORY_PAGE_FAULTS), CGM_FIELD("pgmajfault", MEMORY_MAJOR_PAGE_FAULTS) };
+static const struct cgm_decode_field interface_fields[] = {
+	CGM_FIELD("rx_bytes", NETWORK_RX), CGM_FIELD("rx_errors", NETWORK_RX_ERRORS), CGM_FIELD("tx_bytes", NETWORK_TX), CGM_FIELD("tx_errors", NETWORK_TX_ERRORS),
+};
+static const struct cgm_decode_field process_fields[] = { CGM_FIELD("threads_current", TASKS) };
 
 /* A total that is zero, too, when nobody measures it: then what shows that somebody does is zero. */
 static void read_if(struct cgm_containers *y, struct cgm_container *c, const char *total, const char *shows, enum cgm_cm m)
@@ -74,28 +85,11 @@ static void read_cpu(struct cgm_containers *y, struct cgm_container *c)
 		return;
 	while (cgm_scan_key(s, &key)) {
 		if (CGM_SCAN_IS(key, "usage"))
-			read_cpu_usage(y, c);
+			READ_FIELDS(y, c, cpu_fields, set);
 		else if (CGM_SCAN_IS(key, "cfs"))
 			read_if(y, c, "throttled_time", "periods", CGM_CM_CPU_THROTTLED);
 		else if (CGM_SCAN_IS(key, "schedstat"))
 			read_if(y, c, "runqueue_time", "run_time", CGM_CM_CPU_RUN_QUEUE_DELAY);
-		else
-			cgm_scan_skip(s);
-	}
-}
-
-static void read_faults(struct cgm_containers *y, struct cgm_container *c)
-{
-	struct cgm_scan *s = &y->scan;
-	struct cgm_str key;
-
-	if (!cgm_scan_enter(s, '{'))
-		return;
-	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "pgfault"))
-			count(y, c, CGM_CM_MEMORY_PAGE_FAULTS);
-		else if (CGM_SCAN_IS(key, "pgmajfault"))
-			count(y, c, CGM_CM_MEMORY_MAJOR_PAGE_FAULTS);
 		else
 			cgm_scan_skip(s);
 	}
@@ -109,40 +103,10 @@ static void read_memory(struct cgm_containers *y, struct cgm_container *c)
 	if (!cgm_scan_enter(s, '{'))
 		return;
 	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "usage"))
-			count(y, c, CGM_CM_MEMORY_USAGE);
-		else if (CGM_SCAN_IS(key, "cache"))
-			count(y, c, CGM_CM_MEMORY_CACHE);
-		else if (CGM_SCAN_IS(key, "rss"))
-			count(y, c, CGM_CM_MEMORY_RSS);
-		else if (CGM_SCAN_IS(key, "working_set"))
-			count(y, c, CGM_CM_MEMORY_WORKING_SET);
-		else if (CGM_SCAN_IS(key, "swap"))
-			count(y, c, CGM_CM_MEMORY_SWAP);
-		else if (CGM_SCAN_IS(key, "container_data"))
-			read_faults(y, c);
-		else
-			cgm_scan_skip(s);
-	}
-}
-
-static void read_interface(struct cgm_containers *y, struct cgm_container *c)
-{
-	struct cgm_scan *s = &y->scan;
-	struct cgm_str key;
-
-	if (!cgm_scan_enter(s, '{'))
-		return;
-	c->has_interfaces = true;
-	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "rx_bytes"))
-			add(y, c, CGM_CM_NETWORK_RX);
-		else if (CGM_SCAN_IS(key, "rx_errors"))
-			add(y, c, CGM_CM_NETWORK_RX_ERRORS);
-		else if (CGM_SCAN_IS(key, "tx_bytes"))
-			add(y, c, CGM_CM_NETWORK_TX);
-		else if (CGM_SCAN_IS(key, "tx_errors"))
-			add(y, c, CGM_CM_NETWORK_TX_ERRORS);
+		if (read_field(y, c, key, memory_fields, ARRAY_SIZE(memory_fields), set))
+			continue;
+		if (CGM_SCAN_IS(key, "container_data"))
+			READ_FIELDS(y, c, fault_fields, set);
 		else
 			cgm_scan_skip(s);
 	}
@@ -163,22 +127,7 @@ static void read_network(struct cgm_containers *y, struct cgm_container *c)
 			cgm_scan_skip(s);
 		else if (cgm_scan_enter(s, '['))
 			while (cgm_scan_item(s))
-				read_interface(y, c);
-	}
-}
-
-static void read_processes(struct cgm_containers *y, struct cgm_container *c)
-{
-	struct cgm_scan *s = &y->scan;
-	struct cgm_str key;
-
-	if (!cgm_scan_enter(s, '{'))
-		return;
-	while (cgm_scan_key(s, &key)) {
-		if (CGM_SCAN_IS(key, "threads_current"))
-			count(y, c, CGM_CM_TASKS);
-		else
-			cgm_scan_skip(s);
+				c->has_interfaces |= READ_FIELDS(y, c, interface_fields, add);
 	}
 }
 
@@ -425,7 +374,7 @@ void cgm_decode_sample(struct cgm_containers *y, struct cgm_container *c)
 		else if (CGM_SCAN_IS(key, "network"))
 			read_network(y, c);
 		else if (CGM_SCAN_IS(key, "processes"))
-			read_processes(y, c);
+			READ_FIELDS(y, c, process_fields, set);
 		else if (CGM_SCAN_IS(key, "diskio"))
 			read_diskio(y);
 		else if (CGM_SCAN_IS(key, "custom_metrics"))

@@ -13,39 +13,23 @@ struct summary {
 	bool any_node;
 };
 
-/* A member that is a counter of a set. */
-struct field {
-	const char *key;
-	size_t len;
-	enum cgm_cm metric;
+static const struct cgm_decode_field cpu_fields[] = { CGM_FIELD("usageCoreNanoSeconds", CPU_USAGE) };
+static const struct cgm_decode_field memory_fields[] = {
+	CGM_FIELD("usageBytes", MEMORY_USAGE), CGM_FIELD("workingSetBytes", MEMORY_WORKING_SET), CGM_FIELD("rssBytes", MEMORY_RSS),
+	CGM_FIELD("pageFaults", MEMORY_PAGE_FAULTS), CGM_FIELD("majorPageFaults", MEMORY_MAJOR_PAGE_FAULTS),
 };
-#define FIELD(key, id) { key, sizeof(key) - 1, CGM_CM_##id }
-
-static const struct field cpu_fields[] = { FIELD("usageCoreNanoSeconds", CPU_USAGE) };
-static const struct field memory_fields[] = {
-	FIELD("usageBytes", MEMORY_USAGE), FIELD("workingSetBytes", MEMORY_WORKING_SET), FIELD("rssBytes", MEMORY_RSS),
-	FIELD("pageFaults", MEMORY_PAGE_FAULTS), FIELD("majorPageFaults", MEMORY_MAJOR_PAGE_FAULTS),
+static const struct cgm_decode_field network_fields[] = {
+	CGM_FIELD("rxBytes", NETWORK_RX), CGM_FIELD("rxErrors", NETWORK_RX_ERRORS), CGM_FIELD("txBytes", NETWORK_TX), CGM_FIELD("txErrors", NETWORK_TX_ERRORS),
 };
-static const struct field network_fields[] = {
-	FIELD("rxBytes", NETWORK_RX), FIELD("rxErrors", NETWORK_RX_ERRORS), FIELD("txBytes", NETWORK_TX), FIELD("txErrors", NETWORK_TX_ERRORS),
-};
-static const struct field swap_fields[] = { FIELD("swapUsageBytes", MEMORY_SWAP) };
+static const struct cgm_decode_field swap_fields[] = { CGM_FIELD("swapUsageBytes", MEMORY_SWAP) };
 /* In the order of cgm_decode_fs, and of cgm_decode_gpu: metrics that have a label. */
-static const struct field fs_fields[] = {
-	FIELD("usedBytes", FILESYSTEM_USAGE), FIELD("capacityBytes", FILESYSTEM_LIMIT), FIELD("availableBytes", FILESYSTEM_AVAILABLE),
-	FIELD("inodes", FILESYSTEM_INODES), FIELD("inodesFree", FILESYSTEM_INODES_FREE),
+static const struct cgm_decode_field fs_fields[] = {
+	CGM_FIELD("usedBytes", FILESYSTEM_USAGE), CGM_FIELD("capacityBytes", FILESYSTEM_LIMIT), CGM_FIELD("availableBytes", FILESYSTEM_AVAILABLE),
+	CGM_FIELD("inodes", FILESYSTEM_INODES), CGM_FIELD("inodesFree", FILESYSTEM_INODES_FREE),
 };
-static const struct field gpu_fields[] = {
-	FIELD("memoryTotal", ACCELERATOR_MEMORY_TOTAL), FIELD("memoryUsed", ACCELERATOR_MEMORY_USED), FIELD("dutyCycle", ACCELERATOR_DUTY_CYCLE),
+static const struct cgm_decode_field gpu_fields[] = {
+	CGM_FIELD("memoryTotal", ACCELERATOR_MEMORY_TOTAL), CGM_FIELD("memoryUsed", ACCELERATOR_MEMORY_USED), CGM_FIELD("dutyCycle", ACCELERATOR_DUTY_CYCLE),
 };
-
-static int find(const struct field *fields, size_t nr, struct cgm_str key)
-{
-	for (size_t i = 0; i < nr; i++)
-		if (fields[i].len == key.len && memcmp(fields[i].key, key.p, key.len) == 0)
-			return (int)i;
-	return -1;
-}
 
 static void newer(uint64_t *newest, struct cgm_scan *s)
 {
@@ -56,7 +40,7 @@ static void newer(uint64_t *newest, struct cgm_scan *s)
 }
 
 /* An object of counters with the time that they were taken at, which goes into *newest_ns. */
-static void read_part(struct summary *y, int set, const struct field *fields, size_t nr, uint64_t *newest_ns)
+static void read_part(struct summary *y, int set, const struct cgm_decode_field *fields, size_t nr, uint64_t *newest_ns)
 {
 	struct cgm_scan *s = &y->scan;
 	struct cgm_str key;
@@ -64,7 +48,7 @@ static void read_part(struct summary *y, int set, const struct field *fields, si
 	if (!cgm_scan_enter(s, '{'))
 		return;
 	while (cgm_scan_key(s, &key)) {
-		int i = find(fields, nr, key);
+		int i = cgm_decode_find(fields, nr, key);
 		int64_t v;
 
 		if (i < 0 && CGM_SCAN_IS(key, "time"))
@@ -95,7 +79,7 @@ static void read_fs(struct summary *y, int set, const struct cgm_tag *resource)
 	if (!cgm_scan_enter(s, '{'))
 		return;
 	while (cgm_scan_key(s, &key)) {
-		int i = find(fs_fields, ARRAY_SIZE(fs_fields), key);
+		int i = cgm_decode_find(fs_fields, ARRAY_SIZE(fs_fields), key);
 
 		if (i >= 0)
 			read_value(s, i, &fs.present, fs.values);
@@ -128,7 +112,7 @@ static void read_gpu(struct summary *y, int set)
 	if (!cgm_scan_enter(s, '{'))
 		return;
 	while (cgm_scan_key(s, &key)) {
-		int i = find(gpu_fields, ARRAY_SIZE(gpu_fields), key);
+		int i = cgm_decode_find(gpu_fields, ARRAY_SIZE(gpu_fields), key);
 
 		if (i >= 0)
 			read_value(s, i, &g.present, g.values);

@@ -12,6 +12,22 @@ int cgm_decode_resource(struct cgm_str text, struct cgm_draft *d, uint64_t *nr_b
 int cgm_decode_containers(struct cgm_str text, bool list, struct cgm_draft *d, uint64_t *nr_bad, char *fault);
 int cgm_decode_compact(struct cgm_str text, struct cgm_draft *d, uint64_t *nr_bad, char *fault);
 
+/* A member of an object that is a counter. */
+struct cgm_decode_field {
+	const char *key;
+	size_t len;
+	enum cgm_cm metric;
+};
+#define CGM_FIELD(key, id) { key, sizeof(key) - 1, CGM_CM_##id }
+/* Which of them has that key; -1: none. */
+static inline int cgm_decode_find(const struct cgm_decode_field *fields, size_t nr, struct cgm_str key)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (fields[i].len == key.len && memcmp(fields[i].key, key.p, key.len) == 0)
+			return (int)i;
+	return -1;
+}
+
 /* What a file system is said to have; sent as up to five labeled values. */
 struct cgm_decode_fs {
 	uint32_t present; /* bit i: values[i] */
