@@ -665,6 +665,29 @@ static void test_process__hists(void **state)
 	hist_is(newest(), "namespace:n", 10, 1);
 }
 
+/* The node's clock is set back, then an older sample comes again: neither is a new life, and nothing that was counted is counted once more. */
+static void test_process__hists_set_back(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	const struct {
+		uint64_t scraped_ns, fast;
+	} samples[] = { { BASE, 10 }, { BASE + MINUTE, 20 }, { BASE + 30 * SEC, 23 }, { BASE + 20 * SEC, 22 }, { BASE + 90 * SEC, 25 } };
+	const uint64_t wanted[] = { 0, 10, 13, 13, 16 };
+
+	(void)state;
+	for (unsigned cycle = 0; cycle < ARRAY_SIZE(samples); cycle++) {
+		struct cgm_draft d = { 0 };
+
+		put_hist(&d, add_set(&d, "n/p/c", samples[cycle].scraped_ns, BASE - 100 * MINUTE), samples[cycle].fast, 1);
+		give(p, &facts_alone, &d, BASE + cycle * MINUTE);
+		hist_is(newest(), POD_P, 10 + wanted[cycle], 1);
+		cgm_process_cycle(p, BASE + cycle * MINUTE);
+		hist_is(newest(), "cluster", wanted[cycle], 0);
+	}
+	assert_int_equal(cgm_process_stats(p).nr_resets, 5); /* pod and container twice; the histogram that went back */
+}
+
 /* ---- memory and time ---- */
 
 /* Every allocation fails once: a slice is whole or lost, which is counted, and the next cycle is whole again. */
@@ -795,7 +818,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(without_api), T(stubs),
-		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(out_of_memory), T(cost),
+		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(out_of_memory), T(cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,9 +56,10 @@ static bool growth(const struct cgm_work *w, uint32_t set, const struct cgm_clus
 
 	if (!old && !ws->reset && !is_new(w, s, ws))
 		return false;
-	if (cgm_hist_grown(now, old, ret))
-		cgm_process_count(&w->p->stats.nr_resets, 1);
-	return true;
+	if (!cgm_hist_grown(now, old, ret))
+		return true;
+	cgm_process_count(&w->p->stats.nr_resets, 1);
+	return !ws->earlier;
 }
 
 static int room(struct cgm_work *w)

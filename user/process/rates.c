@@ -48,8 +48,9 @@ static void judge(struct cgm_work *w, uint32_t i)
 	if (!ws->old)
 		return;
 	then_ns = time_of(ws->old->scraped_ns, cgm_work_last(w)->end_ns);
-	if (is_other_life(s, ws) || now_ns < then_ns) {
-		ws->reset = true;
+	ws->reset = is_other_life(s, ws);
+	ws->earlier = now_ns < then_ns;
+	if (ws->reset || ws->earlier) {
 		cgm_process_count(&w->p->stats.nr_resets, 1);
 	} else if (now_ns > then_ns) {
 		ws->rate = CGM_RATE_NEW;

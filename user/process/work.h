@@ -73,6 +73,7 @@ struct cgm_work_set { /* beside each set of the draft, by index */
 	uint8_t carried;
 	bool skip; /* it has no name, or comes a second time: it is left out */
 	bool reset; /* another life than old's */
+	bool earlier; /* its sample is from before old's: the node's clock was set back, or it said an older one again */
 };
 
 struct cgm_work_pod {
