@@ -688,6 +688,32 @@ static void test_process__hists_set_back(void **state)
 	assert_int_equal(cgm_process_stats(p).nr_resets, 5); /* pod and container twice; the histogram that went back */
 }
 
+/* A container that one answer passes over stands there as the API server knows it: back again, it is no new one. */
+static void test_process__hists_passed_over(void **state)
+{
+	struct cgm_process_config config = config_of(true);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+
+	(void)state;
+	api_pod(WEB);
+	for (unsigned cycle = 0; cycle < 5; cycle++) {
+		uint64_t t = BASE + cycle * MINUTE;
+		struct cgm_draft d = { 0 };
+
+		put_hist(&d, add_set(&d, "node", t, 1), 1000, 1000);
+		add_set(&d, "default/web-1", t, BASE - 100 * MINUTE);
+		if (cycle != 2)
+			put_hist(&d, add_set(&d, "default/web-1/c1", t, BASE - 100 * MINUTE), 10 + cycle, 1);
+		if (cycle == 4) /* the node did not speak of it before, and it has just begun */
+			put_hist(&d, add_set(&d, "default/web-1/c2", t, t - 10 * SEC), 5, 0);
+		give(p, &facts_a, &d, t);
+		cgm_process_cycle(p, t);
+		if (cycle == 3) /* what came while it was away belongs to no window */
+			hist_is(newest(), "cluster", 1, 0);
+	}
+	hist_is(newest(), "cluster", 1 + 1 + 5, 0);
+}
+
 /* ---- memory and time ---- */
 
 /* Every allocation fails once: a slice is whole or lost, which is counted, and the next cycle is whole again. */
@@ -818,7 +844,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(without_api), T(stubs),
-		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(out_of_memory), T(cost),
+		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(out_of_memory), T(cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

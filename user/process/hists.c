@@ -44,7 +44,9 @@ static bool is_new(const struct cgm_work *w, const struct cgm_draft_set *s, cons
 
 	if (!last || !w->last->has_hists)
 		return false;
-	return ws->old || (s->created_ns && s->created_ns + last->resolution_ns > last->end_ns);
+	if (ws->old && (ws->old->created_ns || !s->created_ns)) /* it was there, and had none yet; but one of the API's alone tells nothing */
+		return true;
+	return s->created_ns && s->created_ns + last->resolution_ns > last->end_ns;
 }
 
 /* What came to a set's histogram since the node was asked last. False: that is not known. */
