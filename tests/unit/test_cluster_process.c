@@ -714,6 +714,19 @@ static void test_process__hists_passed_over(void **state)
 	hist_is(newest(), "cluster", 1 + 1 + 5, 0);
 }
 
+/* A machine without a pod has histograms of its own alone. */
+static void test_process__hists_without_pods(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	struct cgm_draft d = { 0 };
+
+	(void)state;
+	put_hist(&d, add_set(&d, "node", BASE, 1), 3, 2);
+	give(p, &facts_alone, &d, BASE);
+	hist_is(newest(), "node:alone", 3, 2);
+}
+
 /* ---- memory and time ---- */
 
 /* Every allocation fails once: a slice is whole or lost, which is counted, and the next cycle is whole again. */
@@ -844,7 +857,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(without_api), T(stubs),
-		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(out_of_memory), T(cost),
+		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_without_pods), T(out_of_memory), T(cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,8 @@ static int room(struct cgm_work *w)
 		w->hists = more;
 		w->cap_hists = wanted;
 	}
-	memset(w->hists, 0, wanted * sizeof(*w->hists));
+	if (wanted)
+		memset(w->hists, 0, wanted * sizeof(*w->hists));
 	return 0;
 }
 
