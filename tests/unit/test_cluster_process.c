@@ -781,6 +781,36 @@ static void test_process__out_of_memory(void **state)
 	}
 }
 
+/* Sets in another order are looked up, for which memory is needed: without it a slice is lost and counted, not whole but for its rates. */
+static void test_process__lost_or_whole(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	const char *const orders[2][3] = { { "node", "n/p", "n/p/c" }, { "n/p/c", "n/p", "node" } };
+	uint64_t nr_lost = 0;
+
+	(void)state;
+	for (unsigned long at = 1; at < 40; at++) {
+		struct cgm_process *p = new_process(&config);
+
+		for (unsigned cycle = 0; cycle < 2; cycle++) {
+			struct cgm_draft d = { 0 };
+
+			for (unsigned i = 0; i < 3; i++)
+				put_values(&d, add_set(&d, orders[cycle][i], BASE + cycle * MINUTE, 1), "cpu/usage", 60000000L * cycle, END);
+			cgm_mem_fail_at(cycle ? at : 0);
+			give(p, &facts_alone, &d, BASE + cycle * MINUTE);
+			cgm_mem_fail_at(0);
+		}
+		nr_lost += cgm_process_stats(p).nr_lost;
+		assert_int_equal(got.nr, 2 - cgm_process_stats(p).nr_lost);
+		for (uint32_t i = 0; got.nr == 2 && i < newest()->nr_sets; i++)
+			assert_true(cgm_set_has(&newest()->sets[i], CGM_CM_CPU_USAGE_RATE));
+		forget_slices();
+		cgm_process_free(p);
+	}
+	assert_in_range(nr_lost, 5, 38);
+}
+
 static void add_many(struct cgm_draft *d, unsigned cycle, unsigned nr_pods)
 {
 	uint64_t t = BASE + cycle * MINUTE;
@@ -857,7 +887,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(without_api), T(stubs),
-		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_without_pods), T(out_of_memory), T(cost),
+		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_without_pods), T(out_of_memory), T(lost_or_whole), T(cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,7 @@ int cgm_work_match(struct cgm_work *w);
 /* A set that the node did not speak of, of a pod or of none. Its index or -ENOMEM. */
 int cgm_work_add(struct cgm_work *w, enum cgm_set_kind kind, uint32_t pod);
 /* A set's place in the last slice. */
-void cgm_work_find_old(struct cgm_work *w, uint32_t set);
+int cgm_work_find_old(struct cgm_work *w, uint32_t set);
 /* enrich.c: asks the API server's pods. */
 int cgm_work_ask(struct cgm_work *w);
 /* rates.c */
