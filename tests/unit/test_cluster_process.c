@@ -365,6 +365,23 @@ static void test_process__node_was_away(void **state)
 	assert_false(has(newest(), C_P, "cpu/usage_rate")); /* it was forgotten */
 }
 
+/* The clock was an hour ahead. What answered then and is no more is forgotten, though its time has not come. */
+static void test_process__clock_was_ahead(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+
+	(void)state;
+	one_pod(p, 60, "u", BASE, 1, 0, 0);
+	cgm_process_cycle(p, BASE + 60 * MINUTE);
+	assert_int_equal(newest()->nr_sets, 2);
+	cgm_process_cycle(p, BASE + MINUTE);
+	one_pod(p, 2, "u", BASE + 2 * MINUTE, 1, (int64_t)(12 * SEC), 0);
+	assert_false(has(newest(), C_P, "cpu/usage_rate"));
+	one_pod(p, 3, "u", BASE + 3 * MINUTE, 1, (int64_t)(24 * SEC), 0);
+	assert_int_equal(int_of(newest(), C_P, "cpu/usage_rate"), 200);
+}
+
 /* ---- names ---- */
 
 static void test_process__without_api(void **state)
@@ -886,7 +903,7 @@ static void test_process__cost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(without_api), T(stubs),
+		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(clock_was_ahead), T(without_api), T(stubs),
 		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_without_pods), T(out_of_memory), T(lost_or_whole), T(cost),
 	};
 

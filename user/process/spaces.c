@@ -168,12 +168,12 @@ int cgm_spaces_seal(struct cgm_process *p, uint64_t end_ns, struct cgm_slice **r
 	return cgm_draft_seal(&p->sums, "", end_ns, p->config.resolution_ns, ret);
 }
 
-void cgm_spaces_forget(struct cgm_process *p, uint64_t before_ns)
+void cgm_spaces_forget(struct cgm_process *p, uint64_t end_ns, uint64_t keep_ns)
 {
 	struct cgm_space *s;
 
 	for (size_t pos = 0; (s = cgm_hash_next(&p->spaces, &pos));) {
-		if (MAX(s->window_ns, s->uid_window_ns) >= before_ns)
+		if (cgm_process_apart(s->window_ns, end_ns) <= keep_ns || cgm_process_apart(s->uid_window_ns, end_ns) <= keep_ns)
 			continue;
 		cgm_hash_del(&p->spaces, s->name);
 		cgm_space_free(s);

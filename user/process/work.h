@@ -111,6 +111,12 @@ static inline void cgm_process_count(uint64_t *counter, uint64_t nr)
 		__atomic_fetch_add(counter, nr, __ATOMIC_RELAXED);
 }
 
+/* How far two times are from each other: a clock may have been set back. */
+static inline uint64_t cgm_process_apart(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
 static inline const struct cgm_slice *cgm_work_last(const struct cgm_work *w)
 {
 	return w->last->slice;
@@ -148,8 +154,8 @@ struct cgm_space *cgm_space_new(const char *name);
 void cgm_space_free(struct cgm_space *s);
 /* The slice of all sums. 0 or -ENOMEM. */
 int cgm_spaces_seal(struct cgm_process *p, uint64_t end_ns, struct cgm_slice **ret);
-/* Forgets namespaces that had no pod since then. */
-void cgm_spaces_forget(struct cgm_process *p, uint64_t before_ns);
+/* Forgets namespaces that had no pod for longer than keep_ns, or whose last one is of a time to come. */
+void cgm_spaces_forget(struct cgm_process *p, uint64_t end_ns, uint64_t keep_ns);
 
 /* labels.c: options, and the text of labels. */
 int cgm_labels_init(struct cgm_process *p, char *fault);
