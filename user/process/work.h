@@ -145,6 +145,8 @@ int cgm_work_enrich(struct cgm_work *w);
 /* sums.c: of pods, and the requests and limits of the node; then its autoscaling figures. */
 void cgm_work_sums(struct cgm_work *w);
 void cgm_work_autoscaling(struct cgm_work *w);
+/* Adds which of from's values; *present: those of values that count already. Whole numbers stay at INT64_MAX. */
+void cgm_sum_add(union cgm_cm_value values[CGM_NR_SCALARS], uint64_t *present, const struct cgm_draft_set *from, uint64_t which);
 /* spaces.c: adds the node's pods to namespaces and cluster. */
 void cgm_work_to_spaces(struct cgm_work *w);
 /* NULL: out of memory. */
