@@ -731,6 +731,31 @@ static void test_process__hists_passed_over(void **state)
 	hist_is(newest(), "cluster", 1 + 1 + 5, 0);
 }
 
+/* Its one container has ended and waits to be started again: the pod's histogram stays, and goes on with the next one. */
+static void test_process__hists_crash_loop(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	const uint64_t fast[] = { 10, 12, 0, 0, 3 }, wanted[] = { 10, 12, 12, 12, 15 };
+
+	(void)state;
+	for (unsigned cycle = 0; cycle < ARRAY_SIZE(fast); cycle++) {
+		uint64_t t = BASE + cycle * MINUTE;
+		struct cgm_draft d = { 0 };
+
+		put_hist(&d, add_set(&d, "node", t, 1), 1000, 1000);
+		add_set(&d, "n/p", t, BASE - 100 * MINUTE);
+		add_set(&d, "n/q", t, BASE - 100 * MINUTE);
+		if (fast[cycle])
+			put_hist(&d, add_set(&d, "n/p/c", t, cycle < 2 ? BASE - 100 * MINUTE : t - 10 * SEC), fast[cycle], 0);
+		give(p, &facts_alone, &d, t);
+		hist_is(newest(), POD_P, wanted[cycle], 0);
+		assert_int_equal(set_of(newest(), "namespace:n/pod:q")->nr_hists, 0);
+		cgm_process_cycle(p, t);
+		hist_is(newest(), "cluster", wanted[cycle] - 10, 0);
+	}
+}
+
 /* A machine without a pod has histograms of its own alone. */
 static void test_process__hists_without_pods(void **state)
 {
@@ -904,7 +929,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(clock_was_ahead), T(without_api), T(stubs),
-		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_without_pods), T(out_of_memory), T(lost_or_whole), T(cost),
+		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_crash_loop), T(hists_without_pods), T(out_of_memory), T(lost_or_whole), T(cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

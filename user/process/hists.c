@@ -102,13 +102,15 @@ static void take(struct cgm_work *w, const struct cgm_draft_hist *h)
 		cgm_hist_add(&to->grown, &grown);
 }
 
-/* A pod's only grow while it lives, also when one of its containers is restarted. */
+/* A pod's only grow while it lives, also when one of its containers is restarted, and stay while none is there (it waits to be started again). */
 static void give(struct cgm_work *w, uint32_t pod, const struct cgm_work_hist *h, uint8_t hist)
 {
 	uint32_t set = w->pods[pod].set;
 	const struct cgm_cluster_hist *old = w->sets[set].reset ? NULL : find_hist(w->sets[set].old, hist);
 	struct cgm_cluster_hist sum = h->total;
 
+	if (!old && !h->any)
+		return;
 	if (old) {
 		sum = *old;
 		cgm_hist_add(&sum, &h->grown);
@@ -132,7 +134,7 @@ int cgm_work_hists(struct cgm_work *w)
 		for (unsigned hist = 0; hist < CGM_NR_CH; hist++) {
 			const struct cgm_work_hist *h = &w->hists[k * CGM_NR_CH + hist];
 
-			if (h->any && !h->own)
+			if (!h->own)
 				give(w, k, h, (uint8_t)hist);
 		}
 	return 0;
