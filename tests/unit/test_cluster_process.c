@@ -365,6 +365,23 @@ static void test_process__node_was_away(void **state)
 	assert_false(has(newest(), C_P, "cpu/usage_rate")); /* it was forgotten */
 }
 
+/* The clock was an hour ahead. What answered then and is no more is forgotten, though its time has not come. */
+static void test_process__clock_was_ahead(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+
+	(void)state;
+	one_pod(p, 60, "u", BASE, 1, 0, 0);
+	cgm_process_cycle(p, BASE + 60 * MINUTE);
+	assert_int_equal(newest()->nr_sets, 2);
+	cgm_process_cycle(p, BASE + MINUTE);
+	one_pod(p, 2, "u", BASE + 2 * MINUTE, 1, (int64_t)(12 * SEC), 0);
+	assert_false(has(newest(), C_P, "cpu/usage_rate"));
+	one_pod(p, 3, "u", BASE + 3 * MINUTE, 1, (int64_t)(24 * SEC), 0);
+	assert_int_equal(int_of(newest(), C_P, "cpu/usage_rate"), 200);
+}
+
 /* ---- names ---- */
 
 static void test_process__without_api(void **state)
@@ -665,6 +682,93 @@ static void test_process__hists(void **state)
 	hist_is(newest(), "namespace:n", 10, 1);
 }
 
+/* The node's clock is set back, then an older sample comes again: neither is a new life, and nothing that was counted is counted once more. */
+static void test_process__hists_set_back(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	const struct {
+		uint64_t scraped_ns, fast;
+	} samples[] = { { BASE, 10 }, { BASE + MINUTE, 20 }, { BASE + 30 * SEC, 23 }, { BASE + 20 * SEC, 22 }, { BASE + 90 * SEC, 25 } };
+	const uint64_t wanted[] = { 0, 10, 13, 13, 16 };
+
+	(void)state;
+	for (unsigned cycle = 0; cycle < ARRAY_SIZE(samples); cycle++) {
+		struct cgm_draft d = { 0 };
+
+		put_hist(&d, add_set(&d, "n/p/c", samples[cycle].scraped_ns, BASE - 100 * MINUTE), samples[cycle].fast, 1);
+		give(p, &facts_alone, &d, BASE + cycle * MINUTE);
+		hist_is(newest(), POD_P, 10 + wanted[cycle], 1);
+		cgm_process_cycle(p, BASE + cycle * MINUTE);
+		hist_is(newest(), "cluster", wanted[cycle], 0);
+	}
+	assert_int_equal(cgm_process_stats(p).nr_resets, 5); /* pod and container twice; the histogram that went back */
+}
+
+/* A container that one answer passes over stands there as the API server knows it: back again, it is no new one. */
+static void test_process__hists_passed_over(void **state)
+{
+	struct cgm_process_config config = config_of(true);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+
+	(void)state;
+	api_pod(WEB);
+	for (unsigned cycle = 0; cycle < 5; cycle++) {
+		uint64_t t = BASE + cycle * MINUTE;
+		struct cgm_draft d = { 0 };
+
+		put_hist(&d, add_set(&d, "node", t, 1), 1000, 1000);
+		add_set(&d, "default/web-1", t, BASE - 100 * MINUTE);
+		if (cycle != 2)
+			put_hist(&d, add_set(&d, "default/web-1/c1", t, BASE - 100 * MINUTE), 10 + cycle, 1);
+		if (cycle == 4) /* the node did not speak of it before, and it has just begun */
+			put_hist(&d, add_set(&d, "default/web-1/c2", t, t - 10 * SEC), 5, 0);
+		give(p, &facts_a, &d, t);
+		cgm_process_cycle(p, t);
+		if (cycle == 3) /* what came while it was away belongs to no window */
+			hist_is(newest(), "cluster", 1, 0);
+	}
+	hist_is(newest(), "cluster", 1 + 1 + 5, 0);
+}
+
+/* Its one container has ended and waits to be started again: the pod's histogram stays, and goes on with the next one. */
+static void test_process__hists_crash_loop(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	const uint64_t fast[] = { 10, 12, 0, 0, 3 }, wanted[] = { 10, 12, 12, 12, 15 };
+
+	(void)state;
+	for (unsigned cycle = 0; cycle < ARRAY_SIZE(fast); cycle++) {
+		uint64_t t = BASE + cycle * MINUTE;
+		struct cgm_draft d = { 0 };
+
+		put_hist(&d, add_set(&d, "node", t, 1), 1000, 1000);
+		add_set(&d, "n/p", t, BASE - 100 * MINUTE);
+		add_set(&d, "n/q", t, BASE - 100 * MINUTE);
+		if (fast[cycle])
+			put_hist(&d, add_set(&d, "n/p/c", t, cycle < 2 ? BASE - 100 * MINUTE : t - 10 * SEC), fast[cycle], 0);
+		give(p, &facts_alone, &d, t);
+		hist_is(newest(), POD_P, wanted[cycle], 0);
+		assert_int_equal(set_of(newest(), "namespace:n/pod:q")->nr_hists, 0);
+		cgm_process_cycle(p, t);
+		hist_is(newest(), "cluster", wanted[cycle] - 10, 0);
+	}
+}
+
+/* A machine without a pod has histograms of its own alone. */
+static void test_process__hists_without_pods(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	_cleanup_(cgm_process_freep) struct cgm_process *p = new_process(&config);
+	struct cgm_draft d = { 0 };
+
+	(void)state;
+	put_hist(&d, add_set(&d, "node", BASE, 1), 3, 2);
+	give(p, &facts_alone, &d, BASE);
+	hist_is(newest(), "node:alone", 3, 2);
+}
+
 /* ---- memory and time ---- */
 
 /* Every allocation fails once: a slice is whole or lost, which is counted, and the next cycle is whole again. */
@@ -717,6 +821,36 @@ static void test_process__out_of_memory(void **state)
 			cgm_draft_done(&drafts[i]);
 		cgm_process_free(p);
 	}
+}
+
+/* Sets in another order are looked up, for which memory is needed: without it a slice is lost and counted, not whole but for its rates. */
+static void test_process__lost_or_whole(void **state)
+{
+	struct cgm_process_config config = config_of(false);
+	const char *const orders[2][3] = { { "node", "n/p", "n/p/c" }, { "n/p/c", "n/p", "node" } };
+	uint64_t nr_lost = 0;
+
+	(void)state;
+	for (unsigned long at = 1; at < 40; at++) {
+		struct cgm_process *p = new_process(&config);
+
+		for (unsigned cycle = 0; cycle < 2; cycle++) {
+			struct cgm_draft d = { 0 };
+
+			for (unsigned i = 0; i < 3; i++)
+				put_values(&d, add_set(&d, orders[cycle][i], BASE + cycle * MINUTE, 1), "cpu/usage", 60000000L * cycle, END);
+			cgm_mem_fail_at(cycle ? at : 0);
+			give(p, &facts_alone, &d, BASE + cycle * MINUTE);
+			cgm_mem_fail_at(0);
+		}
+		nr_lost += cgm_process_stats(p).nr_lost;
+		assert_int_equal(got.nr, 2 - cgm_process_stats(p).nr_lost);
+		for (uint32_t i = 0; got.nr == 2 && i < newest()->nr_sets; i++)
+			assert_true(cgm_set_has(&newest()->sets[i], CGM_CM_CPU_USAGE_RATE));
+		forget_slices();
+		cgm_process_free(p);
+	}
+	assert_in_range(nr_lost, 5, 38);
 }
 
 static void add_many(struct cgm_draft *d, unsigned cycle, unsigned nr_pods)
@@ -794,8 +928,8 @@ static void test_process__cost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(without_api), T(stubs),
-		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(out_of_memory), T(cost),
+		T(summary_as_heapster), T(containers_as_heapster), T(sample_stands_still), T(stands_still_not_twice), T(other_lives), T(cpu_rounds), T(node_was_away), T(clock_was_ahead), T(without_api), T(stubs),
+		T(labels), T(options_refused), T(mixed), T(any_order), T(sums), T(no_extras), T(hists), T(hists_set_back), T(hists_passed_over), T(hists_crash_loop), T(hists_without_pods), T(out_of_memory), T(lost_or_whole), T(cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

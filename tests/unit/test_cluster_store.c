@@ -277,6 +277,29 @@ static void test_store__clock_jumps(void **state)
 	assert_int_equal(p[5].value.i, 10);
 }
 
+/* It was ten minutes ahead, for long enough that as many slices as ever are there: the one of the present stays, and with it the node and its history. */
+static void test_store__set_back(void **state)
+{
+	(void)state;
+	for (unsigned max_slices = 0; max_slices < 4; max_slices += 3) {
+		struct cgm_cluster_store_config config = { .max_slices = max_slices };
+		struct cgm_cluster_store *st = NULL;
+		struct cgm_cluster_point p[16];
+
+		assert_int_equal(cgm_cluster_store_new(&config, &st), 0);
+		for (unsigned i = 10; i < 14; i++)
+			put(st, "a", "p", START + i * MINUTE, i, 4096);
+		assert_int_equal(cgm_cluster_store_stats(st).nr_slices, 3);
+		put(st, "a", "p", START, 1, 4096);
+		cgm_cluster_store_age(st, START);
+		assert_int_equal(cgm_cluster_store_stats(st).nr_nodes, 1);
+		assert_int_equal(cgm_cluster_store_stats(st).nr_slices, 1);
+		assert_int_equal(cgm_cluster_store_stats(st).newest_ns, START);
+		assert_int_equal(points(st, "namespace:n/pod:p", CGM_CM_MEMORY_USAGE, p, 16), 5);
+		cgm_cluster_store_free(st);
+	}
+}
+
 /* A second resolution: more slices than are let go at once. */
 static void test_store__many_slices(void **state)
 {
@@ -477,7 +500,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_store__newest),	    cmocka_unit_test(test_store__same_end),	   cmocka_unit_test(test_store__points),
 		cmocka_unit_test(test_store__wide_values),  cmocka_unit_test(test_store__pod_moves),	   cmocka_unit_test(test_store__forgets),
-		cmocka_unit_test(test_store__clock_jumps),  cmocka_unit_test(test_store__many_slices),	   cmocka_unit_test(test_store__out_of_memory),
+		cmocka_unit_test(test_store__clock_jumps),  cmocka_unit_test(test_store__set_back),	   cmocka_unit_test(test_store__many_slices),	   cmocka_unit_test(test_store__out_of_memory),
 		cmocka_unit_test(test_store__threads),	    cmocka_unit_test(test_store__few_slices),	   cmocka_unit_test(test_store__one_for_one),	    cmocka_unit_test(test_store__bytes_of_a_node),
 	};
 

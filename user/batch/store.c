@@ -257,11 +257,15 @@ static bool is_past(const struct cgm_cluster_store *st, const struct cgm_track_n
 	return last->end_ns - before->end_ns <= 2 * last->resolution_ns && last->end_ns - oldest->end_ns > MAX(st->short_ns, 2 * oldest->resolution_ns);
 }
 
-/* Where few slices are wanted, then for two samples of each set: the last two slices are enough, unless one of them says nothing new. */
-static void trim(struct cgm_cluster_store *st, struct cgm_track_node *n)
+/*
+ * After s was put. Where few slices are wanted, then for two samples of each set: the last two slices are enough, unless one of them says nothing new. A clock that was set back leaves slices of the
+ * future: beside them s, the present, would be the one that goes. cgm_cluster_store_age knows the time, and takes them.
+ */
+static void trim(struct cgm_cluster_store *st, struct cgm_track_node *n, const struct cgm_slice *s)
 {
+	bool newest = n->slices[n->nr_slices - 1] == s;
 	size_t wanted = n->nr_slices > 2 && st->max_slices <= n->nr_slices && all_new(n) ? 2 : st->max_slices;
-	size_t extra = n->nr_slices > wanted ? n->nr_slices - wanted : is_past(st, n);
+	size_t extra = !newest ? 0 : n->nr_slices > wanted ? n->nr_slices - wanted : is_past(st, n);
 
 	for (size_t i = 0; i < extra; i++) {
 		st->slice_bytes -= n->slices[i]->bytes;
@@ -325,7 +329,7 @@ static int put(struct cgm_cluster_store *st, struct cgm_slice *s, struct cgm_sli
 		cgm_track_put(&st->tracks, t, cycle, value_of(&s->sets[i]));
 		t->last_ns = MAX(t->last_ns, s->end_ns);
 	}
-	trim(st, n);
+	trim(st, n, s);
 	return 0;
 }
 

@@ -86,7 +86,8 @@ static int put_stubs(struct cgm_work *w, uint32_t pod)
 		s->uid = w->d->sets[w->pods[pod].set].uid;
 		s->scraped_ns = w->d->sets[w->pods[pod].set].scraped_ns;
 		put_resources(s, spec);
-		cgm_work_find_old(w, (uint32_t)i);
+		if (cgm_work_find_old(w, (uint32_t)i) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }

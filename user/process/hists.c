@@ -44,7 +44,9 @@ static bool is_new(const struct cgm_work *w, const struct cgm_draft_set *s, cons
 
 	if (!last || !w->last->has_hists)
 		return false;
-	return ws->old || (s->created_ns && s->created_ns + last->resolution_ns > last->end_ns);
+	if (ws->old && (ws->old->created_ns || !s->created_ns)) /* it was there, and had none yet; but one of the API's alone tells nothing */
+		return true;
+	return s->created_ns && s->created_ns + last->resolution_ns > last->end_ns;
 }
 
 /* What came to a set's histogram since the node was asked last. False: that is not known. */
@@ -56,9 +58,10 @@ static bool growth(const struct cgm_work *w, uint32_t set, const struct cgm_clus
 
 	if (!old && !ws->reset && !is_new(w, s, ws))
 		return false;
-	if (cgm_hist_grown(now, old, ret))
-		cgm_process_count(&w->p->stats.nr_resets, 1);
-	return true;
+	if (!cgm_hist_grown(now, old, ret))
+		return true;
+	cgm_process_count(&w->p->stats.nr_resets, 1);
+	return !ws->earlier;
 }
 
 static int room(struct cgm_work *w)
@@ -74,7 +77,8 @@ static int room(struct cgm_work *w)
 		w->hists = more;
 		w->cap_hists = wanted;
 	}
-	memset(w->hists, 0, wanted * sizeof(*w->hists));
+	if (wanted)
+		memset(w->hists, 0, wanted * sizeof(*w->hists));
 	return 0;
 }
 
@@ -98,13 +102,15 @@ static void take(struct cgm_work *w, const struct cgm_draft_hist *h)
 		cgm_hist_add(&to->grown, &grown);
 }
 
-/* A pod's only grow while it lives, also when one of its containers is restarted. */
+/* A pod's only grow while it lives, also when one of its containers is restarted, and stay while none is there (it waits to be started again). */
 static void give(struct cgm_work *w, uint32_t pod, const struct cgm_work_hist *h, uint8_t hist)
 {
 	uint32_t set = w->pods[pod].set;
 	const struct cgm_cluster_hist *old = w->sets[set].reset ? NULL : find_hist(w->sets[set].old, hist);
 	struct cgm_cluster_hist sum = h->total;
 
+	if (!old && !h->any)
+		return;
 	if (old) {
 		sum = *old;
 		cgm_hist_add(&sum, &h->grown);
@@ -128,7 +134,7 @@ int cgm_work_hists(struct cgm_work *w)
 		for (unsigned hist = 0; hist < CGM_NR_CH; hist++) {
 			const struct cgm_work_hist *h = &w->hists[k * CGM_NR_CH + hist];
 
-			if (h->any && !h->own)
+			if (!h->own)
 				give(w, k, h, (uint8_t)hist);
 		}
 	return 0;

@@ -205,8 +205,8 @@ static int make_old_table(struct cgm_work *w)
 	return 0;
 }
 
-/* By hash: where the order is another one. */
-static uint32_t look_up(struct cgm_work *w, const struct cgm_draft_set *s)
+/* By hash: where the order is another one. 0 (*ret NONE: it is not there) or -ENOMEM. */
+static int look_up(struct cgm_work *w, const struct cgm_draft_set *s, uint32_t *ret)
 {
 	const char *labels[CGM_NR_CL] = {
 		[CGM_CL_NODENAME] = w->facts->name, [CGM_CL_NAMESPACE_NAME] = s->pod_namespace, [CGM_CL_POD_NAME] = s->pod, [CGM_CL_CONTAINER_NAME] = s->container,
@@ -214,44 +214,48 @@ static uint32_t look_up(struct cgm_work *w, const struct cgm_draft_set *s)
 	const struct cgm_slice *last = cgm_work_last(w);
 	uint64_t hash;
 
+	*ret = CGM_WORK_NONE;
 	w->text.len = 0;
+	w->text.failed = false;
 	cgm_entity_key(s->kind, labels, &w->text);
 	if (w->text.failed || make_old_table(w) < 0)
-		return CGM_WORK_NONE;
+		return -ENOMEM;
 	hash = cgm_hash_bytes(w->text.p, w->text.len);
 	for (size_t at = hash & (w->nr_old_table - 1); w->old_table[at] != CGM_WORK_NONE; at = (at + 1) & (w->nr_old_table - 1)) {
 		uint32_t i = w->old_table[at];
 
-		if (last->sets[i].entity->hash == hash && is_set(s, last->sets[i].entity))
-			return i;
+		if (last->sets[i].entity->hash != hash || !is_set(s, last->sets[i].entity))
+			continue;
+		*ret = i;
+		return 0;
 	}
-	return CGM_WORK_NONE;
+	return 0;
 }
 
-void cgm_work_find_old(struct cgm_work *w, uint32_t set)
+int cgm_work_find_old(struct cgm_work *w, uint32_t set)
 {
 	const struct cgm_slice *last = cgm_work_last(w);
 	const struct cgm_draft_set *s = &w->d->sets[set];
 	uint32_t i = w->cursor;
 
 	if (!last)
-		return;
-	if (i >= last->nr_sets || !is_set(s, last->sets[i].entity))
-		i = look_up(w, s);
+		return 0;
+	if ((i >= last->nr_sets || !is_set(s, last->sets[i].entity)) && look_up(w, s, &i) < 0)
+		return -ENOMEM;
 	if (i == CGM_WORK_NONE)
-		return;
+		return 0;
 	w->cursor = i + 1;
 	w->sets[set].old = &last->sets[i];
 	w->sets[set].memo = &w->last->memos[i];
+	return 0;
 }
 
 int cgm_work_match(struct cgm_work *w)
 {
 	w->cursor = 0;
 	w->nr_old_table = 0;
-	w->text.failed = false;
 	for (uint32_t i = 0; i < w->d->nr_sets; i++)
-		if (!w->sets[i].skip)
-			cgm_work_find_old(w, i);
-	return w->text.failed ? -ENOMEM : 0;
+		if (!w->sets[i].skip && cgm_work_find_old(w, i) < 0)
+			return -ENOMEM;
+	return 0;
 }

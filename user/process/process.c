@@ -233,17 +233,17 @@ void cgm_process_node(struct cgm_process *p, const struct cgm_node_facts *node, 
 
 /* ---- a cycle ---- */
 
-static void forget(struct cgm_process *p, uint64_t before_ns)
+static void forget(struct cgm_process *p, uint64_t end_ns, uint64_t keep_ns)
 {
 	struct cgm_last *l;
 
 	for (size_t pos = 0; (l = cgm_hash_next(&p->lasts, &pos));) {
-		if (l->seen_ns >= before_ns)
+		if (cgm_process_apart(l->seen_ns, end_ns) <= keep_ns)
 			continue;
 		cgm_hash_del(&p->lasts, l->name);
 		last_free(l);
 	}
-	cgm_spaces_forget(p, before_ns);
+	cgm_spaces_forget(p, end_ns, keep_ns);
 }
 
 void cgm_process_cycle(struct cgm_process *p, uint64_t end_ns)
@@ -255,7 +255,7 @@ void cgm_process_cycle(struct cgm_process *p, uint64_t end_ns)
 		lost(p, "the sums");
 	cgm_draft_clear(&p->sums);
 	__atomic_store_n(&p->stats.nr_summed, p->window_ns == end_ns ? p->nr_in_window : 0, __ATOMIC_RELAXED);
-	forget(p, end_ns > keep_ns ? end_ns - keep_ns : 0);
+	forget(p, end_ns, keep_ns);
 	cgm_process_count(&p->stats.cycle_ns, cgm_clock_mono_ns() - start_ns);
 	if (slice)
 		give_out(p, slice);

@@ -18,18 +18,13 @@ static uint64_t time_of(uint64_t scraped_ns, uint64_t end_ns)
 	return scraped_ns ? scraped_ns : end_ns;
 }
 
-static uint64_t apart(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : b - a;
-}
-
 static bool is_other_life(const struct cgm_draft_set *s, const struct cgm_work_set *ws)
 {
 	uint64_t allowed_ns = s->kind == CGM_SET_NODE ? BOOT_JITTER_NS : 0;
 
 	if (ws->uid_hash && ws->memo->uid_hash && ws->uid_hash != ws->memo->uid_hash)
 		return true;
-	return s->created_ns && ws->old->created_ns && apart(s->created_ns, ws->old->created_ns) > allowed_ns;
+	return s->created_ns && ws->old->created_ns && cgm_process_apart(s->created_ns, ws->old->created_ns) > allowed_ns;
 }
 
 static uint64_t uid_hash(const char *uid)
@@ -48,8 +43,9 @@ static void judge(struct cgm_work *w, uint32_t i)
 	if (!ws->old)
 		return;
 	then_ns = time_of(ws->old->scraped_ns, cgm_work_last(w)->end_ns);
-	if (is_other_life(s, ws) || now_ns < then_ns) {
-		ws->reset = true;
+	ws->reset = is_other_life(s, ws);
+	ws->earlier = now_ns < then_ns;
+	if (ws->reset || ws->earlier) {
 		cgm_process_count(&w->p->stats.nr_resets, 1);
 	} else if (now_ns > then_ns) {
 		ws->rate = CGM_RATE_NEW;

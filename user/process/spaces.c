@@ -50,22 +50,6 @@ static void begin(struct cgm_space *s, uint64_t window_ns)
 	s->present = 0;
 }
 
-static void add(struct cgm_space *to, const struct cgm_draft_set *from, uint64_t which)
-{
-	for (uint64_t left = from->present & which; left; left &= left - 1) {
-		enum cgm_cm m = (enum cgm_cm)__builtin_ctzll(left);
-		union cgm_cm_value *v = &to->values[m];
-
-		if (!(to->present & CGM_CM_BIT(m)))
-			*v = from->values[m];
-		else if (cgm_cm_table[m].is_float)
-			v->f += from->values[m].f;
-		else if (__builtin_add_overflow(v->i, from->values[m].i, &v->i))
-			v->i = INT64_MAX;
-	}
-	to->present |= from->present & which;
-}
-
 /* Metrics that such a set may have. */
 static uint64_t metrics_of(enum cgm_set_kind kind)
 {
@@ -102,8 +86,8 @@ void cgm_work_to_spaces(struct cgm_work *w)
 		const struct cgm_work_pod *pod = &w->pods[k];
 
 		begin(pod->space, w->end_ns);
-		add(pod->space, &w->d->sets[pod->set], of_space);
-		add(p->cluster, &w->d->sets[pod->set], of_cluster);
+		cgm_sum_add(pod->space->values, &pod->space->present, &w->d->sets[pod->set], of_space);
+		cgm_sum_add(p->cluster->values, &p->cluster->present, &w->d->sets[pod->set], of_cluster);
 		if (w->has_hists) {
 			add_hists(pod->space, &w->hists[k * CGM_NR_CH]);
 			add_hists(p->cluster, &w->hists[k * CGM_NR_CH]);
@@ -168,12 +152,12 @@ int cgm_spaces_seal(struct cgm_process *p, uint64_t end_ns, struct cgm_slice **r
 	return cgm_draft_seal(&p->sums, "", end_ns, p->config.resolution_ns, ret);
 }
 
-void cgm_spaces_forget(struct cgm_process *p, uint64_t before_ns)
+void cgm_spaces_forget(struct cgm_process *p, uint64_t end_ns, uint64_t keep_ns)
 {
 	struct cgm_space *s;
 
 	for (size_t pos = 0; (s = cgm_hash_next(&p->spaces, &pos));) {
-		if (MAX(s->window_ns, s->uid_window_ns) >= before_ns)
+		if (cgm_process_apart(s->window_ns, end_ns) <= keep_ns || cgm_process_apart(s->uid_window_ns, end_ns) <= keep_ns)
 			continue;
 		cgm_hash_del(&p->spaces, s->name);
 		cgm_space_free(s);

@@ -3,26 +3,25 @@
 
 #define REQUESTS (CGM_CM_BIT(CGM_CM_CPU_REQUEST) | CGM_CM_BIT(CGM_CM_CPU_LIMIT) | CGM_CM_BIT(CGM_CM_MEMORY_REQUEST) | CGM_CM_BIT(CGM_CM_MEMORY_LIMIT))
 
-static int64_t plus(int64_t a, int64_t b)
+void cgm_sum_add(union cgm_cm_value values[CGM_NR_SCALARS], uint64_t *present, const struct cgm_draft_set *from, uint64_t which)
 {
-	int64_t sum;
+	for (uint64_t left = from->present & which; left; left &= left - 1) {
+		enum cgm_cm m = (enum cgm_cm)__builtin_ctzll(left);
+		union cgm_cm_value *v = &values[m];
 
-	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum; /* all are zero or more */
+		if (!(*present & CGM_CM_BIT(m)))
+			*v = from->values[m];
+		else if (cgm_cm_table[m].is_float)
+			v->f += from->values[m].f;
+		else if (__builtin_add_overflow(v->i, from->values[m].i, &v->i))
+			v->i = INT64_MAX; /* all are zero or more */
+	}
+	*present |= from->present & which;
 }
 
 static void add(struct cgm_draft_set *to, const struct cgm_draft_set *from, uint64_t which)
 {
-	for (uint64_t left = from->present & which; left; left &= left - 1) {
-		enum cgm_cm m = (enum cgm_cm)__builtin_ctzll(left);
-
-		if (!(to->present & CGM_CM_BIT(m)))
-			to->values[m] = from->values[m];
-		else if (cgm_cm_table[m].is_float)
-			to->values[m].f += from->values[m].f;
-		else
-			to->values[m].i = plus(to->values[m].i, from->values[m].i);
-	}
-	to->present |= from->present & which;
+	cgm_sum_add(to->values, &to->present, from, which);
 }
 
 static uint64_t gauges(void)

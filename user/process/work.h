@@ -73,6 +73,7 @@ struct cgm_work_set { /* beside each set of the draft, by index */
 	uint8_t carried;
 	bool skip; /* it has no name, or comes a second time: it is left out */
 	bool reset; /* another life than old's */
+	bool earlier; /* its sample is from before old's: the node's clock was set back, or it said an older one again */
 };
 
 struct cgm_work_pod {
@@ -110,6 +111,12 @@ static inline void cgm_process_count(uint64_t *counter, uint64_t nr)
 		__atomic_fetch_add(counter, nr, __ATOMIC_RELAXED);
 }
 
+/* How far two times are from each other: a clock may have been set back. */
+static inline uint64_t cgm_process_apart(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
 static inline const struct cgm_slice *cgm_work_last(const struct cgm_work *w)
 {
 	return w->last->slice;
@@ -123,7 +130,7 @@ int cgm_work_match(struct cgm_work *w);
 /* A set that the node did not speak of, of a pod or of none. Its index or -ENOMEM. */
 int cgm_work_add(struct cgm_work *w, enum cgm_set_kind kind, uint32_t pod);
 /* A set's place in the last slice. */
-void cgm_work_find_old(struct cgm_work *w, uint32_t set);
+int cgm_work_find_old(struct cgm_work *w, uint32_t set);
 /* enrich.c: asks the API server's pods. */
 int cgm_work_ask(struct cgm_work *w);
 /* rates.c */
@@ -138,6 +145,8 @@ int cgm_work_enrich(struct cgm_work *w);
 /* sums.c: of pods, and the requests and limits of the node; then its autoscaling figures. */
 void cgm_work_sums(struct cgm_work *w);
 void cgm_work_autoscaling(struct cgm_work *w);
+/* Adds which of from's values; *present: those of values that count already. Whole numbers stay at INT64_MAX. */
+void cgm_sum_add(union cgm_cm_value values[CGM_NR_SCALARS], uint64_t *present, const struct cgm_draft_set *from, uint64_t which);
 /* spaces.c: adds the node's pods to namespaces and cluster. */
 void cgm_work_to_spaces(struct cgm_work *w);
 /* NULL: out of memory. */
@@ -147,8 +156,8 @@ struct cgm_space *cgm_space_new(const char *name);
 void cgm_space_free(struct cgm_space *s);
 /* The slice of all sums. 0 or -ENOMEM. */
 int cgm_spaces_seal(struct cgm_process *p, uint64_t end_ns, struct cgm_slice **ret);
-/* Forgets namespaces that had no pod since then. */
-void cgm_spaces_forget(struct cgm_process *p, uint64_t before_ns);
+/* Forgets namespaces that had no pod for longer than keep_ns, or whose last one is of a time to come. */
+void cgm_spaces_forget(struct cgm_process *p, uint64_t end_ns, uint64_t keep_ns);
 
 /* labels.c: options, and the text of labels. */
 int cgm_labels_init(struct cgm_process *p, char *fault);
