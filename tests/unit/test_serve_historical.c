@@ -343,6 +343,7 @@ static void test_historical__faults(void **state)
 	assert_answer(h.source, NODE "/metrics-aggregated/1-perc,2-perc,3-perc,4-perc,5-perc,6-perc,7-perc,8-perc,9-perc/memory/usage?" START, 400, "at most 8");
 	assert_answer(h.source, NODE "/metrics-aggregated/max/memory/usage?bucket=1x&" START, 400, "bucket");
 	assert_answer(h.source, NODE "/metrics-aggregated/max/memory/usage?bucket=0s&" START, 400, "bucket");
+	assert_answer(h.source, NODE "/metrics-aggregated/max/memory/usage?bucket=213504d&" START, 400, "bucket"); /* in ns more than 2^64 */
 	assert_answer(h.source, NODE "/metrics/memory/usage?labels=x&" START, 400, "label \"x\"");
 	for (unsigned i = 0; i < 100; i++)
 		strncat(list, ",a", sizeof(list) - strlen(list) - 1);

@@ -144,7 +144,7 @@ static void test_model__custom(void **state)
 
 	(void)state;
 	(void)cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_NODE, .labels = { [CGM_CL_NODENAME] = "n\"\n" } });
-	(void)cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_SYS_CONTAINER, .labels = { [CGM_CL_NODENAME] = "n\"\n", [CGM_CL_CONTAINER_NAME] = "system.slice/a" } });
+	(void)cf_add(&d, &(struct cgm_entity_facts){ .kind = CGM_SET_SYS_CONTAINER, .labels = { [CGM_CL_NODENAME] = "n\"\n", [CGM_CL_CONTAINER_NAME] = "system.slice/metrics-a" } });
 	cgm_draft_labeled(&d, 1, &l);
 	l.labels = tags;
 	l.nr_labels = 1;
@@ -152,10 +152,10 @@ static void test_model__custom(void **state)
 	cgm_draft_labeled(&d, 1, &l);
 	cf_put(st, cf_seal(&d, "n\"\n", CF_END));
 	assert_answer(&s, "/api/v1/model/nodes", 200, "[\"n\\\"\\n\"]");
-	assert_answer(&s, "/api/v1/model/nodes/n\"\n/freecontainers/system.slice/a/metrics", 200, "[\"custom/qps\"]");
-	assert_answer(&s, "/api/v1/model/nodes/n\"\n/freecontainers/system.slice/a/metrics/custom/qps", 200,
+	assert_answer(&s, "/api/v1/model/nodes/n\"\n/freecontainers/system.slice/metrics-a/metrics", 200, "[\"custom/qps\"]");
+	assert_answer(&s, "/api/v1/model/nodes/n\"\n/freecontainers/system.slice/metrics-a/metrics/custom/qps", 200,
 		      "{\"metrics\":[{\"timestamp\":\"2026-11-22T15:55:30Z\",\"value\":3}],\"latestTimestamp\":\"2026-11-22T15:55:30Z\"}");
-	assert_answer(&s, "/api/v1/model/nodes/n\"\n/freecontainers/system.slice/a/metrics/custom/qps?labels=code:5\"0", 200,
+	assert_answer(&s, "/api/v1/model/nodes/n\"\n/freecontainers/system.slice/metrics-a/metrics/custom/qps?labels=code:5\"0", 200,
 		      "{\"metrics\":[{\"timestamp\":\"2026-11-22T15:55:30Z\",\"value\":-8}],\"latestTimestamp\":\"2026-11-22T15:55:30Z\"}");
 	cgm_cluster_store_free(st);
 }

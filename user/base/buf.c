@@ -101,18 +101,25 @@ void cgm_buf_fixed(struct cgm_buf *b, uint64_t v, unsigned digits)
 	cgm_buf_put(b, end, (size_t)(text + sizeof(text) - end));
 }
 
+void cgm_buf_vprintf(struct cgm_buf *b, const char *fmt, va_list ap)
+{
+	va_list again;
+	int len;
+
+	va_copy(again, ap);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	if (len >= 0 && cgm_buf_reserve(b, (size_t)len + 1)) {
+		vsnprintf(b->p + b->len, (size_t)len + 1, fmt, again);
+		b->len += (size_t)len;
+	}
+	va_end(again);
+}
+
 void cgm_buf_printf(struct cgm_buf *b, const char *fmt, ...)
 {
 	va_list ap;
-	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(NULL, 0, fmt, ap);
+	cgm_buf_vprintf(b, fmt, ap);
 	va_end(ap);
-	if (len < 0 || !cgm_buf_reserve(b, (size_t)len + 1))
-		return;
-	va_start(ap, fmt);
-	vsnprintf(b->p + b->len, (size_t)len + 1, fmt, ap);
-	va_end(ap);
-	b->len += (size_t)len;
 }

@@ -4,6 +4,7 @@
  * (failed) and makes every later write a no-op, so that a renderer checks once, at its end. Not for two threads at once.
  */
 #pragma once
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ void cgm_buf_fixed(struct cgm_buf *b, uint64_t v, unsigned digits);
  */
 void cgm_buf_f64(struct cgm_buf *b, double v);
 void cgm_buf_printf(struct cgm_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cgm_buf_vprintf(struct cgm_buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
 static inline bool cgm_buf_reserve(struct cgm_buf *b, size_t extra)
 {

@@ -34,21 +34,13 @@ void cgm_reply_time(struct cgm_buf *out, uint64_t ns)
 
 void cgm_reply_fault(struct cgm_reply *r, unsigned status, const char *fmt, ...)
 {
-	struct cgm_buf *b = &r->body;
 	va_list ap;
-	int len;
 
 	r->status = status;
 	r->type = "text/plain; charset=utf-8";
-	b->len = 0;
+	r->body.len = 0;
 	va_start(ap, fmt);
-	len = vsnprintf(NULL, 0, fmt, ap);
+	cgm_buf_vprintf(&r->body, fmt, ap);
 	va_end(ap);
-	if (len < 0 || !cgm_buf_reserve(b, (size_t)len + 1))
-		return;
-	va_start(ap, fmt);
-	vsnprintf(b->p, (size_t)len + 1, fmt, ap);
-	va_end(ap);
-	b->len = (size_t)len;
-	cgm_buf_char(b, '\n');
+	cgm_buf_char(&r->body, '\n');
 }

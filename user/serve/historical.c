@@ -11,6 +11,7 @@
 #define WAIT_NS (5 * CGM_NSEC_PER_SEC) /* for one's turn */
 #define ANSWER_NS (20 * CGM_NSEC_PER_SEC) /* for all of an answer */
 #define MAX_LIST 100 /* pods of one question */
+#define MAX_BUCKET_S (100 * 366 * 86400ULL) /* in ns it is well below 2^64 */
 
 static const struct cgm_past_source *const sources[] = { &cgm_past_sqlite, &cgm_past_influx };
 
@@ -123,7 +124,7 @@ static bool read_bucket(const struct cgm_ask *a, struct cgm_past_question *q, st
 	if (!len)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (text[len - 1] == units[i].unit && cgm_parse_u64((struct cgm_str){ text, len - 1 }, &n) == 0 && n && n <= 1000000) {
+		if (text[len - 1] == units[i].unit && cgm_parse_u64((struct cgm_str){ text, len - 1 }, &n) == 0 && n && n <= MAX_BUCKET_S / units[i].seconds) {
 			q->bucket_ns = n * units[i].seconds * CGM_NSEC_PER_SEC;
 			return true;
 		}

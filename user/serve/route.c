@@ -51,13 +51,19 @@ static int read_metrics(struct cgm_route *r, char *rest, enum cgm_set_kind kind)
 	return what(r, CGM_ROUTE_METRIC);
 }
 
-/* A system container's name may have slashes: it ends where "metrics" or "stats" begins. */
+/* A system container's name may have slashes: it ends where a whole part is "metrics", "metrics-aggregated" or the last one "stats". A unit may be called metrics-agent.service. */
+static char *end_of_name(char *rest)
+{
+	for (char *at = rest; (at = strchr(at, '/')) != NULL; at++)
+		if (!strcmp(at, "/metrics") || !strncmp(at, "/metrics/", 9) || !strncmp(at, "/metrics-aggregated/", 20) || !strcmp(at, "/stats"))
+			return at;
+	return NULL;
+}
+
 static int read_free_container(struct cgm_route *r, char *rest)
 {
-	char *end = strstr(rest, "/metrics");
+	char *end = end_of_name(rest);
 
-	if (!end)
-		end = strstr(rest, "/stats");
 	if (!end || end == rest)
 		return -ENOENT;
 	*end = '\0';
