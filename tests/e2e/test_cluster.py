@@ -188,6 +188,24 @@ def test_kubernetes__metrics_api_for_who_may(t):
     equal(cluster.ask_tls(port, "/api/v1/model/nodes/", "good")[0], 404, "the model API on the secure port")
 
 
+def test_kubernetes__two_who_review(t):
+    """--authentication_kubeconfig says whose a token is, --authorization_kubeconfig what he may: another one each."""
+    cell, dir = Cell(t), folder(t)
+    options = ["--secure_port=%d" % cluster.free_port(), "--bind_address=127.0.0.1", "--authentication_skip_lookup"]
+    servers = {}
+    for what in ("authentication", "authorization"):
+        servers[what] = cluster.Kube({})
+        t.callback(servers[what].stop)
+        path = os.path.join(dir, what)
+        with open(path, "w") as f:
+            json.dump({"clusters": [{"name": "c", "cluster": {"server": servers[what].url}}], "contexts": [{"name": "x", "context": {"cluster": "c"}}], "current-context": "x"}, f)
+        options.append("--%s_kubeconfig=%s" % (what, path))
+    start(t, cell.source, *options)
+    equal(cluster.ask_tls(int(options[0].rpartition("=")[2]), "/apis/metrics.k8s.io/v1beta1/nodes", "good")[0], 200, "status")
+    for what, wanted in (("authentication", ["POST /apis/authentication.k8s.io/v1/tokenreviews"]), ("authorization", ["POST /apis/authorization.k8s.io/v1/subjectaccessreviews"])):
+        equal(servers[what].asked, wanted, "what is asked for " + what)
+
+
 def test_kubernetes__asked_through_the_api_server(t):
     """Its front proxy says in headers who asks, and nobody else may; a client's own certificate says it as well."""
     cell, dir = Cell(t), folder(t)

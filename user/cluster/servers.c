@@ -145,8 +145,10 @@ static int open_reviewers(struct cgm_cluster_state *st)
 	const struct cgm_cluster_options *o = st->o;
 	int r = open_reviewer(o, o->authentication_kubeconfig, &st->authentication);
 
+	if (r == 0 && *o->authorization_kubeconfig)
+		return open_reviewer(o, o->authorization_kubeconfig, &st->authorization);
 	st->authorization = st->authentication;
-	return r == 0 && *o->authorization_kubeconfig ? open_reviewer(o, o->authorization_kubeconfig, &st->authorization) : r;
+	return r;
 }
 
 static int start_secure(struct cgm_cluster_state *st)
