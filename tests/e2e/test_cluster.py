@@ -153,7 +153,7 @@ def test_kubernetes__names_requests_and_limits(t):
 def test_kubernetes__of_several_one_collects(t):
     """The other one takes over when the first gives back the Lease, and at its end when it dies."""
     cell = Cell(t)
-    options = [cell.source, "--leader_elect", "--leader_elect_lease_duration=3s", "--leader_elect_renew_deadline=2s", "--leader_elect_retry_period=300ms"]
+    options = [cell.source, "--leader_elect", "--leader_elect_lease_duration=4s", "--leader_elect_renew_deadline=2s", "--leader_elect_retry_period=300ms"]
     one = start(t, *options)
     one.until(lambda: "we collect from now on" in one.log(), "leader")
     one.until(lambda: nodes_of(one) == ["n1", "n2"], "two nodes")
