@@ -134,7 +134,8 @@ static int ask_authorities(const struct cgm_cluster_options *o, struct cgm_kube 
 		r = keep(id, CLIENT_CA, a.client_ca, strlen(a.client_ca), &id->client_ca_file);
 	if (r == 0 && a.header_ca && !*id->header_ca_file) {
 		r = keep(id, HEADER_CA, a.header_ca, strlen(a.header_ca), &id->header_ca_file);
-		id->header_names = TAKE_PTR(a.header_names);
+		if (!id->header_names)
+			id->header_names = TAKE_PTR(a.header_names);
 	}
 	return r;
 }
@@ -163,7 +164,7 @@ int cgm_cluster_identity_open(const struct cgm_cluster_options *o, struct cgm_ku
 		id->fds[i] = -1;
 	id->client_ca_file = o->client_ca_file;
 	id->header_ca_file = o->header_ca_file;
-	r = *o->header_ca_file && o->header_names.nr ? join_names(&o->header_names, &id->header_names) : 0;
+	r = o->header_names.nr ? join_names(&o->header_names, &id->header_names) : 0;
 	if (r == 0)
 		r = join_names(&o->header_users, &id->header_users);
 	if (r == 0)
