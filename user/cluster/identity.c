@@ -140,19 +140,6 @@ static int ask_authorities(const struct cgm_cluster_options *o, struct cgm_kube 
 	return r;
 }
 
-static int join_names(const struct cgm_flag_list *l, char **ret)
-{
-	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
-
-	for (size_t i = 0; i < l->nr; i++)
-		cgm_buf_printf(&b, "%s%s", i ? "," : "", l->texts[i]);
-	cgm_buf_char(&b, '\0');
-	if (b.failed)
-		return -ENOMEM;
-	*ret = TAKE_PTR(b.p);
-	return 0;
-}
-
 int cgm_cluster_identity_open(const struct cgm_cluster_options *o, struct cgm_kube *kube, struct cgm_cluster_identity **ret)
 {
 	_cleanup_(cgm_cluster_identity_freep) struct cgm_cluster_identity *id = cgm_calloc(1, sizeof(*id));
@@ -164,13 +151,11 @@ int cgm_cluster_identity_open(const struct cgm_cluster_options *o, struct cgm_ku
 		id->fds[i] = -1;
 	id->client_ca_file = o->client_ca_file;
 	id->header_ca_file = o->header_ca_file;
-	r = o->header_names.nr ? join_names(&o->header_names, &id->header_names) : 0;
-	if (r == 0)
-		r = join_names(&o->header_users, &id->header_users);
-	if (r == 0)
-		r = join_names(&o->header_groups, &id->header_groups);
-	if (r == 0)
-		r = join_names(&o->header_extras, &id->header_extras);
+	id->header_users = cgm_flags_join(&o->header_users);
+	id->header_groups = cgm_flags_join(&o->header_groups);
+	id->header_extras = cgm_flags_join(&o->header_extras);
+	id->header_names = o->header_names.nr ? cgm_flags_join(&o->header_names) : NULL;
+	r = id->header_users && id->header_groups && id->header_extras && (id->header_names || !o->header_names.nr) ? 0 : -ENOMEM;
 	if (r == 0)
 		r = choose_certificate(o, id);
 	if (r == 0 && kube && !o->skip_lookup && (!*id->client_ca_file || !*id->header_ca_file))

@@ -114,20 +114,6 @@ static int no_memory(void)
 
 /* ---- values that several flags have a say in ---- */
 
-/* All texts of a list with a comma between, NULL in *ret when there is none. */
-static int join(const struct cgm_flag_list *l, char **ret)
-{
-	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
-
-	for (size_t i = 0; i < l->nr; i++)
-		cgm_buf_printf(&b, "%s%s", i ? "," : "", l->texts[i]);
-	cgm_buf_char(&b, '\0');
-	if (b.failed)
-		return no_memory();
-	*ret = TAKE_PTR(b.p);
-	return 0;
-}
-
 /* Old names of the resolution, where the new one is not given: Heapster asked as often as each second, which here is five. */
 static int choose_resolution(struct cgm_cluster_options *o, const struct cgm_flags_given *given)
 {
@@ -364,11 +350,12 @@ static int check(struct cgm_cluster_options *o, const struct cgm_flags_given *gi
 		r = choose_sinks(o);
 	if (r == 0)
 		r = choose_historical(o);
-	if (r == 0)
-		r = join(&o->store_label, &o->store_labels);
-	if (r == 0)
-		r = join(&o->ignore_label, &o->ignore_labels);
-	return r == 0 ? join(&o->always_allow, &o->open_paths) : r;
+	if (r < 0)
+		return r;
+	o->store_labels = cgm_flags_join(&o->store_label);
+	o->ignore_labels = cgm_flags_join(&o->ignore_label);
+	o->open_paths = cgm_flags_join(&o->always_allow);
+	return o->store_labels && o->ignore_labels && o->open_paths ? 0 : no_memory();
 }
 
 void cgm_cluster_options_done(struct cgm_cluster_options *o)
