@@ -254,6 +254,19 @@ static void test_options_parse__accepted(void **state)
 	cgm_cluster_options_done(&o);
 }
 
+/* What a source's URI says is not said by flags beside it, and whoever gives both is told. */
+static void test_options_parse__beside_a_source(void **state)
+{
+	struct cgm_cluster_options o;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, "--source=kubernetes:http://a:1?inClusterConfig=false", "--kubelet_port=1", "--deprecated_kubelet_completely_insecure", "--node_selector=a=b"), 0);
+	assert_said("--kubelet_port does nothing beside --source");
+	assert_said("--deprecated_kubelet_completely_insecure does nothing beside --source");
+	assert_int_equal(count_lines(said), 2);
+	cgm_cluster_options_done(&o);
+}
+
 /* Lists may stand on several lines, and the command line takes the place of all of them. */
 static void test_options_parse__config(void **state)
 {
@@ -352,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_options_parse__faults),
 		cmocka_unit_test(test_options_parse__shard_of_a_stateful_set),
 		cmocka_unit_test(test_options_parse__accepted),
+		cmocka_unit_test(test_options_parse__beside_a_source),
 		cmocka_unit_test(test_options_parse__config),
 		cmocka_unit_test(test_options_parse__without_memory),
 		cmocka_unit_test(test_options__help_man_and_reference),

@@ -150,17 +150,23 @@ static int choose_shard(struct cgm_cluster_options *o)
 	return (uint64_t)o->shard < o->nr_shards ? 0 : bad("--shard", "must be less than --shards");
 }
 
+/* Of kubelets alone: a source's URI says the same. */
 static bool is_kubelet_flag(const char *name)
 {
-	return strncmp(name, "kubelet", 7) == 0 || strncmp(name, "deprecated_kubelet", 18) == 0 || strcmp(name, "kubeconfig") == 0 || strcmp(name, "resource_only") == 0 ||
-	       strcmp(name, "node_selector") == 0 || strcmp(name, "api_server") == 0 || strcmp(name, "secure_port") == 0;
+	return strncmp(name, "kubelet_", 8) == 0 || strncmp(name, "deprecated_kubelet_", 19) == 0;
+}
+
+static bool is_kubernetes_flag(const char *name)
+{
+	return is_kubelet_flag(name) || strcmp(name, "kubeconfig") == 0 || strcmp(name, "resource_only") == 0 || strcmp(name, "node_selector") == 0 ||
+	       strcmp(name, "api_server") == 0 || strcmp(name, "secure_port") == 0;
 }
 
 /* metrics-server has no --source: what it is told of Kubernetes says that it is meant. */
 static bool wants_kubernetes(const struct cgm_flags_given *given)
 {
 	for (size_t i = 0; i < cgm_cluster_flags.nr; i++)
-		if (given->value[i] && is_kubelet_flag(table[i].name))
+		if (given->value[i] && is_kubernetes_flag(table[i].name))
 			return true;
 	return false;
 }
@@ -215,7 +221,7 @@ static int choose_source(struct cgm_cluster_options *o, const struct cgm_flags_g
 	if (!o->sources.nr && wants_kubernetes(given) && make_source(o) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; o->sources.nr && i < cgm_cluster_flags.nr; i++)
-		if (given->value[i] && strncmp(table[i].name, "kubelet_", 8) == 0)
+		if (given->value[i] && is_kubelet_flag(table[i].name))
 			cgm_warning("--%s does nothing beside --source, whose options say it", table[i].name);
 	return cgm_source_check(o->source, fault) < 0 ? bad("--source", fault) : 0;
 }
