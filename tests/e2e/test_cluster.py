@@ -153,7 +153,7 @@ def test_kubernetes__names_requests_and_limits(t):
 def test_kubernetes__of_several_one_collects(t):
     """The other one takes over when the first gives back the Lease, and at its end when it dies."""
     cell = Cell(t)
-    options = [cell.source, "--leader_elect", "--leader_elect_lease_duration=3s", "--leader_elect_renew_deadline=2s", "--leader_elect_retry_period=300ms"]
+    options = [cell.source, "--leader_elect", "--leader_elect_lease_duration=4s", "--leader_elect_renew_deadline=2s", "--leader_elect_retry_period=300ms"]
     one = start(t, *options)
     one.until(lambda: "we collect from now on" in one.log(), "leader")
     one.until(lambda: nodes_of(one) == ["n1", "n2"], "two nodes")
@@ -186,6 +186,24 @@ def test_kubernetes__metrics_api_for_who_may(t):
     for open_path in ("/healthz", "/readyz", "/livez"):
         equal(cluster.ask_tls(port, open_path, None)[0], 200, open_path)
     equal(cluster.ask_tls(port, "/api/v1/model/nodes/", "good")[0], 404, "the model API on the secure port")
+
+
+def test_kubernetes__two_who_review(t):
+    """--authentication_kubeconfig says whose a token is, --authorization_kubeconfig what he may: another one each."""
+    cell, dir = Cell(t), folder(t)
+    options = ["--secure_port=%d" % cluster.free_port(), "--bind_address=127.0.0.1", "--authentication_skip_lookup"]
+    servers = {}
+    for what in ("authentication", "authorization"):
+        servers[what] = cluster.Kube({})
+        t.callback(servers[what].stop)
+        path = os.path.join(dir, what)
+        with open(path, "w") as f:
+            json.dump({"clusters": [{"name": "c", "cluster": {"server": servers[what].url}}], "contexts": [{"name": "x", "context": {"cluster": "c"}}], "current-context": "x"}, f)
+        options.append("--%s_kubeconfig=%s" % (what, path))
+    start(t, cell.source, *options)
+    equal(cluster.ask_tls(int(options[0].rpartition("=")[2]), "/apis/metrics.k8s.io/v1beta1/nodes", "good")[0], 200, "status")
+    for what, wanted in (("authentication", ["POST /apis/authentication.k8s.io/v1/tokenreviews"]), ("authorization", ["POST /apis/authorization.k8s.io/v1/subjectaccessreviews"])):
+        equal(servers[what].asked, wanted, "what is asked for " + what)
 
 
 def test_kubernetes__asked_through_the_api_server(t):

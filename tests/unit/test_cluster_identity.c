@@ -133,6 +133,40 @@ static void test_identity__authorities_of_the_api_server(void **state)
 	kube_stop(&s);
 }
 
+#define PROXIES(names) "{\"data\":{\"requestheader-client-ca-file\":\"PROXIES\",\"requestheader-allowed-names\":\"" names "\"}}"
+
+/* No name is all names: what is no list of names, and what was given beside the API server's authorities, must not be lost. */
+static void test_identity__names_of_proxies(void **state)
+{
+	static const char *const bad[] = { PROXIES("[\\\"a\\\""), PROXIES("a"), PROXIES("{}"), PROXIES("[1]"), PROXIES("[\\\"\\\"]"), PROXIES("[\\\"a,b\\\"]") };
+	static const char *const all[] = { PROXIES(""), PROXIES("[]") };
+	const char *given = "mine";
+	struct cgm_cluster_options o = defaults;
+	struct cgm_cluster_identity *id;
+	static struct kube_server s;
+	struct cgm_kube *k = open_kube(&s);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		kube_rule(&s, (struct kube_rule){ .match = "GET " MAP, .times = 1, .status = 200, .body = bad[i] });
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		kube_rule(&s, (struct kube_rule){ .match = "GET " MAP, .times = 1, .status = 200, .body = all[i] });
+	kube_rule(&s, (struct kube_rule){ .match = "GET " MAP, .status = 200, .body = PROXIES("[\\\"a\\\"]") });
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(cgm_cluster_identity_open(&o, k, &id), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		assert_int_equal(cgm_cluster_identity_open(&o, k, &id), 0);
+		assert_null(id->header_names);
+		cgm_cluster_identity_close(id);
+	}
+	o.header_names = (struct cgm_flag_list){ .texts = &given, .nr = 1 };
+	assert_int_equal(cgm_cluster_identity_open(&o, k, &id), 0);
+	assert_string_equal(id->header_names, "mine");
+	cgm_cluster_identity_close(id);
+	cgm_kube_close(k);
+	kube_stop(&s);
+}
+
 static void test_identity__without_memory(void **state)
 {
 	struct cgm_cluster_identity *id = NULL;
@@ -156,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_identity__made_in_memory),
 		cmocka_unit_test(test_identity__made_in_a_folder),
 		cmocka_unit_test(test_identity__authorities_of_the_api_server),
+		cmocka_unit_test(test_identity__names_of_proxies),
 		cmocka_unit_test(test_identity__without_memory),
 	};
 

@@ -171,6 +171,23 @@ static void test_leader__stands_back(void **state)
 	assert_true(cgm_leader_state(b->leader).nr_changes >= 3);
 }
 
+/* An API server that says nothing more: it is over when it has to be, not when that request is. */
+static void test_leader__stands_back_before_it_asks(void **state)
+{
+	struct bench *b = *state;
+	struct cgm_leader_config config = { .kube = b->kube, .lease_namespace = "ns", .lease = "l", .identity = "we", .lease_ns = 1000 * CGM_NSEC_PER_MSEC,
+					    .renew_ns = 100 * CGM_NSEC_PER_MSEC, .retry_ns = 200 * CGM_NSEC_PER_MSEC, .on_change = on_change, .arg = b };
+
+	rule(b, "GET " PATH "/l", 1, 200, LEASE("1", "", "a"));
+	rule(b, "PUT " PATH "/l", 1, 200, LEASE("1", "we", "a"));
+	kube_rule(&b->server, (struct kube_rule){ .match = "GET " PATH "/l", .how = KUBE_SILENT });
+	assert_int_equal(cgm_leader_start(&config, &b->leader), 0);
+	kube_wait(ends(b) == 1);
+	assert_string_equal(cgm_leader_state(b->leader).fault, "");
+	assert_int_equal(begins(b), 1);
+	cgm_kube_cancel(b->kube);
+}
+
 /* Another took it in spite of us, while we were asleep perhaps. */
 static void test_leader__loses_it(void **state)
 {
@@ -198,6 +215,7 @@ static void test_lease__nonsense(void **state)
 {
 	static const char *const texts[] = { "", "{", "[]", "{}", "{\"metadata\":3}", "\"x\"" };
 	static const char odd[] = "{\"metadata\":{},\"spec\":{\"leaseDurationSeconds\":-4,\"holderIdentity\":7}}";
+	static const char endless[] = "{\"metadata\":{},\"spec\":{\"leaseDurationSeconds\":18446744074}}"; /* 2^64 ns, and a little */
 	struct cgm_lease lease;
 
 	(void)state;
@@ -206,6 +224,9 @@ static void test_lease__nonsense(void **state)
 	assert_int_equal(cgm_lease_read(odd, strlen(odd), &lease), 0);
 	assert_string_equal(lease.holder, "");
 	assert_int_equal(lease.duration_s, 0);
+	/* Times of a size that nanoseconds have no room for: as long as the API server's own type can say. */
+	assert_int_equal(cgm_lease_read(endless, strlen(endless), &lease), 0);
+	assert_int_equal(lease.duration_s, INT32_MAX);
 }
 
 static void test_leader_start__without_memory(void **state)
@@ -228,7 +249,7 @@ static void test_leader_start__without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_leader__makes_the_lease), TEST(test_leader__takes_over), TEST(test_leader__conflict), TEST(test_leader__stands_back),
+		TEST(test_leader__makes_the_lease), TEST(test_leader__takes_over), TEST(test_leader__conflict), TEST(test_leader__stands_back), TEST(test_leader__stands_back_before_it_asks),
 		TEST(test_leader__loses_it), TEST(test_leader__denied), cmocka_unit_test(test_lease__nonsense), TEST(test_leader_start__without_memory),
 	};
 

@@ -12,37 +12,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "capture.h"
 #include "cluster/options.h"
 #include "fixture.h"
-
-static char said[131072];
-
-struct capture {
-	FILE *file;
-	int fd, kept;
-};
-
-static struct capture capture_begin(int fd)
-{
-	struct capture c = { tmpfile(), fd, dup(fd) };
-
-	assert_non_null(c.file);
-	fflush(NULL);
-	dup2(fileno(c.file), fd);
-	return c;
-}
-
-static void capture_end(struct capture *c)
-{
-	ssize_t n;
-
-	fflush(NULL);
-	dup2(c->kept, c->fd);
-	close(c->kept);
-	n = cgm_read_fd(fileno(c->file), said, sizeof(said));
-	fclose(c->file);
-	assert_true(n >= 0);
-}
 
 /* NULL behind the last flag. */
 static int parse(struct cgm_cluster_options *ret, const char *const *flags)
@@ -59,21 +31,6 @@ static int parse(struct cgm_cluster_options *ret, const char *const *flags)
 	return r;
 }
 #define PARSE(o, ...) parse(o, (const char *const[]){ __VA_ARGS__, NULL })
-
-static void assert_said(const char *text)
-{
-	if (!strstr(said, text))
-		fail_msg("\"%s\" does not say \"%s\"", said, text);
-}
-
-static unsigned count_lines(const char *text)
-{
-	unsigned nr = 0;
-
-	for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
-		nr++;
-	return nr;
-}
 
 /* ---- the table ---- */
 
@@ -297,6 +254,19 @@ static void test_options_parse__accepted(void **state)
 	cgm_cluster_options_done(&o);
 }
 
+/* What a source's URI says is not said by flags beside it, and whoever gives both is told. */
+static void test_options_parse__beside_a_source(void **state)
+{
+	struct cgm_cluster_options o;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, "--source=kubernetes:http://a:1?inClusterConfig=false", "--kubelet_port=1", "--deprecated_kubelet_completely_insecure", "--node_selector=a=b"), 0);
+	assert_said("--kubelet_port does nothing beside --source");
+	assert_said("--deprecated_kubelet_completely_insecure does nothing beside --source");
+	assert_int_equal(count_lines(said), 2);
+	cgm_cluster_options_done(&o);
+}
+
 /* Lists may stand on several lines, and the command line takes the place of all of them. */
 static void test_options_parse__config(void **state)
 {
@@ -395,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_options_parse__faults),
 		cmocka_unit_test(test_options_parse__shard_of_a_stateful_set),
 		cmocka_unit_test(test_options_parse__accepted),
+		cmocka_unit_test(test_options_parse__beside_a_source),
 		cmocka_unit_test(test_options_parse__config),
 		cmocka_unit_test(test_options_parse__without_memory),
 		cmocka_unit_test(test_options__help_man_and_reference),

@@ -10,40 +10,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "capture.h"
 #include "fixture.h"
 #include "node/options_table.h"
-
-/* ---- what was said ---- */
-
-static char said[65536];
-
-struct capture {
-	FILE *file;
-	int fd, kept;
-};
-
-static struct capture capture_begin(int fd)
-{
-	struct capture c = { tmpfile(), fd, dup(fd) };
-
-	assert_non_null(c.file);
-	fflush(NULL);
-	dup2(fileno(c.file), fd);
-	return c;
-}
-
-static const char *capture_end(struct capture *c)
-{
-	ssize_t n;
-
-	fflush(NULL);
-	dup2(c->kept, c->fd);
-	close(c->kept);
-	n = cgm_read_fd(fileno(c->file), said, sizeof(said));
-	fclose(c->file);
-	assert_true(n >= 0);
-	return said;
-}
 
 /* NULL behind the last flag. */
 static int parse(struct cgm_options *ret, const char *const *flags)
@@ -60,21 +29,6 @@ static int parse(struct cgm_options *ret, const char *const *flags)
 	return r;
 }
 #define PARSE(o, ...) parse(o, (const char *const[]){ __VA_ARGS__, NULL })
-
-static void assert_said(const char *text)
-{
-	if (!strstr(said, text))
-		fail_msg("\"%s\" does not say \"%s\"", said, text);
-}
-
-static unsigned count_lines(const char *text)
-{
-	unsigned nr = 0;
-
-	for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
-		nr++;
-	return nr;
-}
 
 /* ---- the table ---- */
 

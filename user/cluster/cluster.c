@@ -135,8 +135,8 @@ static int start_leader(struct cgm_cluster_state *st)
 
 	if (!o->leader_elect)
 		return 0;
-	/* A request that hangs must be over before another one may lead. */
-	r = cgm_cluster_client(o, MIN((o->lease_ns - o->renew_ns) * 9 / 10, LEASE_TIMEOUT_NS), &st->lease_kube);
+	/* A try that begins just before we have to stand back is two requests, which must be over before another one may lead, also when both hang. */
+	r = cgm_cluster_client(o, MIN((o->lease_ns - o->renew_ns) * 9 / 20, LEASE_TIMEOUT_NS), &st->lease_kube);
 	if (r < 0)
 		return r;
 	if (!st->lease_kube) {

@@ -134,22 +134,10 @@ static int ask_authorities(const struct cgm_cluster_options *o, struct cgm_kube 
 		r = keep(id, CLIENT_CA, a.client_ca, strlen(a.client_ca), &id->client_ca_file);
 	if (r == 0 && a.header_ca && !*id->header_ca_file) {
 		r = keep(id, HEADER_CA, a.header_ca, strlen(a.header_ca), &id->header_ca_file);
-		id->header_names = TAKE_PTR(a.header_names);
+		if (!id->header_names)
+			id->header_names = TAKE_PTR(a.header_names);
 	}
 	return r;
-}
-
-static int join_names(const struct cgm_flag_list *l, char **ret)
-{
-	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
-
-	for (size_t i = 0; i < l->nr; i++)
-		cgm_buf_printf(&b, "%s%s", i ? "," : "", l->texts[i]);
-	cgm_buf_char(&b, '\0');
-	if (b.failed)
-		return -ENOMEM;
-	*ret = TAKE_PTR(b.p);
-	return 0;
 }
 
 int cgm_cluster_identity_open(const struct cgm_cluster_options *o, struct cgm_kube *kube, struct cgm_cluster_identity **ret)
@@ -163,13 +151,11 @@ int cgm_cluster_identity_open(const struct cgm_cluster_options *o, struct cgm_ku
 		id->fds[i] = -1;
 	id->client_ca_file = o->client_ca_file;
 	id->header_ca_file = o->header_ca_file;
-	r = *o->header_ca_file && o->header_names.nr ? join_names(&o->header_names, &id->header_names) : 0;
-	if (r == 0)
-		r = join_names(&o->header_users, &id->header_users);
-	if (r == 0)
-		r = join_names(&o->header_groups, &id->header_groups);
-	if (r == 0)
-		r = join_names(&o->header_extras, &id->header_extras);
+	id->header_users = cgm_flags_join(&o->header_users);
+	id->header_groups = cgm_flags_join(&o->header_groups);
+	id->header_extras = cgm_flags_join(&o->header_extras);
+	id->header_names = o->header_names.nr ? cgm_flags_join(&o->header_names) : NULL;
+	r = id->header_users && id->header_groups && id->header_extras && (id->header_names || !o->header_names.nr) ? 0 : -ENOMEM;
 	if (r == 0)
 		r = choose_certificate(o, id);
 	if (r == 0 && kube && !o->skip_lookup && (!*id->client_ca_file || !*id->header_ca_file))

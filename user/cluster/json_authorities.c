@@ -21,18 +21,25 @@ static int copy(const json_t *data, const char *key, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* The names stand in a text as a JSON list of their own. */
+/* The names stand in a text as a JSON list of their own. No text and an empty list are all names; what is no list of names must not become that. */
 static int copy_names(const json_t *data, char **ret)
 {
 	const char *text = json_string_value(json_object_get(data, "requestheader-allowed-names"));
 	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
-	json_t *list = text ? json_loads(text, 0, NULL) : NULL;
+	json_t *list = text && *text ? json_loads(text, 0, NULL) : NULL;
+	bool good = !text || !*text || json_is_array(list);
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(list, i, v)
-		cgm_buf_printf(&b, "%s%s", b.len ? "," : "", json_is_string(v) ? json_string_value(v) : "");
+	json_array_foreach(list, i, v) {
+		const char *name = json_string_value(v);
+
+		good &= name && *name && !strchr(name, ',');
+		cgm_buf_printf(&b, "%s%s", i ? "," : "", name ? name : "");
+	}
 	json_decref(list);
+	if (!good)
+		return -EINVAL;
 	if (!b.len && !b.failed)
 		return 0;
 	cgm_buf_char(&b, '\0');
@@ -67,7 +74,7 @@ int cgm_authorities_ask(struct cgm_kube *kube, struct cgm_authorities *ret, char
 		r = -EINVAL;
 	json_decref(root);
 	if (r < 0) {
-		snprintf(fault, CGM_KUBE_FAULT, "%s", r == -ENOMEM ? "out of memory" : "its answer is no config map");
+		snprintf(fault, CGM_KUBE_FAULT, "%s", r == -ENOMEM ? "out of memory" : "its answer is no config map, or what stands in it cannot be read");
 		cgm_authorities_done(&a);
 		return r;
 	}

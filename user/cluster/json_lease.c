@@ -33,7 +33,7 @@ int cgm_lease_read(const char *text, size_t len, struct cgm_lease *ret)
 	copy(spec, "holderIdentity", ret->holder, sizeof(ret->holder));
 	copy(metadata, "resourceVersion", ret->version, sizeof(ret->version));
 	copy(spec, "renewTime", ret->renewed, sizeof(ret->renewed));
-	ret->duration_s = duration > 0 ? (uint64_t)duration : 0;
+	ret->duration_s = duration > 0 ? MIN((uint64_t)duration, INT32_MAX) : 0; /* Kubernetes' own is 32 bits wide */
 	return 0;
 }
 

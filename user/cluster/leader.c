@@ -161,12 +161,6 @@ static void set_leads(struct cgm_leader *l, bool leads, const char *why)
 	l->config.on_change(l->config.arg, leads);
 }
 
-/* Writers at the same moment are the rule where all wait for one Lease: a fifth of the time is by chance. */
-static uint64_t pause_ns(const struct cgm_leader *l)
-{
-	return l->config.retry_ns + cgm_clock_mono_ns() / 1000 % (l->config.retry_ns / 5 + 1);
-}
-
 /* True: the time is over; false: we are to stop. */
 static bool pause_for(struct cgm_leader *l, uint64_t ns)
 {
@@ -182,6 +176,22 @@ static bool pause_for(struct cgm_leader *l, uint64_t ns)
 	return !stop;
 }
 
+static uint64_t deadline_ns(const struct cgm_leader *l)
+{
+	return l->renewed_ns + l->config.renew_ns;
+}
+
+/* Who leads and could not renew the Lease in time stands back, before anything is asked again: the next answer may be long in coming, and until then another may take over. */
+static void stand_back(struct cgm_leader *l)
+{
+	char why[400];
+
+	if (!l->state.leads || cgm_clock_mono_ns() < deadline_ns(l))
+		return;
+	snprintf(why, sizeof(why), "the Lease %s/%s could not be renewed for %llu s", l->lease_namespace, l->lease, (unsigned long long)(l->config.renew_ns / CGM_NSEC_PER_SEC));
+	set_leads(l, false, why);
+}
+
 static void round_of(struct cgm_leader *l)
 {
 	char why[400];
@@ -190,23 +200,32 @@ static void round_of(struct cgm_leader *l)
 	if (r == 1) {
 		snprintf(why, sizeof(why), "the Lease %s/%s is ours", l->lease_namespace, l->lease);
 		set_leads(l, true, why);
-	} else if (r == 0 && (!is_ours(l) || cgm_clock_mono_ns() - l->renewed_ns >= l->config.renew_ns)) {
+	} else if (r == 0 && !is_ours(l)) {
 		snprintf(why, sizeof(why), "the Lease %s/%s is held by %.200s", l->lease_namespace, l->lease, *l->seen.holder ? l->seen.holder : "nobody");
-		if (l->state.leads)
-			set_leads(l, false, why);
-	} else if (r < 0 && cgm_clock_mono_ns() - l->renewed_ns >= l->config.renew_ns) {
-		snprintf(why, sizeof(why), "the Lease %s/%s could not be renewed for %llu s", l->lease_namespace, l->lease, (unsigned long long)(l->config.renew_ns / CGM_NSEC_PER_SEC));
 		set_leads(l, false, why);
+	} else {
+		stand_back(l);
 	}
+}
+
+/*
+ * Writers at the same moment are the rule where all wait for one Lease: a fifth of the time is by chance. A leader wakes at the latest when it has to stand back, and asks then once more.
+ */
+static uint64_t pause_ns(const struct cgm_leader *l)
+{
+	uint64_t now_ns = cgm_clock_mono_ns(), ns = l->config.retry_ns + now_ns / 1000 % (l->config.retry_ns / 5 + 1);
+
+	return l->state.leads ? MIN(ns, deadline_ns(l) > now_ns ? deadline_ns(l) - now_ns : 0) : ns;
 }
 
 static void *thread_main(void *arg)
 {
 	struct cgm_leader *l = arg;
 
-	do
+	do {
+		stand_back(l);
 		round_of(l);
-	while (pause_for(l, pause_ns(l)));
+	} while (pause_for(l, pause_ns(l)));
 	if (!l->state.leads)
 		return NULL;
 	set_leads(l, false, "the end");

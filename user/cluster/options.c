@@ -114,20 +114,6 @@ static int no_memory(void)
 
 /* ---- values that several flags have a say in ---- */
 
-/* All texts of a list with a comma between, NULL in *ret when there is none. */
-static int join(const struct cgm_flag_list *l, char **ret)
-{
-	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
-
-	for (size_t i = 0; i < l->nr; i++)
-		cgm_buf_printf(&b, "%s%s", i ? "," : "", l->texts[i]);
-	cgm_buf_char(&b, '\0');
-	if (b.failed)
-		return no_memory();
-	*ret = TAKE_PTR(b.p);
-	return 0;
-}
-
 /* Old names of the resolution, where the new one is not given: Heapster asked as often as each second, which here is five. */
 static int choose_resolution(struct cgm_cluster_options *o, const struct cgm_flags_given *given)
 {
@@ -164,17 +150,23 @@ static int choose_shard(struct cgm_cluster_options *o)
 	return (uint64_t)o->shard < o->nr_shards ? 0 : bad("--shard", "must be less than --shards");
 }
 
+/* Of kubelets alone: a source's URI says the same. */
 static bool is_kubelet_flag(const char *name)
 {
-	return strncmp(name, "kubelet", 7) == 0 || strncmp(name, "deprecated_kubelet", 18) == 0 || strcmp(name, "kubeconfig") == 0 || strcmp(name, "resource_only") == 0 ||
-	       strcmp(name, "node_selector") == 0 || strcmp(name, "api_server") == 0 || strcmp(name, "secure_port") == 0;
+	return strncmp(name, "kubelet_", 8) == 0 || strncmp(name, "deprecated_kubelet_", 19) == 0;
+}
+
+static bool is_kubernetes_flag(const char *name)
+{
+	return is_kubelet_flag(name) || strcmp(name, "kubeconfig") == 0 || strcmp(name, "resource_only") == 0 || strcmp(name, "node_selector") == 0 ||
+	       strcmp(name, "api_server") == 0 || strcmp(name, "secure_port") == 0;
 }
 
 /* metrics-server has no --source: what it is told of Kubernetes says that it is meant. */
 static bool wants_kubernetes(const struct cgm_flags_given *given)
 {
 	for (size_t i = 0; i < cgm_cluster_flags.nr; i++)
-		if (given->value[i] && is_kubelet_flag(table[i].name))
+		if (given->value[i] && is_kubernetes_flag(table[i].name))
 			return true;
 	return false;
 }
@@ -229,7 +221,7 @@ static int choose_source(struct cgm_cluster_options *o, const struct cgm_flags_g
 	if (!o->sources.nr && wants_kubernetes(given) && make_source(o) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; o->sources.nr && i < cgm_cluster_flags.nr; i++)
-		if (given->value[i] && strncmp(table[i].name, "kubelet_", 8) == 0)
+		if (given->value[i] && is_kubelet_flag(table[i].name))
 			cgm_warning("--%s does nothing beside --source, whose options say it", table[i].name);
 	return cgm_source_check(o->source, fault) < 0 ? bad("--source", fault) : 0;
 }
@@ -364,11 +356,12 @@ static int check(struct cgm_cluster_options *o, const struct cgm_flags_given *gi
 		r = choose_sinks(o);
 	if (r == 0)
 		r = choose_historical(o);
-	if (r == 0)
-		r = join(&o->store_label, &o->store_labels);
-	if (r == 0)
-		r = join(&o->ignore_label, &o->ignore_labels);
-	return r == 0 ? join(&o->always_allow, &o->open_paths) : r;
+	if (r < 0)
+		return r;
+	o->store_labels = cgm_flags_join(&o->store_label);
+	o->ignore_labels = cgm_flags_join(&o->ignore_label);
+	o->open_paths = cgm_flags_join(&o->always_allow);
+	return o->store_labels && o->ignore_labels && o->open_paths ? 0 : no_memory();
 }
 
 void cgm_cluster_options_done(struct cgm_cluster_options *o)

@@ -74,8 +74,12 @@ static void say_addresses(const struct cgm_cluster_state *st)
 	const struct cgm_cluster_options *o = st->o;
 	const char *host = *o->listen_ip ? o->listen_ip : "127.0.0.1", *scheme = *o->tls_cert_file ? "https" : "http";
 	unsigned port = cgm_http_port(st->plain.http);
+	char literal[80];
 
-	host = strchr(host, ':') ? "[::1]" : host;
+	if (strcmp(host, "::") == 0 || strcmp(host, "[::]") == 0)
+		host = "[::1]";
+	snprintf(literal, sizeof(literal), strchr(host, ':') && *host != '[' ? "[%s]" : "%s", host);
+	host = literal;
 	cgm_info("dashboard  %s://%s:%u/", scheme, host, port);
 	cgm_info("model API  %s://%s:%u/api/v1/model/", scheme, host, port);
 	cgm_info("metrics    %s://%s:%u/metrics (its own), /metrics/cluster (the cluster's)", scheme, host, port);
@@ -145,8 +149,10 @@ static int open_reviewers(struct cgm_cluster_state *st)
 	const struct cgm_cluster_options *o = st->o;
 	int r = open_reviewer(o, o->authentication_kubeconfig, &st->authentication);
 
+	if (r == 0 && *o->authorization_kubeconfig)
+		return open_reviewer(o, o->authorization_kubeconfig, &st->authorization);
 	st->authorization = st->authentication;
-	return r == 0 && *o->authorization_kubeconfig ? open_reviewer(o, o->authorization_kubeconfig, &st->authorization) : r;
+	return r;
 }
 
 static int start_secure(struct cgm_cluster_state *st)

@@ -51,6 +51,8 @@ struct cgm_flags_given {
 int cgm_flags_parse(const struct cgm_flags *f, int argc, char *const *argv, void *options, char **ret_text, struct cgm_flags_given *ret_given);
 /* Frees the LISTs of options. */
 void cgm_flags_done(const struct cgm_flags *f, void *options);
+/* All texts of a LIST with a comma between, the caller's; NULL: out of memory. */
+char *cgm_flags_join(const struct cgm_flag_list *l);
 /* A fault of a flag ("--port") on stderr, as the parser says its own. Returns -EINVAL. A value may be a secret: it is not shown. */
 int cgm_flags_bad(const struct cgm_flags *f, const char *flag, const char *what);
 /* Was that flag given, on the command line or in the file? */

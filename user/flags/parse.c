@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -287,13 +288,24 @@ int cgm_flags_parse(const struct cgm_flags *f, int argc, char *const *argv, void
 void cgm_flags_done(const struct cgm_flags *f, void *options)
 {
 	for (size_t i = 0; i < f->nr; i++) {
-		struct cgm_flag_list *l = (void *)((char *)options + f->table[i].offset);
+		struct cgm_flag_list *l;
 
 		if (f->table[i].type != LIST || f->table[i].offset == CGM_OPTION_NO_FIELD)
 			continue;
+		l = (void *)((char *)options + f->table[i].offset);
 		free(l->texts);
 		*l = (struct cgm_flag_list){ 0 };
 	}
+}
+
+char *cgm_flags_join(const struct cgm_flag_list *l)
+{
+	_cleanup_(cgm_buf_done) struct cgm_buf b = { 0 };
+
+	for (size_t i = 0; i < l->nr; i++)
+		cgm_buf_printf(&b, "%s%s", i ? "," : "", l->texts[i]);
+	cgm_buf_char(&b, '\0');
+	return b.failed ? NULL : TAKE_PTR(b.p);
 }
 
 bool cgm_flags_is_given(const struct cgm_flags *f, const struct cgm_flags_given *given, const char *name)
